@@ -1,0 +1,149 @@
+"""``make_copy_and_call``: give a callable its inputs at addresses that do not change.
+
+A captured graph reads the addresses that it saw at capture, so inputs that arrive anywhere are
+first copied into static buffers. To the callable and to its caller this must not show: the
+callable sees the values, shape, dtype and strides it was given, and what it writes into an input
+the caller finds written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from . import events
+
+
+def _span(shape: Sequence[int], strides: Sequence[int]) -> int:
+    """How many elements of memory lie between the first and the last element, inclusive."""
+    if 0 in shape:
+        return 0
+    return 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
+
+
+def _distinct(tensor: torch.Tensor) -> torch.Tensor:
+    """``tensor`` without its repetitions: an expanded dimension is one row of memory."""
+    for dim, stride in enumerate(tensor.stride()):
+        if stride == 0 and tensor.shape[dim] > 1:
+            tensor = tensor.narrow(dim, 0, 1)
+    return tensor
+
+
+class _StaticInput:
+    """The buffer of one input, and the views of it that calls have used."""
+
+    def __init__(self, position: int, buffer: torch.Tensor | None) -> None:
+        self.position = position
+        self.adopt(buffer)
+
+    def adopt(self, buffer: torch.Tensor | None) -> None:
+        """Use ``buffer`` from now on; ValueError if its elements are not one block of memory."""
+        if buffer is not None and _span(buffer.shape, buffer.stride()) != buffer.numel():
+            raise ValueError(
+                f"the static buffer of input {self.position} is not dense: pass buffer.contiguous()"
+            )
+        self.buffer = buffer
+        self.views: dict[tuple[torch.Size, tuple[int, ...]], torch.Tensor] = {}
+
+    def view_for(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The view of the buffer that looks like ``tensor``, in a larger buffer if it must be."""
+        if not isinstance(tensor, torch.Tensor):
+            raise TypeError(f"input {self.position} must be a tensor, got {type(tensor).__name__}")
+        buffer = self.buffer
+        if buffer is not None and (buffer.dtype, buffer.device) != (tensor.dtype, tensor.device):
+            raise TypeError(
+                f"input {self.position} is {tensor.dtype} on {tensor.device}, but its static buffer "
+                f"is {buffer.dtype} on {buffer.device}: copying would convert it silently"
+            )
+        layout = (tensor.shape, tensor.stride())
+        view = self.views.get(layout)
+        if view is None:
+            view = self.views[layout] = self._new_view(tensor, *layout)
+        return view
+
+    def _new_view(
+        self, tensor: torch.Tensor, shape: torch.Size, strides: tuple[int, ...]
+    ) -> torch.Tensor:
+        span = _span(shape, strides)
+        # outside inference mode: only a normal tensor counts how often it was written
+        with torch.inference_mode(False), torch.no_grad():
+            if self.buffer is None or self.buffer.numel() < span:
+                self.adopt(torch.empty(span, dtype=tensor.dtype, device=tensor.device))
+            assert self.buffer is not None
+            return self.buffer.as_strided(shape, strides, self.buffer.storage_offset())
+
+
+def _same_memory(first: torch.Tensor, second: torch.Tensor) -> bool:
+    return first.untyped_storage().data_ptr() == second.untyped_storage().data_ptr()
+
+
+def make_copy_and_call(
+    sym_tensor_indices: list[int],
+    input_buffers: list[torch.Tensor | None],
+    callable_fn: Callable[..., Any],
+) -> Callable[..., Any]:
+    """Wrap ``callable_fn`` so that inputs ``sym_tensor_indices`` reach it in static buffers.
+
+    ``input_buffers`` has one dense tensor an index, or None to allocate at the first call. A
+    buffer that is too small is replaced by a larger one, at a new address. All other arguments
+    are passed as they are. The wrapper raises TypeError for an input that is no tensor, or whose
+    dtype or device differs from its buffer's. Seed: ``make_copy_and_call``.
+    """
+    if len(sym_tensor_indices) != len(input_buffers):
+        raise ValueError(
+            f"{len(sym_tensor_indices)} indices for {len(input_buffers)} buffers: one each"
+        )
+    slots = [
+        _StaticInput(index, buffer)
+        for index, buffer in zip(sym_tensor_indices, input_buffers, strict=True)
+    ]
+
+    def copy_and_call(*args: Any) -> Any:
+        call_args = list(args)
+        given = [args[slot.position] for slot in slots]
+        static = [slot.view_for(tensor) for slot, tensor in zip(slots, given, strict=True)]
+        for slot, view in zip(slots, static, strict=True):
+            call_args[slot.position] = view
+        with torch.no_grad():
+            _copy_all(static, given)
+        if events.recording():
+            for slot, view in zip(slots, static, strict=True):
+                events.emit(events.Copy(slot.position, view.data_ptr()))
+        versions = [view._version for view in static]
+        result = callable_fn(*call_args)
+        for view, tensor, version in zip(static, given, versions, strict=True):
+            if view._version != version:
+                with torch.no_grad():
+                    _distinct(tensor).copy_(_distinct(view))
+        return _without_buffers(result, static, given)
+
+    return copy_and_call
+
+
+def _copy_all(targets: list[torch.Tensor], sources: list[torch.Tensor]) -> None:
+    if targets:
+        torch._foreach_copy_(
+            [_distinct(each) for each in targets], [_distinct(each) for each in sources]
+        )
+
+
+def _without_buffers(result: Any, static: list[torch.Tensor], given: list[torch.Tensor]) -> Any:
+    """``result`` with what lies in a static buffer moved to where the caller's input lies.
+
+    The next call overwrites the buffers, and an output that aliases an input must alias the
+    caller's input.
+    """
+
+    def move(output: torch.Tensor) -> torch.Tensor:
+        for view, tensor in zip(static, given, strict=True):
+            if output is view:
+                return tensor
+            if _same_memory(output, view):
+                offset = output.storage_offset() - view.storage_offset() + tensor.storage_offset()
+                return tensor.as_strided(output.shape, output.stride(), offset)
+        return output
+
+    return pytree.tree_map_only(torch.Tensor, move, result)

@@ -1,0 +1,64 @@
+"""Hashes of plain data that are equal in every process.
+
+``hash()``, ``repr`` of objects and pickling all differ between processes (PYTHONHASHSEED,
+addresses, versions), so a value is first written in one canonical text. What has no such text is
+an error here rather than a key that never hits again, or that hits for something else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import Any
+
+
+def canonical(value: Any) -> str:
+    """One text for one value: types are told apart, dicts and sets are sorted.
+
+    Raises TypeError for a value that has no text that is stable between processes.
+    """
+    if value is None or isinstance(value, (bool, int, float, str, bytes)):
+        return f"{type(value).__name__}:{value!r}"
+    if isinstance(value, Enum):
+        return f"{type(value).__qualname__}.{value.name}"
+    if isinstance(value, (tuple, list)):
+        return f"[{','.join(canonical(item) for item in value)}]"
+    if isinstance(value, (set, frozenset)):
+        return f"{{{','.join(sorted(canonical(item) for item in value))}}}"
+    if isinstance(value, Mapping):
+        items = sorted((canonical(key), canonical(item)) for key, item in value.items())
+        return f"{{{','.join(f'{key}={item}' for key, item in items)}}}"
+    if callable(identity := getattr(value, "uuid", None)):  # an inductor pass
+        return f"uuid:{canonical(identity())}"
+    if is_dataclass(value) and not isinstance(value, type):
+        members = {each.name: getattr(value, each.name) for each in fields(value)}
+        return f"{type(value).__qualname__}{canonical(members)}"
+    if callable(value) and "<" not in getattr(value, "__qualname__", "<"):
+        return f"callable:{value.__module__}.{value.__qualname__}"
+    raise TypeError(
+        f"cannot put {value!r} ({type(value).__name__}) into a cache key: "
+        "use plain data, or an object with uuid()"
+    )
+
+
+def digest(*values: Any) -> str:
+    """SHA-256, as hex, of the canonical text of ``values``."""
+    return hashlib.sha256("\n".join(map(canonical, values)).encode()).hexdigest()
+
+
+def code_digest(paths: Any) -> str:
+    """Hash of the source files ``paths``: of their names' last part and their content.
+
+    A file that cannot be read counts by its full path alone, and code that was never a file
+    (``<string>``) likewise. Folders are left out, so that a moved checkout keeps its cache.
+    """
+    parts: list[str] = []
+    for path in sorted(paths):
+        try:
+            with open(path, "rb") as file:
+                parts.append(f"{path.rpartition('/')[2]}:{digest(file.read())}")
+        except OSError:
+            parts.append(path)
+    return digest(sorted(parts))

@@ -1,0 +1,155 @@
+"""``CompilerManager``: compile a piece for a range, or find that it has been compiled before."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import fx
+
+from . import cache_file, events
+from .compilers import make_compiler
+from .config import CompilationConfig, VllmConfig
+from .graph_key import graph_key
+from .ranges import Range
+
+logger = logging.getLogger(__name__)
+
+
+class CompilerManager:
+    """Compiles through one compiler, and keeps a cache of what it compiled.
+
+    ``cache`` maps ``(range, graph_index, compiler_name)`` to ``{"graph_handle", "cache_key"}``:
+    the compiler's handle, and the key of the graph that it was made from. Seed:
+    ``CompilerManager``.
+    """
+
+    def __init__(self, compilation_config: CompilationConfig) -> None:
+        self.compilation_config = compilation_config
+        self.compiler = make_compiler(compilation_config)
+        self.cache: dict[cache_file.Key, Any] = {}
+        self.disable_cache = True  # until a folder is named
+        self.cache_file_path = ""
+        self._unsaved: dict[cache_file.Key, Any] = {}
+
+    @property
+    def is_cache_updated(self) -> bool:
+        """Whether there are entries that no file holds yet."""
+        return bool(self._unsaved)
+
+    def compute_hash(self, vllm_config: VllmConfig) -> str:
+        """The compiler's own part of the cache folder's name."""
+        return self.compiler.compute_hash(vllm_config)
+
+    @contextmanager
+    def compile_context(self, compile_range: Range) -> Iterator[None]:
+        """Open while a piece is compiled for ``compile_range``."""
+        yield
+
+    def initialize_cache(self, cache_dir: str, disable_cache: bool = False, prefix: str = "") -> None:
+        """Keep the cache in ``cache_dir``, and read what it holds; with ``disable_cache`` neither."""
+        self.disable_cache = disable_cache
+        self.cache_file_path = os.path.join(cache_dir, cache_file.FILE_NAME)
+        if not disable_cache:
+            self.cache = cache_file.read(self.cache_file_path).entries
+        self.compiler.initialize_cache(cache_dir, disable_cache, prefix)
+
+    def save_to_file(self) -> None:
+        """Write new entries to the file, beside those of other processes; nothing if none are new."""
+        if self.disable_cache or not self._unsaved:
+            return
+        try:
+            entries = cache_file.merge(self.cache_file_path, self._unsaved)
+        except OSError as error:
+            logger.warning("Cannot write the compile cache %s: %s", self.cache_file_path, error)
+            return
+        self._unsaved.clear()
+        events.emit(events.CacheStore(len(entries), self.cache_file_path))
+
+    def load(
+        self,
+        graph: fx.GraphModule,
+        example_inputs: list[Any],
+        graph_index: int,
+        compile_range: Range,
+    ) -> Callable[..., Any] | None:
+        """The callable cached for this graph in this place; None if there is none that is sound."""
+        key = (compile_range, graph_index, self.compiler.name)
+        entry = self.cache.get(key)
+        if entry is None:
+            return None
+        try:
+            if entry["cache_key"] != graph_key(graph, example_inputs):
+                logger.debug("Piece %d changed since it was cached", graph_index)
+                return None
+            loaded = self.compiler.load(
+                entry["graph_handle"], graph, example_inputs, graph_index, compile_range
+            )
+        except Exception as error:
+            # Whatever is wrong with an artifact, compiling again is right.
+            logger.warning("Cannot load the cache entry %s, compiling anew: %s", key, error)
+            return None
+        events.emit(events.CacheHit(graph_index, compile_range, self.compiler.name))
+        return loaded
+
+    def compile(
+        self,
+        graph: fx.GraphModule,
+        example_inputs: list[Any],
+        additional_inductor_config: dict[str, Any],
+        compilation_config: CompilationConfig,
+        compile_range: Range,
+        graph_index: int = 0,
+        num_graphs: int = 1,
+    ) -> Callable[..., Any]:
+        """The callable for piece ``graph_index`` of ``num_graphs``, from the cache or compiled.
+
+        Adds the seconds it took to ``compilation_config.compilation_time``. A compile that fails
+        raises, and leaves the cache as it was. Seed: ``CompilerManager.compile``.
+        """
+        start = time.perf_counter()
+        runnable = self.load(graph, example_inputs, graph_index, compile_range)
+        if runnable is None:
+            runnable = self._compile(
+                graph, example_inputs, additional_inductor_config, compile_range, graph_index
+            )
+        compilation_config.compilation_time += time.perf_counter() - start
+        return runnable
+
+    def _compile(
+        self,
+        graph: fx.GraphModule,
+        example_inputs: list[Any],
+        compiler_config: dict[str, Any],
+        compile_range: Range,
+        graph_index: int,
+    ) -> Callable[..., Any]:
+        name = f"artifact_compile_range_{compile_range.start}_{compile_range.end}"
+        identity = graph_key(graph, example_inputs)  # before a compiler has had its hands on it
+        with self.compile_context(compile_range):
+            runnable, handle = self.compiler.compile(
+                graph,
+                example_inputs,
+                compiler_config,
+                compile_range,
+                f"{name}_subgraph_{graph_index}",
+            )
+        if runnable is None:
+            raise RuntimeError(
+                f"compiler {self.compiler.name!r} returned nothing for piece {graph_index}, "
+                f"range {compile_range}"
+            )
+        events.emit(events.Compile(graph_index, compile_range, self.compiler.name))
+        if handle is not None and not self.disable_cache:
+            self._store((compile_range, graph_index, self.compiler.name), handle, identity)
+        return runnable
+
+    def _store(self, key: cache_file.Key, handle: Any, identity: str) -> None:
+        if not cache_file.is_literal(handle):
+            logger.warning("Not caching %s: its handle %r is no plain literal", key, handle)
+            return
+        self.cache[key] = self._unsaved[key] = {"graph_handle": handle, "cache_key": identity}

@@ -1,0 +1,34 @@
+"""Which nodes of a graph are splitting ops."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from torch import fx
+from torch._ops import HigherOrderOperator, OpOverload, OpOverloadPacket
+
+
+def op_names(target: object) -> frozenset[str]:
+    """All names by which a user may mean the op ``target``; empty for what is no op.
+
+    An op goes by its qualified name with or without overload: ``aten::add`` means every overload,
+    ``aten::add.Tensor`` that one. A higher-order op goes by ``cond`` or ``higher_order::cond``.
+    """
+    if isinstance(target, OpOverload):
+        packet = target._schema.name
+        return frozenset({packet, f"{packet}.{target._overloadname}"})
+    if isinstance(target, OpOverloadPacket):
+        packet = target._qualified_op_name
+        names = {packet}
+        # Which overload a packet calls is open until it runs, unless there is only one.
+        if len(overloads := target.overloads()) == 1:
+            names.add(f"{packet}.{overloads[0]}")
+        return frozenset(names)
+    if isinstance(target, HigherOrderOperator):
+        return frozenset({target.name(), f"{target.namespace}::{target.name()}"})
+    return frozenset()
+
+
+def should_split(node: fx.Node, splitting_ops: Collection[str]) -> bool:
+    """Whether ``node`` calls one of ``splitting_ops`` (seed ``split_graph``)."""
+    return node.op == "call_function" and not op_names(node.target).isdisjoint(splitting_ops)

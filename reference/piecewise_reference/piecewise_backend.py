@@ -1,0 +1,87 @@
+"""``PiecewiseBackend``: one compiled piece, as the stitched graph calls it.
+
+It picks the artifact by the batch size at run time, and compiles an artifact when the first batch
+in its range arrives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from torch import fx
+from torch._guards import TracingContext, detect_fake_mode, tracing
+
+from .config import VllmConfig
+from .ranges import Range
+from .values import value_of
+
+if TYPE_CHECKING:
+    from .backend import VllmBackend
+
+
+class PiecewiseBackend:
+    """Callable with the arguments of its piece; returns what the piece returns.
+
+    ``sym_shape_indices`` are the positions of arguments that are the batch size; a piece without
+    any has one artifact, for all sizes. Seed: ``PiecewiseBackend``.
+    """
+
+    def __init__(
+        self,
+        graph: fx.GraphModule,
+        vllm_config: VllmConfig,
+        piecewise_compile_index: int,
+        total_piecewise_compiles: int,
+        sym_shape_indices: list[int],
+        vllm_backend: VllmBackend,
+        returns_tuple: bool,
+    ) -> None:
+        self.graph = graph
+        self.vllm_config = vllm_config
+        self.piecewise_compile_index = piecewise_compile_index
+        self.total_piecewise_compiles = total_piecewise_compiles
+        self.sym_shape_indices = sym_shape_indices
+        self.vllm_backend = vllm_backend
+        self.returns_tuple = returns_tuple
+        self.is_first_graph = piecewise_compile_index == 0
+        self.is_last_graph = piecewise_compile_index == total_piecewise_compiles - 1
+        self.is_full_graph = total_piecewise_compiles == 1
+        self.ranges = vllm_config.compile_ranges()
+        self.compiled: dict[Range, Callable[..., Any]] = {}
+        # The way from a size to its callable, remembered: this is all that a later call does.
+        self._by_size: dict[int, Callable[..., Any]] = {}
+
+    def __call__(self, *args: Any) -> Any:
+        size = args[self.sym_shape_indices[0]] if self.sym_shape_indices else 0
+        runnable = self._by_size.get(size)
+        if runnable is None:
+            runnable = self._by_size[size] = self._runnable_for(size, args)
+        return runnable(*args)
+
+    def _runnable_for(self, size: int, args: tuple[Any, ...]) -> Callable[..., Any]:
+        if self.sym_shape_indices:
+            compile_range = self.ranges.find(size)
+        else:
+            compile_range = Range(1, self.vllm_config.max_num_batched_tokens)
+        if compile_range not in self.compiled:
+            self.compiled[compile_range] = self._compile(compile_range, args)
+            self.vllm_backend.piece_compiled(self)
+        return self.compiled[compile_range]
+
+    def _compile(self, compile_range: Range, args: tuple[Any, ...]) -> Callable[..., Any]:
+        # A range is compiled for symbols, which tracing left in the graph; a single size for
+        # the very shapes and strides at hand.
+        traced = [value_of(node) for node in self.graph.graph.find_nodes(op="placeholder")]
+        fake_mode = detect_fake_mode(traced)
+        inputs = list(args) if compile_range.is_single_size() and self.sym_shape_indices else traced
+        with tracing(TracingContext(fake_mode)):
+            return self.vllm_backend.compiler_manager.compile(
+                self.graph,
+                inputs,
+                self.vllm_backend.inductor_config,
+                self.vllm_config.compilation_config,
+                compile_range,
+                self.piecewise_compile_index,
+                self.total_piecewise_compiles,
+            )

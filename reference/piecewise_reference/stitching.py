@@ -1,0 +1,189 @@
+"""Build what a :class:`~piecewise_reference.plan.Plan` says: a graph a piece, and one over all.
+
+Three steps. ``_connect`` finds which leaves each piece takes and gives; ``_build_piece`` copies
+its ops; ``_build_root`` calls the pieces one after another. Every piece takes leaves and returns
+a tuple of leaves.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import fx
+
+from .plan import Piece, Plan
+from .symbols import free_symbols, symbol_sources
+from .values import UNKNOWN, Leaf, is_shape_read, leaf_value, resolve, value_of
+
+
+def stitch(graph: fx.GraphModule, plan: Plan) -> tuple[fx.GraphModule, list[str]]:
+    """The split graph, and the names of its children in the order in which they run."""
+    _connect(graph.graph, plan)
+    names = [f"submod_{i}" for i in range(len(plan.pieces))]
+    children = {
+        name: fx.GraphModule(graph, _build_piece(plan, i, piece), class_name=name)
+        for i, (name, piece) in enumerate(zip(names, plan.pieces, strict=True))
+    }
+    root, attributes = _build_root(graph, plan, names)
+    split_gm = fx.GraphModule({**children, **attributes}, root)
+    split_gm.meta.update(graph.meta)
+    split_gm.training = graph.training  # train() would also reach modules shared with ``graph``
+    return split_gm, names
+
+
+def _map_leaves(structure: Any, visit: Callable[[Leaf], Any]) -> Any:
+    """``structure`` (from ``resolve``) with every leaf replaced by ``visit(leaf)``."""
+    if isinstance(structure, Leaf):  # before tuple: a Leaf is a NamedTuple
+        return visit(structure)
+    if isinstance(structure, (tuple, list)):
+        return type(structure)(_map_leaves(item, visit) for item in structure)
+    return structure
+
+
+def _is_local(plan: Plan, node: fx.Node, piece_id: int) -> bool:
+    return plan.piece_of.get(node) == piece_id
+
+
+def _read_again(plan: Plan, node: fx.Node, piece_id: int) -> bool:
+    """Whether a piece repeats a shape read: the length of the shape is not known, so that it
+    cannot be taken apart, and reading it again costs nothing."""
+    return (
+        is_shape_read(node) and value_of(node) is UNKNOWN and not _is_local(plan, node, piece_id)
+    )
+
+
+def _connect(graph: fx.Graph, plan: Plan) -> None:
+    """Fill in the inputs and outputs of all pieces."""
+    sources = symbol_sources(graph.nodes)
+    order = {symbol: position for position, symbol in enumerate(sources)}
+
+    def give(leaf: Leaf) -> None:
+        """The piece that makes ``leaf`` must return it (a size is read off its tensor later)."""
+        if (maker := plan.piece_of.get(leaf.node)) is not None:
+            plan.pieces[maker].outputs[leaf._replace(dim=None)] = None
+
+    for piece_id, piece in enumerate(plan.pieces):
+        needed: dict[Leaf, None] = {}
+
+        def need(
+            node: fx.Node, piece_id: int = piece_id, needed: dict[Leaf, None] = needed
+        ) -> None:
+            if node.op == "get_attr" or _is_local(plan, node, piece_id):
+                return
+            if _read_again(plan, node, piece_id):
+                need(node.args[0])  # type: ignore[arg-type]  # a shape read has a node there
+                return
+
+            def add(leaf: Leaf) -> None:
+                if leaf.node.op != "get_attr" and not _is_local(plan, leaf.node, piece_id):
+                    needed[leaf] = None
+
+            _map_leaves(resolve(node), add)
+
+        for node in piece.nodes:
+            for source in node.all_input_nodes:
+                need(source)
+        symbols = {symbol for leaf in needed for symbol in free_symbols(leaf_value(leaf))}
+        for symbol in sorted(symbols & order.keys(), key=order.__getitem__):
+            piece.inputs[sources[symbol]] = None
+        piece.inputs.update(needed)
+        for leaf in piece.inputs:
+            give(leaf)
+
+    for node in graph.output_node().all_input_nodes:
+        _map_leaves(resolve(node), give)
+
+
+def _describe(node: fx.Node, leaf: Leaf) -> None:
+    """Give ``node``, which stands for ``leaf`` in another graph, what is known of the leaf."""
+    if not leaf.path and leaf.dim is None:
+        node.meta = dict(leaf.node.meta)
+    elif (value := leaf_value(leaf)) is not UNKNOWN:
+        node.meta["example_value"] = value
+
+
+class _Mapper:
+    """Finds, for the nodes of the original graph, what stands for them in a new graph."""
+
+    def __init__(self, graph: fx.Graph) -> None:
+        self.graph = graph
+        self.copied: dict[fx.Node, fx.Node] = {}  # whole nodes
+        self.leaves: dict[Leaf, fx.Node] = {}
+
+    def leaf(self, leaf: Leaf) -> fx.Node:
+        """The node that stands for ``leaf``; made on first use, then kept."""
+        if leaf in self.leaves:
+            return self.leaves[leaf]
+        if leaf.dim is not None:
+            tensor = self.leaf(leaf._replace(dim=None))
+            node = self.graph.call_function(torch.ops.aten.sym_size.int, (tensor, leaf.dim))
+        elif leaf.path:
+            *outer, index = leaf.path
+            aggregate = self.leaf(leaf._replace(path=tuple(outer)))
+            node = self.graph.call_function(operator.getitem, (aggregate, index))
+        else:
+            return self.whole(leaf.node)
+        _describe(node, leaf)
+        self.leaves[leaf] = node
+        return node
+
+    def whole(self, node: fx.Node) -> fx.Node:
+        """The node that stands for all that ``node`` returns."""
+        if node not in self.copied:
+            # only get_attr and shape reads come here: the others are copied or come in as leaves
+            self.copied[node] = self.graph.node_copy(node, self.argument)
+        return self.copied[node]
+
+    def argument(self, node: fx.Node) -> Any:
+        """What an op that used ``node`` now uses: a node, or a tuple or list of nodes."""
+        if node in self.copied:
+            return self.copied[node]
+        return _map_leaves(resolve(node), self.leaf)
+
+
+def _build_piece(plan: Plan, piece_id: int, piece: Piece) -> fx.Graph:
+    graph = fx.Graph()
+    mapper = _Mapper(graph)
+    for leaf in piece.inputs:
+        placeholder = graph.placeholder(leaf.node.name)
+        placeholder.target = placeholder.name  # unique, where two leaves of one node come in
+        _describe(placeholder, leaf)
+        mapper.leaves[leaf] = placeholder
+    for node in piece.nodes:
+        copy = graph.node_copy(node, mapper.argument)
+        mapper.copied[node] = copy
+        mapper.leaves[Leaf(node)] = copy
+        if node.op == "call_method" and isinstance(copy.args[0], tuple):
+            # a method of a shape: only a shape has it, the tuple that stands for one has not
+            with graph.inserting_before(copy):
+                copy.update_arg(0, graph.call_function(torch.Size, (copy.args[0],)))
+    graph.output(tuple(mapper.leaf(leaf) for leaf in piece.outputs))
+    return graph
+
+
+def _build_root(
+    original: fx.GraphModule, plan: Plan, names: list[str]
+) -> tuple[fx.Graph, dict[str, Any]]:
+    """The graph that calls the pieces, and what it reads from the original by ``get_attr``."""
+    graph = fx.Graph()
+    mapper = _Mapper(graph)
+    for node in original.graph.find_nodes(op="placeholder"):
+        mapper.copied[node] = graph.node_copy(node)
+    for name, piece in zip(names, plan.pieces, strict=True):
+        call = graph.call_module(name, tuple(mapper.leaf(leaf) for leaf in piece.inputs))
+        values = tuple(leaf_value(leaf) for leaf in piece.outputs)
+        if not any(value is UNKNOWN for value in values):
+            call.meta["example_value"] = values
+        for position, leaf in enumerate(piece.outputs):
+            mapper.leaves[leaf] = graph.call_function(operator.getitem, (call, position))
+            _describe(mapper.leaves[leaf], leaf)
+    output = original.graph.output_node()
+    graph.node_copy(output, mapper.argument)
+    attributes = {
+        node.target: operator.attrgetter(node.target)(original)
+        for node in graph.find_nodes(op="get_attr")
+    }
+    return graph, attributes
