@@ -19,7 +19,7 @@ def canonical(value: Any) -> str:
 
     Raises TypeError for a value that has no text that is stable between processes.
     """
-    if value is None or isinstance(value, (bool, int, float, str, bytes)):
+    if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
         return f"{type(value).__name__}:{value!r}"
     if isinstance(value, Enum):
         return f"{type(value).__qualname__}.{value.name}"
@@ -45,7 +45,7 @@ def canonical(value: Any) -> str:
 
 def digest(*values: Any) -> str:
     """SHA-256, as hex, of the canonical text of ``values``."""
-    return hashlib.sha256("\n".join(map(canonical, values)).encode()).hexdigest()
+    return hashlib.sha256("\n".join(map(canonical, values)).encode(errors="surrogatepass")).hexdigest()
 
 
 def code_digest(paths: Any) -> str:

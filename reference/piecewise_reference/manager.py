@@ -15,6 +15,7 @@ from . import cache_file, events
 from .compilers import make_compiler
 from .config import CompilationConfig, VllmConfig
 from .graph_key import graph_key
+from .hashing import digest
 from .ranges import Range
 
 logger = logging.getLogger(__name__)
@@ -24,8 +25,8 @@ class CompilerManager:
     """Compiles through one compiler, and keeps a cache of what it compiled.
 
     ``cache`` maps ``(range, graph_index, compiler_name)`` to ``{"graph_handle", "cache_key"}``:
-    the compiler's handle, and the key of the graph that it was made from. Seed:
-    ``CompilerManager``.
+    the compiler's handle, and a digest that binds it to the graph that it was made from, so that
+    neither another graph nor another handle gets by. Seed: ``CompilerManager``.
     """
 
     def __init__(self, compilation_config: CompilationConfig) -> None:
@@ -83,12 +84,11 @@ class CompilerManager:
         if entry is None:
             return None
         try:
-            if entry["cache_key"] != graph_key(graph, example_inputs):
-                logger.debug("Piece %d changed since it was cached", graph_index)
+            handle = entry["graph_handle"]
+            if entry["cache_key"] != _seal(graph_key(graph, example_inputs), handle):
+                logger.info("Piece %d is not the one that was cached as %s", graph_index, key)
                 return None
-            loaded = self.compiler.load(
-                entry["graph_handle"], graph, example_inputs, graph_index, compile_range
-            )
+            loaded = self.compiler.load(handle, graph, example_inputs, graph_index, compile_range)
         except Exception as error:
             # Whatever is wrong with an artifact, compiling again is right.
             logger.warning("Cannot load the cache entry %s, compiling anew: %s", key, error)
@@ -152,4 +152,10 @@ class CompilerManager:
         if not cache_file.is_literal(handle):
             logger.warning("Not caching %s: its handle %r is no plain literal", key, handle)
             return
-        self.cache[key] = self._unsaved[key] = {"graph_handle": handle, "cache_key": identity}
+        entry = {"graph_handle": handle, "cache_key": _seal(identity, handle)}
+        self.cache[key] = self._unsaved[key] = entry
+
+
+def _seal(identity: str, handle: Any) -> str:
+    """One digest of a graph key and a handle."""
+    return digest(identity, handle)

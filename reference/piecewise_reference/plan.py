@@ -5,6 +5,9 @@ order without any analysis of who mutates what. Two kinds of node run in no piec
 tuple is only a name for a leaf (see :mod:`.values`); indexing a *tensor* uses the same
 ``operator.getitem`` but is an op, and stays where it was written, because a splitting op may
 write that tensor in between. And ``get_attr`` costs nothing: each piece reads its own.
+
+Entering and leaving an autocast region are no ops either, but a state in which ops run. A region
+that spans a splitting op is entered and left by each piece in it.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from torch import fx
+from torch.amp.autocast_mode import _enter_autocast, _exit_autocast
 
 from .matching import op_names
 from .values import Leaf, unpacks_aggregate
@@ -35,15 +39,26 @@ class Plan:
 
     pieces: list[Piece] = field(default_factory=list)
     piece_of: dict[fx.Node, int] = field(default_factory=dict)
+    # the autocast regions that an op runs in, outermost first, by the nodes that enter them
+    regions: dict[fx.Node, tuple[fx.Node, ...]] = field(default_factory=dict)
 
 
 def make_plan(graph: fx.Graph, splitting_ops: Collection[str]) -> Plan:
     """Assign each op to a piece: every splitting op its own, the ops between two another."""
     plan = Plan()
     splits: dict[object, bool] = {}  # a graph calls few distinct ops many times
+    regions: tuple[fx.Node, ...] = ()
     for node in graph.nodes:
         if node.op in ("placeholder", "get_attr", "output") or unpacks_aggregate(node):
             continue
+        if node.target is _enter_autocast:
+            regions = (*regions, node)
+            continue
+        if node.target is _exit_autocast:
+            regions = tuple(each for each in regions if each is not node.args[0])
+            continue
+        if regions:
+            plan.regions[node] = regions
         splitting = False
         if node.op == "call_function":
             if node.target not in splits:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import fx
+from torch.amp.autocast_mode import _exit_autocast
 
 from .plan import Piece, Plan
 from .symbols import free_symbols, symbol_sources
@@ -40,6 +41,8 @@ def _map_leaves(structure: Any, visit: Callable[[Leaf], Any]) -> Any:
         return visit(structure)
     if isinstance(structure, (tuple, list)):
         return type(structure)(_map_leaves(item, visit) for item in structure)
+    if isinstance(structure, dict):
+        return {key: _map_leaves(item, visit) for key, item in structure.items()}
     return structure
 
 
@@ -152,7 +155,9 @@ def _build_piece(plan: Plan, piece_id: int, piece: Piece) -> fx.Graph:
         placeholder.target = placeholder.name  # unique, where two leaves of one node come in
         _describe(placeholder, leaf)
         mapper.leaves[leaf] = placeholder
+    entered: list[tuple[fx.Node, fx.Node]] = []  # autocast regions: the original, the copy
     for node in piece.nodes:
+        _enter_regions(graph, entered, plan.regions.get(node, ()))
         copy = graph.node_copy(node, mapper.argument)
         mapper.copied[node] = copy
         mapper.leaves[Leaf(node)] = copy
@@ -160,8 +165,20 @@ def _build_piece(plan: Plan, piece_id: int, piece: Piece) -> fx.Graph:
             # a method of a shape: only a shape has it, the tuple that stands for one has not
             with graph.inserting_before(copy):
                 copy.update_arg(0, graph.call_function(torch.Size, (copy.args[0],)))
-    graph.output(tuple(mapper.leaf(leaf) for leaf in piece.outputs))
+    outputs = tuple(mapper.leaf(leaf) for leaf in piece.outputs)
+    _enter_regions(graph, entered, ())
+    graph.output(outputs)
     return graph
+
+
+def _enter_regions(
+    graph: fx.Graph, entered: list[tuple[fx.Node, fx.Node]], wanted: tuple[fx.Node, ...]
+) -> None:
+    """Leave autocast regions, innermost first, and enter others, until in those ``wanted``."""
+    while entered and entered[-1][0] not in wanted:
+        graph.call_function(_exit_autocast, (entered.pop()[1],))
+    for node in wanted[len(entered) :]:
+        entered.append((node, graph.node_copy(node)))
 
 
 def _build_root(

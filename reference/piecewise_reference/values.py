@@ -27,7 +27,7 @@ class Leaf(NamedTuple):
     """
 
     node: fx.Node
-    path: tuple[int, ...] = ()
+    path: tuple[int | str, ...] = ()
     dim: int | None = None
 
 
@@ -67,10 +67,12 @@ def is_shape_read(node: fx.Node) -> bool:
 
 
 def is_aggregate(node: fx.Node) -> bool:
-    """Whether ``node`` returns a tuple, a list or a ``torch.Size``."""
+    """Whether ``node`` returns a tuple, a list, a dict or a ``torch.Size``."""
     value = value_of(node)
     if value is not UNKNOWN:
-        return isinstance(value, (tuple, list))
+        return isinstance(value, (tuple, list, dict))
+    if node.op == "placeholder":
+        return str(node.target).startswith("*")  # *args or **kwargs
     if is_shape_read(node):
         return True
     if node.op == "call_method":
@@ -91,7 +93,7 @@ def unpacks_aggregate(node: fx.Node) -> bool:
     if not isinstance(source, fx.Node) or not is_aggregate(source):
         return False
     # a slice of a list of unknown length has no known length either: it stays an op
-    return isinstance(index, int) or (isinstance(index, slice) and value_of(node) is not UNKNOWN)
+    return isinstance(index, (int, str)) or (isinstance(index, slice) and value_of(node) is not UNKNOWN)
 
 
 def _structure(value: Any, leaf: Leaf) -> Any:
@@ -101,6 +103,11 @@ def _structure(value: Any, leaf: Leaf) -> Any:
             _structure(item, leaf._replace(path=(*leaf.path, i))) for i, item in enumerate(value)
         ]
         return items if isinstance(value, list) else tuple(items)
+    if isinstance(value, dict):
+        return {
+            key: _structure(item, leaf._replace(path=(*leaf.path, key)))
+            for key, item in value.items()
+        }
     if isinstance(value, (torch.Tensor, torch.SymInt, torch.SymFloat, torch.SymBool)):
         return leaf
     return value  # tracing fixed it: a constant of this graph
@@ -111,15 +118,16 @@ def resolve(node: fx.Node) -> Any:
 
     A single leaf for an aggregate means that nothing is known of its length.
     """
-    indices: list[int | slice] = []
+    indices: list[int | str | slice] = []
     while unpacks_aggregate(node):
         indices.append(node.args[1])  # type: ignore[arg-type]  # checked there
         node = node.args[0]  # type: ignore[assignment]
     leaf, value = Leaf(node), value_of(node)
-    while indices and isinstance(index := indices[-1], int):
+    while indices and isinstance(index := indices[-1], (int, str)):
         # walk down to one element before anything is built: unpacking n elements stays linear
         if value is not UNKNOWN:
-            index = range(len(value))[index]
+            if isinstance(index, int):
+                index = range(len(value))[index]  # -1 and the last are the same element
             value = value[index]
         leaf = leaf._replace(path=(*leaf.path, index))
         indices.pop()

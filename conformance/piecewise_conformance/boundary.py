@@ -1,0 +1,76 @@
+"""Where the harness ends and the subject begins.
+
+An exception that passes this boundary is the subject's; one that does not is the harness's own
+fault. Without the distinction a bug of ours would be somebody's failed requirement, or theirs
+would be our error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+from .verdict import NotRun, Unsupported, Violation
+
+
+@contextmanager
+def inside_subject(what: str) -> Iterator[None]:
+    """Mark exceptions raised inside as the subject's; ``what`` says what it was asked to do."""
+    try:
+        yield
+    except (Violation, Unsupported, NotRun, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        error.from_subject = what  # type: ignore[attr-defined]  # read by the plugin
+        raise
+
+
+def crossing(what: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` with every call of it inside the boundary."""
+
+    @wraps(function, updated=())
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with inside_subject(what):
+            return function(*args, **kwargs)
+
+    return call
+
+
+def whose(error: BaseException) -> str | None:
+    """What the subject was asked to do when it raised ``error``; None if it is not the subject's.
+
+    Dynamo wraps what a backend raises, so that the whole chain of exceptions counts.
+    """
+    pending: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while pending:
+        each = pending.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        if what := getattr(each, "from_subject", None):
+            return str(what)
+        pending += [each.__cause__, each.__context__, getattr(each, "inner_exception", None)]
+    return None
+
+
+@contextmanager
+def expect_refusal(what: str, *mentions: str) -> Iterator[None]:
+    """The subject must refuse what is done inside: an exception whose text has ``mentions``."""
+    try:
+        yield
+    except (Violation, Unsupported, NotRun, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        text = f"{type(error).__name__}: {error}"
+        missing = [word for word in mentions if word not in text]
+        if missing or not str(error).strip():
+            raise Violation(
+                f"{what} was refused, but the error does not tell why",
+                expected=f"an error that names {', '.join(mentions) or 'the reason'}",
+                got=text[:500],
+            ) from None
+    else:
+        raise Violation(f"{what} was accepted", expected="a clear error", got="no error")

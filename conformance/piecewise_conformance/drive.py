@@ -1,0 +1,110 @@
+"""Run a program through a subject's whole backend, beside the program itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from piecewise_fixtures.programs import Program
+
+from .boundary import crossing
+from .capture import Captured, mark_dynamic
+from .oracle import EXACT, Near, Observation, Rule, check, copy_values, observe
+from .options import Options
+from .subject import Subject
+
+
+class Driven:
+    """A program compiled by a subject, and the same program as it is.
+
+    Each graph that Dynamo makes gets a backend of its own, since a backend serves one graph;
+    ``graphs`` counts them.
+    """
+
+    def __init__(self, subject: Subject, program: Program, options: Options) -> None:
+        self.program = program
+        self.options = options
+        self.graphs = 0
+        self.plain = program.build().eval()
+        self.module = program.build().eval()
+
+        def backend(graph: Any, example_inputs: Any) -> Any:
+            self.graphs += 1
+            return crossing("the compiled model", subject.backend(options)(graph, example_inputs))
+
+        self.compiled = torch.compile(self.module, backend=backend, fullgraph=True)
+
+    def _watched(self, module: torch.nn.Module) -> list[torch.Tensor]:
+        return [*module.parameters(), *module.buffers()]
+
+    def expected(self, args: Sequence[Any]) -> Observation:
+        """What the program itself does."""
+        with torch.no_grad():
+            return observe(self.plain, args, watched=self._watched(self.plain))
+
+    def got(self, args: Sequence[Any]) -> Observation:
+        """What the subject makes of it."""
+
+        def call(*fresh: Any) -> Any:
+            mark_dynamic(self.program, fresh)
+            return self.compiled(*fresh)
+
+        with torch.no_grad():
+            return observe(call, args, watched=self._watched(self.module))
+
+    def rule(self, args: Sequence[Any]) -> Rule:
+        """Equal to the bit if pieces run as they are, else near a float64 run."""
+        if self.options.compiler == "eager" or "." in self.options.compiler:
+            return EXACT
+        doubled = self.program.build().eval().double()
+        with torch.no_grad():
+            truth = observe(doubled, [_double(arg) for arg in args], watched=self._watched(doubled))
+        return Near(truth)
+
+    def check(self, size: int) -> None:
+        """Run both for ``size`` tokens and compare all that can be seen."""
+        args = self.program.inputs(size)
+        rule = self.rule(args)
+        expected = self.expected(args)
+        check(
+            expected, self.got(args), rule, program=self.program.source(), where=f"for {size} tokens"
+        )
+
+
+def _double(value: Any) -> Any:
+    if isinstance(value, torch.Tensor) and value.is_floating_point():
+        return value.double()
+    return value
+
+
+def options_for(subject: Subject, program: Program, **changes: Any) -> Options:
+    """Options for ``program`` with the compiler that the subject runs cheapest."""
+    compiler = "eager" if subject.can("eager") else "own"
+    options = Options(compiler=compiler, splitting_ops=tuple(program.splitting_ops))
+    return options.but(**changes)
+
+
+def drive(subject: Subject, program: Program, **changes: Any) -> Driven:
+    """``program`` through the whole backend of ``subject``; ``changes`` are to Options."""
+    torch._dynamo.reset()
+    return Driven(subject, program, options_for(subject, program, **changes))
+
+
+def run_graph(gm: Callable[..., Any], graph: Captured, size: int) -> Observation:
+    """Call ``gm``, which stands for ``graph``, with the arguments of ``graph`` for ``size``.
+
+    What it writes into parameters and buffers of ``graph`` is part of the observation, and is
+    undone: the next call starts from the same state.
+    """
+    args, kwargs = graph.args[size], graph.kwargs.get(size, {})
+    state = [*graph.gm.parameters(), *graph.gm.buffers()]
+    before = [each.clone() for each in state]
+    with torch.no_grad():
+        try:
+            seen = observe(lambda *own: gm(*own, **kwargs), args, watched=state)
+            return dataclasses.replace(seen, inputs=copy_values(seen.inputs))
+        finally:
+            for each, value in zip(state, before, strict=True):
+                each.copy_(value)

@@ -1,0 +1,117 @@
+"""Reading graphs: what a node does, as far as the contract of splitting is concerned."""
+
+from __future__ import annotations
+
+import builtins
+import operator
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import torch
+from torch import fx
+from torch.amp import autocast_mode
+from torch._ops import HigherOrderOperator, OpOverload, OpOverloadPacket
+
+from .boundary import inside_subject
+from .capture import Captured
+from .drive import run_graph
+from .subject import SplitResult
+
+_UNKNOWN = object()
+
+
+def matches(node: fx.Node, names: Collection[str]) -> bool:
+    """Whether ``node`` calls an op that ``names`` has, with or without overload."""
+    if node.op != "call_function":
+        return False
+    target = node.target
+    if isinstance(target, OpOverload):
+        packet = target._schema.name
+        return packet in names or f"{packet}.{target._overloadname}" in names
+    if isinstance(target, OpOverloadPacket):
+        full = {f"{target._qualified_op_name}.{each}" for each in target.overloads()}
+        only = full if len(full) == 1 else set()
+        return bool(({target._qualified_op_name} | only) & set(names))
+    if isinstance(target, HigherOrderOperator):
+        return target.name() in names or f"{target.namespace}::{target.name()}" in names
+    return False
+
+
+# Reading a shape, taking a tuple apart, and memory without content compute nothing.
+_FREE_FUNCTIONS = frozenset(
+    {
+        builtins.getattr,
+        torch.empty,
+        torch.empty_like,
+        torch.empty_strided,
+        torch.ops.aten.sym_size.int,
+        torch.ops.aten.sym_size,
+        torch.ops.aten.sym_stride.int,
+        torch.ops.aten.sym_numel.default,
+        torch.Size,
+        tuple,
+        # a region may be entered by each piece in it
+        autocast_mode._enter_autocast,
+        autocast_mode._exit_autocast,
+    }
+)
+_FREE_METHODS = frozenset({"size", "new_empty", "stride", "dim", "numel"})
+
+
+def computes(node: fx.Node) -> bool:
+    """Whether ``node`` computes or has an effect, so that it may neither move nor be repeated."""
+    if node.op == "call_method":
+        return node.target not in _FREE_METHODS
+    if node.op == "call_module":
+        return True
+    if node.op != "call_function" or node.target in _FREE_FUNCTIONS:
+        return False
+    if isinstance(value(node), (torch.SymInt, int, float)):
+        return False  # arithmetic on sizes costs nothing
+    # Unpacking and indexing share a function. Which of the two it is shows in what it is applied
+    # to; either way it makes no launch of its own, and values are compared elsewhere.
+    return node.target is not operator.getitem
+
+
+def value(node: fx.Node) -> Any:
+    """The value that tracing left at ``node``, or None."""
+    return node.meta.get("example_value", node.meta.get("val"))
+
+
+def plain_symbol(each: Any) -> Any:
+    """The symbol that a SymInt is, or None if it is an expression or a number."""
+    if isinstance(each, (torch.SymInt, torch.SymFloat)):
+        expr = each.node.expr
+        return expr if expr.is_Symbol else None
+    return None
+
+
+def shape_symbols(each: Any) -> set[Any]:
+    """The symbols in the shape of a tensor; none for anything else."""
+    if not isinstance(each, torch.Tensor):
+        return set()
+    sizes = [size for size in each.shape if isinstance(size, torch.SymInt)]
+    return {symbol for size in sizes for symbol in size.node.expr.free_symbols}
+
+
+def watch(
+    result: SplitResult, graph: Captured, size: int
+) -> Iterator[tuple[str, tuple[Any, ...], Any]]:
+    """Run the split graph once, and give for each piece its name, its inputs and its outputs."""
+    seen: list[tuple[str, tuple[Any, ...], Any]] = []
+    hooks = []
+    for piece in result.pieces:
+
+        def hook(
+            module: Any, args: Any, kwargs: Any, output: Any, name: str = piece.name
+        ) -> None:
+            seen.append((name, (*args, *kwargs.values()), output))
+
+        hooks.append(piece.graph.register_forward_hook(hook, with_kwargs=True))
+    try:
+        with inside_subject("the split graph"):
+            run_graph(result.gm, graph, size)
+    finally:
+        for each in hooks:
+            each.remove()
+    yield from seen

@@ -1,0 +1,18 @@
+"""The markers that tests of the suite carry."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def requirement(id: str) -> pytest.MarkDecorator:
+    """The requirement that a test judges. Each test has exactly one, given as a literal."""
+    return pytest.mark.requirement(id)
+
+
+def needs(*names: str) -> pytest.MarkDecorator:
+    """What a test needs of the machine, by the names that :mod:`.environment` knows.
+
+    Where one is missing the test is not run, and the report says which.
+    """
+    return pytest.mark.needs(*names)

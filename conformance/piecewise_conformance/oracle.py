@@ -1,0 +1,215 @@
+"""The one place that compares what a subject did with what it should have done.
+
+Exact, always: number and structure of outputs, what is None, dtype, device, shape, stride,
+aliasing among outputs and inputs, what was written into inputs, and the order of effects. Values:
+equal to the bit under ``EXACT`` (NaN equals NaN); under ``Near`` measured against a run in
+float64, from which the subject may be no further off than eager by a stated factor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from .verdict import Violation
+
+# How much further than eager a compiled result may be from the float64 run, ...
+FACTOR = 4.0
+# ... where an eager result that happens to be exact counts as this many units in the last place.
+FLOOR_ULPS = 8.0
+
+
+@dataclass
+class Observation:
+    """All that can be seen of one call: outputs, inputs afterwards, aliasing, effects."""
+
+    outputs: Any
+    inputs: list[Any]
+    aliases: list[tuple[int, int]]
+    effects: list[str] = field(default_factory=list)
+
+
+def copy_values(values: Any) -> Any:
+    """``values`` in fresh memory, with the strides, offsets and shared memory that they had."""
+    storages: dict[int, torch.UntypedStorage] = {}
+    tensors: dict[int, torch.Tensor] = {}
+
+    def copy(tensor: torch.Tensor) -> torch.Tensor:
+        if id(tensor) not in tensors:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in storages or storage.nbytes() == 0:
+                storages[storage.data_ptr()] = storage.clone()
+            fresh = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
+            fresh.set_(
+                storages[storage.data_ptr()], tensor.storage_offset(), tensor.shape, tensor.stride()
+            )
+            fresh.requires_grad_(tensor.requires_grad)
+            tensors[id(tensor)] = fresh
+        return tensors[id(tensor)]
+
+    return pytree.tree_map_only(torch.Tensor, copy, values)
+
+
+def _aliases(tensors: Sequence[Any]) -> list[tuple[int, int]]:
+    """For each tensor: the first one that shares its memory, and how far it lies behind that."""
+    first: dict[int, tuple[int, int]] = {}
+    found = []
+    for position, tensor in enumerate(tensors):
+        if not isinstance(tensor, torch.Tensor) or tensor.untyped_storage().nbytes() == 0:
+            found.append((position, 0))
+            continue
+        start, offset = first.setdefault(
+            tensor.untyped_storage().data_ptr(), (position, tensor.storage_offset())
+        )
+        found.append((start, tensor.storage_offset() - offset))
+    return found
+
+
+def observe(
+    function: Callable[..., Any], args: Sequence[Any], *, watched: Sequence[torch.Tensor] = ()
+) -> Observation:
+    """Call ``function`` on a copy of ``args``. ``watched`` are further tensors that it may write
+    or return: parameters and buffers of the module that it is."""
+    from piecewise_fixtures import effects
+
+    own = copy_values(list(args))
+    with effects.recording() as log:
+        outputs = function(*own)
+    flat_inputs = [*pytree.tree_leaves(own), *watched]
+    aliases = _aliases([*flat_inputs, *pytree.tree_leaves(outputs)])
+    return Observation(outputs, flat_inputs, aliases, list(log))
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Values must be equal to the bit."""
+
+
+@dataclass(frozen=True)
+class Near:
+    """Values may be ``FACTOR`` times as far from ``truth``, a float64 run, as eager is."""
+
+    truth: Observation
+
+
+Rule = Exact | Near
+EXACT = Exact()
+
+
+def describe(value: Any) -> str:
+    """A short text of a value, for a failure message."""
+    if isinstance(value, torch.Tensor):
+        flat = value.detach().reshape(-1)
+        shown = ", ".join(f"{each:.6g}" for each in flat[:8].tolist()) if not flat.is_complex() else ""
+        dots = ", ..." if flat.numel() > 8 else ""
+        kind = str(value.dtype).removeprefix("torch.")
+        return f"{kind}{list(value.shape)} stride {tuple(value.stride())} [{shown}{dots}]"
+    if isinstance(value, (tuple, list)):
+        inside = ", ".join(map(describe, value))
+        return f"({inside})" if isinstance(value, tuple) else f"[{inside}]"
+    return repr(value)[:200]
+
+
+def _strides(tensor: torch.Tensor) -> tuple[int, ...]:
+    """Strides that can be told apart: a dimension of one element may have any."""
+    if tensor.numel() == 0:
+        return ()
+    return tuple(
+        stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if size > 1
+    )
+
+
+def _fail(what: str, expected: Any, got: Any, program: str) -> None:
+    def text(value: Any) -> str:
+        return value if isinstance(value, str) else describe(value)
+
+    raise Violation(what, expected=text(expected), got=text(got), program=program)
+
+
+def check(
+    expected: Observation, got: Observation, rule: Rule = EXACT, *, program: str = "", where: str = ""
+) -> None:
+    """Raise Violation at the first difference. ``where`` says in which call it was."""
+    suffix = f" {where}" if where else ""
+    expected_flat, expected_spec = pytree.tree_flatten(expected.outputs)
+    got_flat, got_spec = pytree.tree_flatten(got.outputs)
+    if expected_spec != got_spec:
+        _fail(
+            f"the outputs have another structure{suffix}",
+            f"{_shape_of(expected.outputs)}",
+            f"{_shape_of(got.outputs)}",
+            program,
+        )
+    truths = pytree.tree_leaves(rule.truth.outputs) if isinstance(rule, Near) else None
+    for position, (want, have) in enumerate(zip(expected_flat, got_flat, strict=True)):
+        truth = truths[position] if truths is not None else None
+        _check_value(f"output {position}{suffix}", want, have, rule, truth, program)
+    after = rule.truth.inputs if isinstance(rule, Near) else None
+    for position, (want, have) in enumerate(zip(expected.inputs, got.inputs, strict=True)):
+        truth = after[position] if after is not None else None
+        _check_value(f"input {position} after the call{suffix}", want, have, rule, truth, program)
+    if expected.aliases != got.aliases:
+        _fail(
+            f"outputs and inputs share memory in another way{suffix}",
+            f"(tensor, first tensor with its memory, offset): {_aliasing(expected.aliases)}",
+            _aliasing(got.aliases),
+            program,
+        )
+    if expected.effects != got.effects:
+        _fail(
+            f"effects happened in another order, or not as often{suffix}",
+            ", ".join(expected.effects),
+            ", ".join(got.effects),
+            program,
+        )
+
+
+def _shape_of(outputs: Any) -> str:
+    return str(pytree.tree_map(lambda leaf: type(leaf).__name__, outputs))
+
+
+def _aliasing(aliases: list[tuple[int, int]]) -> str:
+    shared = [(i, first, offset) for i, (first, offset) in enumerate(aliases) if first != i]
+    return str(shared or "none shared")
+
+
+def _check_value(what: str, want: Any, have: Any, rule: Rule, truth: Any, program: str) -> None:
+    if not isinstance(want, torch.Tensor) or not isinstance(have, torch.Tensor):
+        if type(want) is not type(have) or want != have:
+            _fail(f"{what} differs", want, have, program)
+        return
+    for fact in ("dtype", "device", "shape", "layout"):
+        if getattr(want, fact) != getattr(have, fact):
+            _fail(
+                f"{what} has another {fact}",
+                f"{getattr(want, fact)}",
+                f"{getattr(have, fact)}",
+                program,
+            )
+    if _strides(want) != _strides(have):
+        _fail(f"{what} has other strides", f"{want.stride()}", f"{have.stride()}", program)
+    if not _values_agree(want.detach(), have.detach(), rule, truth):
+        _fail(f"{what} has other values", want, have, program)
+
+
+def _values_agree(want: torch.Tensor, have: torch.Tensor, rule: Rule, truth: Any) -> bool:
+    if want.numel() == 0:
+        return True
+    exact = (want == have) | (want.isnan() & have.isnan())
+    if bool(exact.all()):
+        return True
+    if isinstance(rule, Exact) or not (want.is_floating_point() or want.is_complex()):
+        return False
+    assert isinstance(truth, torch.Tensor)
+    finite = want.isfinite()
+    if bool((finite != have.isfinite()).any()) or not bool(exact[~finite].all()):
+        return False  # NaN and infinities stand where eager has them
+    reference = truth.detach().to(torch.float64)[finite]
+    error_eager = (want.to(torch.float64)[finite] - reference).abs().max()
+    error = (have.to(torch.float64)[finite] - reference).abs().max()
+    floor = FLOOR_ULPS * torch.finfo(want.dtype).eps * reference.abs().max()
+    return bool(error <= FACTOR * torch.maximum(error_eager, floor))

@@ -1,0 +1,356 @@
+"""The pytest plugin of the conformance run: subject, statuses, report.
+
+Loaded with ``-p piecewise_conformance.plugin`` and by nothing else, so that an installation of the
+harness changes nobody's own pytest runs. torch is imported late, for usage errors to come at once.
+
+The run is spread over workers by pytest-xdist. A worker judges its tests; the controller, which
+runs none, writes the report and says what became of a worker that died.
+"""
+
+from __future__ import annotations
+
+import datetime
+import faulthandler
+import json
+import random
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from . import environment
+from .loading import LoadError, load_subject
+from .outcome import PASSED, Outcome, clip, outcome_of
+from .report import ReportError, ReportWriter, Result, how_to_run
+from .requirements import FULL, PROFILES, Requirement, SpecError, load
+from .suite_scan import Citation, SuiteError, scan, split_node
+from .verdict import NotRun, Status
+from .watch import Watch, returncode_of, stack_file, why_dead
+
+if TYPE_CHECKING:
+    from .subject import Subject
+
+pytest.register_assert_rewrite("piecewise_conformance.oracle")
+
+_PROPERTY = "piecewise_result"
+_MAX_STILLBORN = 5  # workers that die in a row without having begun a test
+
+# What the controller leaves in the scratch folder for the runner.
+LOADING = "loading"  # there while the subject is being loaded
+BEGUN = "begun"  # the report has its header
+SELECTED = "selected.json"  # the node IDs of what is to run
+
+_OUTCOME = pytest.StashKey[Outcome]()
+_SECONDS = pytest.StashKey[float]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options; strings and numbers only, since xdist sends them to the workers."""
+    group = parser.getgroup("piecewise conformance")
+    group.addoption("--piecewise-backend", default="reference", metavar="SPEC")
+    group.addoption("--piecewise-profile", action="append", default=[], choices=[*PROFILES, FULL])
+    group.addoption("--piecewise-device", default="cpu", choices=["cpu", "cuda"])
+    group.addoption("--piecewise-report", metavar="FILE", help="where report.jsonl goes")
+    group.addoption("--piecewise-resume", action="store_true")
+    group.addoption("--piecewise-seed", type=int, default=0)
+    group.addoption("--piecewise-timeout", type=float, default=300.0, metavar="SECONDS")
+    group.addoption("--piecewise-suite", metavar="FOLDER")
+    group.addoption("--piecewise-spec", metavar="FOLDER")
+    group.addoption("--piecewise-scratch", metavar="FOLDER", help="a folder of this run alone")
+    group.addoption("--piecewise-command", default="", help="what the user typed, for the header")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read spec and suite, then load the subject: what is wrong with them is a usage error."""
+    config.addinivalue_line("markers", "requirement(id): the requirement that the test judges")
+    config.addinivalue_line("markers", "needs(*names): what the test needs of the machine")
+    if config.option.help or config.option.version:
+        return
+    scratch = Path(config.getoption("--piecewise-scratch"))
+    worker = getattr(config, "workerinput", None)
+    try:
+        requirements = load(_folder(config, "--piecewise-spec"))
+        citations = _checked(scan(_folder(config, "--piecewise-suite")), requirements)
+        if worker is None:
+            subject = _load(config, scratch)
+            plugin: Judge | Clerk = Clerk(config, subject, requirements, citations, scratch)
+        else:
+            # A subject that hangs where it did not hang before must not hold up the run either.
+            watch = Watch(
+                stack_file(scratch, worker["workerid"]), config.getoption("--piecewise-timeout")
+            )
+            watch.begin()
+            plugin = Judge(config, load_subject(_backend(config)), requirements, watch, worker)
+            watch.end()
+    except (SpecError, SuiteError, LoadError, ReportError) as error:
+        raise pytest.UsageError(str(error)) from error
+    config.pluginmanager.register(plugin, "piecewise")
+
+
+def _load(config: pytest.Config, scratch: Path) -> Subject:
+    """The subject; should its import hang or die, the runner finds the stack."""
+    if config.getoption("--piecewise-device") == "cuda" and (reason := environment.missing("gpu")):
+        raise LoadError(f"--device cuda: {reason}")
+    watch = Watch(stack_file(scratch, "load"), config.getoption("--piecewise-timeout"))
+    watch.begin()
+    (scratch / LOADING).touch()
+    try:
+        return load_subject(_backend(config))
+    finally:
+        (scratch / LOADING).unlink()
+        watch.end()
+        faulthandler.disable()
+
+
+def _backend(config: pytest.Config) -> str:
+    return str(config.getoption("--piecewise-backend"))
+
+
+def _folder(config: pytest.Config, option: str) -> Path | None:
+    value = config.getoption(option)
+    return Path(value) if value else None
+
+
+def _profiles(config: pytest.Config) -> list[str]:
+    return sorted(set(config.getoption("--piecewise-profile"))) or [FULL]
+
+
+def _checked(
+    citations: dict[str, Citation], requirements: dict[str, Requirement]
+) -> dict[str, Citation]:
+    for each in citations.values():
+        found = requirements.get(each.requirement)
+        if found is None or found.retired:
+            what = "which the spec does not have" if found is None else "which is retired"
+            raise SuiteError(f"{each.path}:{each.line}: cites {each.requirement}, {what}")
+    return citations
+
+
+def how_alone(config: pytest.Config, id: str, nodeid: str) -> str:
+    """The command that runs one test as this run did."""
+    return how_to_run(
+        _backend(config),
+        id,
+        split_node(nodeid)[1],
+        device=config.getoption("--piecewise-device"),
+        seed=config.getoption("--piecewise-seed"),
+    )
+
+
+class Judge:
+    """In a worker: selects tests, prepares each, and gives its result a status."""
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        subject: Subject,
+        requirements: dict[str, Requirement],
+        watch: Watch,
+        workerinput: dict[str, Any],
+    ) -> None:
+        self.config = config
+        self.loaded = subject
+        self.requirements = requirements
+        self.watch = watch
+        self.profiles = frozenset(_profiles(config))
+        self.seed: int = config.getoption("--piecewise-seed")
+        self.done = {tuple(each) for each in workerinput["piecewise_done"]}
+        _settle_hypothesis()
+
+    # -- selection ------------------------------------------------------------------------------
+
+    def _requirement(self, item: pytest.Item) -> Requirement:
+        cited = [marker.args[0] for marker in item.iter_markers("requirement")]
+        if len(cited) != 1 or cited[0] not in self.requirements:
+            raise pytest.UsageError(f"{item.nodeid} must cite one known requirement, not {cited}")
+        return self.requirements[cited[0]]
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Let ``-k`` know a test by its requirement and case, as the report shows them."""
+        item.extra_keyword_matches.update((self._requirement(item).id, split_node(item.nodeid)[1]))
+
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        """Keep what the profiles ask for and an earlier run has not done."""
+        kept, left = [], []
+        for item in items:
+            found = self._requirement(item)
+            done = (found.id, split_node(item.nodeid)[1]) in self.done
+            (kept if found.selected_by(self.profiles) and not done else left).append(item)
+        if left:
+            config.hook.pytest_deselected(items=left)
+            items[:] = kept
+
+    # -- one test -------------------------------------------------------------------------------
+
+    @pytest.fixture(scope="session")
+    def subject(self) -> Subject:
+        """The backend under test."""
+        return self.loaded
+
+    @pytest.fixture(scope="session")
+    def device(self) -> str:
+        """The device that the run is for: cpu or cuda."""
+        return str(self.config.getoption("--piecewise-device"))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Watch the time of each test."""
+        self.watch.begin()
+        try:
+            return (yield)
+        finally:
+            self.watch.end()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Every test starts alike; one whose needs the machine does not meet does not start."""
+        for marker in item.iter_markers("needs"):
+            for name in marker.args:
+                if reason := environment.missing(name):
+                    raise NotRun(reason)
+        random.seed(self.seed)
+        if torch := sys.modules.get("torch"):
+            torch.manual_seed(self.seed)
+            if dynamo := sys.modules.get("torch._dynamo"):
+                dynamo.reset()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Turn outcomes into a status; the report of the last phase carries the result."""
+        report = yield
+        outcome = item.stash.get(_OUTCOME, PASSED)
+        if hasattr(report, "wasxfail"):
+            status = Status.XFAIL if report.skipped else Status.XPASS
+            outcome = Outcome(status, clip(report.wasxfail))
+        elif call.excinfo is not None:
+            mine = outcome_of(call.excinfo.value)
+            # What goes wrong in cleaning up adds nothing to a test that failed already.
+            if report.when != "teardown" or outcome.status is Status.PASS:
+                outcome = mine
+            report.longrepr = clip(f"{mine.status.value}: {mine.message}\n{report.longreprtext}")
+        elif report.failed:  # strict xfail that passed
+            outcome = Outcome(Status.XPASS, clip(report.longreprtext))
+        item.stash[_OUTCOME] = outcome
+        item.stash[_SECONDS] = item.stash.get(_SECONDS, 0.0) + report.duration
+        if report.when == "teardown":
+            found = self._requirement(item)
+            result = Result(
+                id=found.id,
+                case=split_node(item.nodeid)[1],
+                status=outcome.status,
+                message=outcome.message,
+                seconds=round(item.stash[_SECONDS], 3),
+                level=found.level,
+                expected=outcome.expected,
+                got=outcome.got,
+                program=outcome.program,
+                how_to_run=how_alone(self.config, found.id, item.nodeid),
+            )
+            report.user_properties.append((_PROPERTY, json.dumps(result.to_json())))
+        return report
+
+
+def _settle_hypothesis() -> None:
+    """A verdict repeats: examples are the same in each run, and no clock decides."""
+    try:
+        import hypothesis
+    except ImportError:
+        return
+    hypothesis.settings.register_profile(
+        "piecewise", derandomize=True, deadline=None, database=None, report_multiple_bugs=False
+    )
+    hypothesis.settings.load_profile("piecewise")
+
+
+class Clerk:
+    """In the controller: writes the report, and words the end of workers that died."""
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        subject: Subject,
+        requirements: dict[str, Requirement],
+        citations: dict[str, Citation],
+        scratch: Path,
+    ) -> None:
+        self.config = config
+        self.requirements = requirements
+        self.citations = citations
+        self.scratch = scratch
+        self.writer = ReportWriter(Path(config.getoption("--piecewise-report")))
+        header = self._header(subject)
+        self.done: list[Result] = []
+        if config.getoption("--piecewise-resume"):
+            self.done = self.writer.go_on(header)
+        else:
+            self.writer.start(header)
+        (scratch / BEGUN).touch()
+        self.stillborn = 0
+
+    def _header(self, subject: Subject) -> dict[str, Any]:
+        option = self.config.getoption
+        return {
+            "subject": {"name": subject.name, "spec": subject.origin, "version": subject.version},
+            "versions": environment.versions(),
+            "device": option("--piecewise-device"),
+            "seed": option("--piecewise-seed"),
+            "profiles": _profiles(self.config),
+            "keyword": self.config.option.keyword,
+            "command": option("--piecewise-command"),
+            "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        }
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker what an earlier run has done."""
+        node.workerinput["piecewise_done"] = [each.key for each in self.done]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
+        """Leave word of what is going to run, for the runner to miss what did not."""
+        fresh = self.scratch / "selected.new"
+        fresh.write_text(json.dumps(list(ids)))
+        fresh.replace(self.scratch / SELECTED)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Write a result as soon as it is there."""
+        for name, value in report.user_properties:
+            if name == _PROPERTY:
+                self.stillborn = 0
+                self.writer.add(Result.from_json(json.loads(str(value))))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
+        """A worker died in a test: that is the result of the test."""
+        self.stillborn = 0
+        node: Any = report.node  # type: ignore[attr-defined]  # set by xdist
+        code = returncode_of(node)
+        status, message = why_dead(stack_file(self.scratch, node.gateway.id), code)
+        plain, case = split_node(crashitem)
+        cited = self.citations[plain].requirement
+        self.writer.add(
+            Result(
+                id=cited,
+                case=case,
+                status=status,
+                message=clip(message),
+                level=self.requirements[cited].level,
+                how_to_run=how_alone(self.config, cited, crashitem),
+            )
+        )
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Stop when new workers die before their first test: xdist would go on for ever."""
+        if not error:
+            return
+        self.stillborn += 1
+        if self.stillborn > _MAX_STILLBORN:
+            _, message = why_dead(stack_file(self.scratch, node.gateway.id), returncode_of(node))
+            pytest.exit(f"workers die before their first test: {message}", returncode=3)

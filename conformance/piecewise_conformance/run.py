@@ -1,0 +1,228 @@
+"""One conformance run: pytest in a process of its own, watched from here.
+
+The subject is loaded and tested in other processes, so that whatever it does to them, the verdict
+is given by one that it never ran in. An ``os._exit(0)`` in the import of a subject is no pass.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from .junit import write_junit
+from .plugin import BEGUN, LOADING, SELECTED
+from .report import (
+    INCOMPLETE,
+    REPORT,
+    USAGE,
+    ReportError,
+    ReportWriter,
+    exit_status,
+    make_footer,
+    read_report,
+)
+from .requirements import load
+from .suite_scan import SUITE_FOLDER, scan, split_node
+from .terminal import print_report
+from .watch import stack_file, why_dead
+
+LOG = "pytest.log"
+_INI = Path(__file__).parent / "conformance.ini"
+_PLUGINS = ("piecewise_conformance.plugin", "xdist.plugin", "no:cacheprovider", "no:faulthandler")
+_OK = (0, 1, 5)  # pytest's: all passed, some failed, nothing collected
+_USAGE, _INTERRUPTED = 4, 2
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is told. ``suite`` and ``spec`` are folders; by default those of the harness."""
+
+    backend: str = "reference"
+    profiles: tuple[str, ...] = ()
+    device: str = "cpu"
+    jobs: int = 0  # 0: one for each core
+    out: Path = Path("conformance-report")
+    resume: bool = False
+    seed: int = 0
+    keyword: str = ""
+    timeout: float = 300.0
+    command: str = ""
+    suite: Path | None = None
+    spec: Path | None = None
+
+
+def run(settings: Settings, stream: TextIO | None = None) -> int:
+    """Test the subject, write the reports, print what came of it; the exit status."""
+    stream = sys.stdout if stream is None else stream
+    began = time.monotonic()
+    out = settings.out
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(f"error: {out} cannot be made: {error.strerror}", file=sys.stderr)
+        return USAGE
+    scratch = Path(tempfile.mkdtemp(prefix="piecewise-run-")).resolve()
+    try:
+        code = _pytest(settings, scratch, stream)
+        if not (scratch / BEGUN).exists():
+            return _never_began(settings, scratch, code)
+        report = read_report(out / REPORT)
+        problem = _problem(settings, scratch, code, {each.key for each in report.results})
+        if not problem:
+            footer = make_footer(report.results, seconds=time.monotonic() - began)
+            ReportWriter(out / REPORT).finish(footer)
+        write_junit(out / "junit.xml", report.results)
+        print_report(stream, report, load(settings.spec), problem=problem)
+        print(f"report: {out / REPORT}", file=stream, flush=True)
+        return exit_status(report.results, problem=problem)
+    except ReportError as error:  # somebody else wrote into it meanwhile
+        print(f"error: {error}", file=sys.stderr)
+        return INCOMPLETE
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _pytest(settings: Settings, scratch: Path, stream: TextIO) -> int | None:
+    """Run pytest to its end; its return code, or None if the user broke it off."""
+    jobs = settings.jobs or os.cpu_count() or 1
+    with (settings.out / LOG).open("wb") as log:
+        child = subprocess.Popen(
+            _command(settings, scratch, jobs),
+            env=_environment(scratch, jobs),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        progress = _Progress(settings, scratch, stream)
+        try:
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return child.wait(timeout=0.5)
+                progress.tell()
+        except KeyboardInterrupt:
+            return None
+        finally:
+            child.terminate()
+            child.wait()
+
+
+def _command(settings: Settings, scratch: Path, jobs: int) -> list[str]:
+    suite = str((settings.suite or SUITE_FOLDER).resolve())
+    command = [sys.executable, "-m", "pytest", suite, "-c", str(_INI), "--rootdir", suite]
+    command += [f"--confcutdir={suite}", "--import-mode=importlib", "-q", "--tb=short"]
+    for plugin in _PLUGINS:
+        command += ["-p", plugin]
+    command += ["-n", str(jobs), "--dist", "worksteal", "--max-worker-restart", str(10**6)]
+    command += [f"--basetemp={scratch / 'tmp'}", f"--piecewise-scratch={scratch}"]
+    command += [f"--piecewise-backend={settings.backend}"]
+    command += [f"--piecewise-profile={each}" for each in settings.profiles]
+    command += [f"--piecewise-device={settings.device}", f"--piecewise-seed={settings.seed}"]
+    command += [f"--piecewise-timeout={settings.timeout}"]
+    command += [f"--piecewise-report={(settings.out / REPORT).resolve()}"]
+    command += [f"--piecewise-command={settings.command}"]
+    command += ["--piecewise-resume"] if settings.resume else []
+    command += [f"--piecewise-suite={suite}"]
+    command += [f"--piecewise-spec={settings.spec.resolve()}"] if settings.spec else []
+    return [*command, "-k", settings.keyword] if settings.keyword else command
+
+
+def _environment(scratch: Path, jobs: int) -> dict[str, str]:
+    """The environment of the run: caches of its own, and nothing of the user's pytest."""
+    environment = dict(os.environ)
+    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
+        environment.pop(name, None)
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    environment["TORCHINDUCTOR_CACHE_DIR"] = str(scratch / "inductor")
+    environment["TRITON_CACHE_DIR"] = str(scratch / "triton")
+    environment["HYPOTHESIS_STORAGE_DIRECTORY"] = str(scratch / "hypothesis")
+    environment.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+    return environment
+
+
+def _never_began(settings: Settings, scratch: Path, code: int | None) -> int:
+    """Say why there is no report at all."""
+    log = settings.out / LOG
+    if code is None or code == _INTERRUPTED:
+        print("interrupted", file=sys.stderr)
+        return INCOMPLETE
+    text = log.read_text(encoding="utf-8", errors="replace")
+    if (scratch / LOADING).exists():
+        _, how = why_dead(stack_file(scratch, "load"), code)
+        print(f"error: --backend {settings.backend} cannot be loaded: {how}", file=sys.stderr)
+        return USAGE
+    if code == _USAGE:
+        said = text.partition("ERROR: ")[2].strip() or text.strip()
+        print(f"error: {said}", file=sys.stderr)
+        return USAGE
+    tail = "\n".join(text.splitlines()[-30:])
+    print(f"{tail}\nerror: the harness failed (pytest returned {code}); see {log}", file=sys.stderr)
+    return INCOMPLETE
+
+
+def _problem(
+    settings: Settings, scratch: Path, code: int | None, have: set[tuple[str, str]]
+) -> str:
+    """Why the run is incomplete, or nothing if it is complete."""
+    log = settings.out / LOG
+    if code is None:
+        return "interrupted; --resume goes on from here"
+    if code not in _OK:
+        return f"the harness failed (pytest returned {code}); see {log}"
+    selected = scratch / SELECTED
+    ids = json.loads(selected.read_text()) if selected.exists() else []
+    cited = {node: each.requirement for node, each in scan(settings.suite).items()}
+    wanted = {(cited[plain], case) for plain, case in map(split_node, ids)}
+    if missing := len(wanted - have):
+        return f"{missing} of {len(wanted)} tests came to no result; see {log}"
+    return "" if have else "no test was selected"
+
+
+class _Progress:
+    """One line for each tenth of the tests, and one in 15 seconds if that is slow."""
+
+    def __init__(self, settings: Settings, scratch: Path, stream: TextIO) -> None:
+        self.report, self.selected = settings.out / REPORT, scratch / SELECTED
+        self.begun = scratch / BEGUN
+        self.stream = stream
+        self.before: int | None = None
+        self.tenth = 0
+        self.last = time.monotonic()
+
+    def tell(self) -> None:
+        """Print a line if there is something to tell."""
+        if not self.begun.exists() or not self.report.exists():
+            return
+        lines = self.report.read_bytes().count(b"\n")
+        if self.before is None:
+            self.before = lines
+        if not self.selected.exists():
+            return
+        total = len(json.loads(self.selected.read_text()))
+        done = lines - self.before
+        tenth = 10 * done // total if total else 0
+        if tenth > self.tenth or time.monotonic() - self.last > 15:
+            print(f"{done} of {total} tests", file=self.stream, flush=True)
+            self.tenth, self.last = tenth, time.monotonic()
+
+
+def wrong_keyword(expression: str) -> str | None:
+    """What is wrong with an expression for ``-k``, or None."""
+    try:
+        from _pytest.mark.expression import Expression
+    except ImportError:  # not public: without it, the run itself complains, less clearly
+        return None
+    try:
+        Expression.compile(expression)
+    except Exception as error:
+        return str(error) or type(error).__name__
+    return None

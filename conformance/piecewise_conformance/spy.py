@@ -1,0 +1,117 @@
+"""A compiler that watches: what it is given, what is loaded, and which artifact serves which call.
+
+It is handed to a subject by its qualified name. Its artifacts behave like real ones: loading a
+handle gives the code of the graph that was compiled, so that a wrong hit computes a wrong result.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+NAME = "piecewise_conformance.spy.SpyCompiler"
+OTHER_NAME = "piecewise_conformance.spy.OtherSpyCompiler"
+
+
+@dataclass
+class Call:
+    """One compile or load: the graph and inputs given, and the range as (start, end)."""
+
+    graph: Any
+    inputs: list[Any]
+    range: tuple[int, int]
+    key: Any = None
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Log:
+    """What the spy saw. ``runs`` has the range of each artifact that ran, in order."""
+
+    compiles: list[Call] = field(default_factory=list)
+    loads: list[Call] = field(default_factory=list)
+    runs: list[tuple[int, int]] = field(default_factory=list)
+    # what the spy is to do
+    fail: bool = False  # raise instead of compiling
+    fail_load: bool = False
+    handle: Callable[[int], Any] = lambda number: ("spy", number)
+
+
+_log = Log()
+_artifacts: dict[Any, Any] = {}  # by repr of the handle: what a disk would hold
+
+
+@contextmanager
+def spying() -> Iterator[Log]:
+    """A fresh log; artifacts of earlier ones stay loadable, as files would."""
+    global _log
+    before, _log = _log, Log()
+    try:
+        yield _log
+    finally:
+        _log = before
+
+
+def _runnable(graph: Any, compile_range: tuple[int, int]) -> Callable[..., Any]:
+    def run(*args: Any) -> Any:
+        _log.runs.append(compile_range)
+        return graph(*args)
+
+    return run
+
+
+class SpyCompiler:
+    """The seed's compiler interface, watched."""
+
+    name = "spy"
+
+    def initialize_cache(self, cache_dir: str, disable_cache: bool = False, prefix: str = "") -> None:
+        """Its artifacts are in memory, so a folder is of no use."""
+
+    def compute_hash(self, vllm_config: Any) -> str:
+        """Always the same compiler."""
+        return "spy"
+
+    def compile(
+        self,
+        graph: Any,
+        example_inputs: list[Any],
+        compiler_config: dict[str, Any],
+        compile_range: Any,
+        key: Any = None,
+    ) -> tuple[Any, Any]:
+        """A copy of the graph's code, and a handle to it."""
+        from torch import fx
+
+        ends = (compile_range.start, compile_range.end)
+        _log.compiles.append(Call(graph, list(example_inputs), ends, key, dict(compiler_config)))
+        if _log.fail:
+            raise RuntimeError("the spy was told to fail")
+        artifact = fx.GraphModule(graph, copy.deepcopy(graph.graph))
+        handle = _log.handle(len(_artifacts))
+        _artifacts[repr(handle)] = artifact
+        return _runnable(artifact, ends), handle
+
+    def load(
+        self,
+        handle: Any,
+        graph: Any,
+        example_inputs: list[Any],
+        graph_index: int,
+        compile_range: Any,
+    ) -> Any:
+        """The code that was compiled under ``handle``; in another process, that of ``graph``."""
+        ends = (compile_range.start, compile_range.end)
+        if _log.fail_load:
+            raise RuntimeError("the spy was told that the artifact is gone")
+        _log.loads.append(Call(graph, list(example_inputs), ends, handle))
+        return _runnable(_artifacts.get(repr(handle), graph), ends)
+
+
+class OtherSpyCompiler(SpyCompiler):
+    """The same, by another name."""
+
+    name = "other-spy"

@@ -1,0 +1,1 @@
+"""Subjects that come with the harness, and the rungs by which others are built."""

@@ -1,0 +1,309 @@
+"""COPY: static buffers between a caller and a callable, which neither may notice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from piecewise_conformance.marks import requirement
+from piecewise_conformance.oracle import describe
+from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import NotRun, Unsupported, Violation
+
+WIDTH = 4
+
+
+def rows(count: int, seed: int = 0, **kwargs: Any) -> torch.Tensor:
+    """``count`` rows of numbers that no other call has."""
+    generator = torch.Generator().manual_seed(1000 * seed + count)
+    return torch.randn((count, WIDTH), generator=generator).to(**kwargs) if kwargs else torch.randn(
+        (count, WIDTH), generator=generator
+    )
+
+
+class Seen:
+    """A callable that keeps a copy of what it sees, and its addresses."""
+
+    def __init__(self) -> None:
+        self.args: list[tuple[Any, ...]] = []
+        self.copies: list[tuple[Any, ...]] = []
+        self.addresses: list[tuple[int, ...]] = []
+
+    def __call__(self, *args: Any) -> Any:
+        tensors = [each for each in args if isinstance(each, torch.Tensor)]
+        self.args.append(args)
+        self.copies.append(tuple(e.clone() if isinstance(e, torch.Tensor) else e for e in args))
+        self.addresses.append(tuple(each.data_ptr() for each in tensors))
+        return len(self.args)
+
+
+def same(want: torch.Tensor, have: torch.Tensor) -> bool:
+    return (want.shape, want.dtype) == (have.shape, have.dtype) and torch.equal(want, have)
+
+
+def buffers(kind: str, *shapes: int) -> list[torch.Tensor | None]:
+    """Buffers given by the caller, full of numbers that must not show, or left to be made."""
+    if kind == "lazy":
+        return [None] * len(shapes)
+    return [torch.full((count, WIDTH), float("nan")) for count in shapes]
+
+
+@requirement("COPY-001")
+@pytest.mark.parametrize("kind", ["lazy", "given"])
+@pytest.mark.parametrize("order", [(8, 3, 8, 1, 5), (8, 8, 8), (8, 1, 2, 3)])
+def test_sees_what_was_passed(subject: Subject, kind: str, order: tuple[int, ...]) -> None:
+    """Values and shapes at every call, for two inputs whose sizes vary on their own."""
+    seen = Seen()
+    call = subject.copy_and_call([0, 2], buffers(kind, 8, 8), seen)
+    for number, count in enumerate(order):
+        first, second = rows(count, number), rows(order[-1 - number], number + 50)
+        call(first, 7, second)
+        for want, have in ((first, seen.copies[-1][0]), (second, seen.copies[-1][2])):
+            if not same(want, have):
+                raise Violation(
+                    f"what the callable sees in call {number} of sizes {order}",
+                    expected=describe(want),
+                    got=describe(have),
+                )
+        if seen.copies[-1][1] != 7:
+            raise Violation("another argument", expected="7", got=str(seen.copies[-1][1]))
+
+
+@requirement("COPY-001")
+@pytest.mark.parametrize("make", ["transposed", "gapped", "offset", "expanded", "empty"])
+def test_sees_strided_inputs(subject: Subject, make: str) -> None:
+    """So too for inputs that are no plain block of memory."""
+    seen = Seen()
+    call = subject.copy_and_call([0], [None], seen)
+    for seed in (1, 2):
+        given = {
+            "transposed": rows(WIDTH, seed).t(),
+            "gapped": torch.randn(6, 2 * WIDTH)[:, ::2],
+            "offset": rows(9, seed)[3:],
+            "expanded": rows(1, seed).expand(5, WIDTH),
+            "empty": rows(8, seed)[:0],
+        }[make]
+        call(given)
+        if not same(given, seen.copies[-1][0]):
+            raise Violation(
+                f"a {make} input", expected=describe(given), got=describe(seen.copies[-1][0])
+            )
+
+
+@requirement("COPY-002")
+@pytest.mark.parametrize("kind", ["lazy", "given"])
+def test_address_stays(subject: Subject, kind: str) -> None:
+    """From the largest call on, every call has its input at the same address."""
+    seen = Seen()
+    call = subject.copy_and_call([0, 1], buffers(kind, 8, 8), seen)
+    kept = []
+    for count in (8, 5, 1, 8, 7):
+        args = rows(count, 1), rows(count, 2)
+        kept.append(args)  # so that a new tensor cannot take the memory of an old one
+        call(*args)
+    if len(set(seen.addresses)) != 1:
+        raise Violation("addresses of the copied inputs", expected="one", got=str(seen.addresses))
+
+
+@requirement("COPY-002")
+def test_given_buffer_is_used(subject: Subject) -> None:
+    """A buffer that the caller gave is where the callable finds the input."""
+    mine, seen = torch.zeros(8, WIDTH), Seen()
+    call = subject.copy_and_call([0], [mine], seen)
+    given = rows(6)
+    call(given)
+    if seen.addresses[0] != (mine.data_ptr(),) or not torch.equal(mine[:6], given):
+        raise Violation("the buffer that was given is not used", expected=hex(mine.data_ptr()))
+
+
+@requirement("COPY-003")
+def test_others_are_not_copied(subject: Subject) -> None:
+    """Inputs without an index reach the callable as the very objects that were passed."""
+    seen = Seen()
+    call = subject.copy_and_call([1], [None], seen)
+    for count in (8, 3):
+        weight, static, thing = rows(16, 1), rows(2, 2), object()
+        call(weight, rows(count), static, thing, None)
+        for position, want in ((0, weight), (2, static), (3, thing), (4, None)):
+            if seen.args[-1][position] is not want:
+                raise Violation(f"argument {position} is not the object that was passed")
+
+
+@requirement("COPY-003")
+def test_nothing_to_copy(subject: Subject) -> None:
+    """Without indices the wrapper is the callable."""
+    seen, given = Seen(), rows(3)
+    call = subject.copy_and_call([], [], seen)
+    call(given, 1)
+    if seen.args[0][0] is not given or seen.args[0][1:] != (1,):
+        raise Violation("arguments without an index", got=str(seen.args[0]))
+
+
+@requirement("COPY-004")
+@pytest.mark.parametrize("kind", ["lazy", "given"])
+@pytest.mark.parametrize("order", [(2, 8), (1, 2, 4, 8), (4, 8, 2, 16)])
+def test_growth(subject: Subject, kind: str, order: tuple[int, ...]) -> None:
+    """A larger call sees its values, or is refused with both sizes told; the next one is right."""
+    seen = Seen()
+    call = subject.copy_and_call([0], buffers(kind, order[0]), seen)
+    for count in order:
+        given = rows(count)
+        try:
+            call(given)
+        except (NotRun, Unsupported, Violation):
+            raise
+        except Exception as error:
+            if str(count) not in str(error) or str(order[0]) not in str(error):
+                raise Violation(
+                    f"a call of {count} rows after {order[0]}",
+                    expected="the result, or an error that tells both sizes",
+                    got=f"{type(error).__name__}: {error}",
+                ) from None
+            continue
+        if not same(given, seen.copies[-1][0]):
+            raise Violation(
+                f"a call of {count} rows in sizes {order}",
+                expected=describe(given),
+                got=describe(seen.copies[-1][0]),
+            )
+
+
+@requirement("COPY-005")
+@pytest.mark.parametrize("kind", ["lazy", "given"])
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float64, torch.float16, torch.bool])
+def test_no_conversion(subject: Subject, kind: str, dtype: torch.dtype) -> None:
+    """An input of another dtype is refused, or seen in its own dtype."""
+    seen = Seen()
+    call = subject.copy_and_call([0], buffers(kind, 8), seen)
+    call(rows(8))
+    other = (rows(5, 3) * 3).to(dtype)
+    try:
+        call(other)
+    except (NotRun, Unsupported, Violation):
+        raise
+    except Exception:
+        pass
+    else:
+        if not same(other, seen.copies[-1][0]):
+            raise Violation(
+                f"a {dtype} input where float32 came before",
+                expected=f"a refusal, or {describe(other)}",
+                got=describe(seen.copies[-1][0]),
+            )
+    given = rows(8, 9)
+    call(given)
+    if not same(given, seen.copies[-1][0]):
+        raise Violation("the call after it", expected=describe(given), got=describe(seen.copies[-1][0]))
+
+
+def _write_all(x: torch.Tensor) -> None:
+    x.add_(1)
+
+
+def _write_part(x: torch.Tensor) -> None:
+    x[1:].mul_(2)
+
+
+def _write_through_view(x: torch.Tensor) -> None:
+    x.view(-1)[:2].fill_(5)
+
+
+@requirement("COPY-006")
+@pytest.mark.parametrize("kind", ["lazy", "given"])
+@pytest.mark.parametrize("write", [_write_all, _write_part, _write_through_view])
+def test_writes_come_back(subject: Subject, kind: str, write: Any) -> None:
+    """A write into the copy reaches the caller's tensor at every call, or the call is refused."""
+    call = subject.copy_and_call([0], buffers(kind, 8), write)
+    for count in (8, 3, 8):
+        given = rows(count)
+        wanted = given.clone()
+        write(wanted)
+        try:
+            call(given)
+        except (NotRun, Unsupported, Violation):
+            raise
+        except Exception as error:
+            if not str(error):
+                raise Violation("a call that writes was refused without a reason") from None
+            continue
+        if not torch.equal(given, wanted):
+            raise Violation(
+                f"the caller's tensor of {count} rows after the call",
+                expected=describe(wanted),
+                got=describe(given),
+            )
+
+
+@requirement("COPY-006")
+def test_writes_under_inference_mode(subject: Subject) -> None:
+    """The same in inference mode, where tensors count no versions."""
+    with torch.inference_mode():
+        call = subject.copy_and_call([0], [None], _write_all)
+        for count in (4, 2):
+            given = rows(count)
+            wanted = given + 1
+            try:
+                call(given)
+            except (NotRun, Unsupported, Violation):
+                raise
+            except Exception:
+                continue
+            if not torch.equal(given, wanted):
+                raise Violation(
+                    "the caller's tensor", expected=describe(wanted), got=describe(given)
+                )
+
+
+@requirement("COPY-007")
+@pytest.mark.parametrize("shape", [(5, 1), (1, WIDTH), (5, WIDTH + 1), (5,), (1,), (5, WIDTH, 1), (5, 2, 2)])
+def test_no_broadcast(subject: Subject, shape: tuple[int, ...]) -> None:
+    """An input of another shape is refused, or seen in its own shape; never spread."""
+    seen = Seen()
+    call = subject.copy_and_call([0], [torch.zeros(8, WIDTH)], seen)
+    call(rows(8))
+    given = torch.arange(1.0, 1.0 + torch.Size(shape).numel()).reshape(shape)
+    try:
+        call(given)
+    except (NotRun, Unsupported, Violation):
+        raise
+    except Exception:
+        return
+    if not same(given, seen.copies[-1][0]):
+        raise Violation(
+            f"an input of shape {shape} for a buffer of (8, {WIDTH})",
+            expected=f"a refusal, or {describe(given)}",
+            got=describe(seen.copies[-1][0]),
+        )
+
+
+@requirement("COPY-008")
+def test_inputs_are_left_alone(subject: Subject) -> None:
+    """What the callable only reads is not changed, by this call or by the next one."""
+    call = subject.copy_and_call([0], [None], lambda x: x.sum())
+    first, second = rows(8, 1), rows(8, 2)
+    before = first.clone()
+    call(first)
+    call(second)
+    if not torch.equal(first, before):
+        raise Violation("an input that was read", expected=describe(before), got=describe(first))
+
+
+@requirement("COPY-008")
+@pytest.mark.parametrize("result", [None, 3, (), ("a", 1), [None]])
+def test_result_is_returned(subject: Subject, result: Any) -> None:
+    """The result comes back as it is."""
+    got = subject.copy_and_call([0], [None], lambda x: result)(rows(2))
+    if type(got) is not type(result) or got != result:
+        raise Violation("the result", expected=repr(result), got=repr(got))
+
+
+@requirement("COPY-008")
+def test_result_tensors(subject: Subject) -> None:
+    """Tensors that the callable made are returned, and later calls do not change them."""
+    call = subject.copy_and_call([0], [None], lambda x: (x * 2, x + 1))
+    first = rows(8, 1)
+    twice, more = call(first)
+    call(rows(8, 2))
+    if not torch.equal(twice, first * 2) or not torch.equal(more, first + 1):
+        raise Violation("the result of the first call after a second")

@@ -1,0 +1,182 @@
+"""RANGE: which sizes a range holds, and which artifact serves a batch."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+from piecewise_conformance import spy
+from piecewise_conformance.boundary import expect_refusal, inside_subject, whose
+from piecewise_conformance.drive import Driven, drive
+from piecewise_conformance.marks import requirement
+from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import Violation
+from piecewise_fixtures.programs import program
+
+
+@requirement("RANGE-001")
+@pytest.mark.parametrize(("start", "end"), [(1, 1), (1, 4), (5, 8), (7, 7), (1, 100_000)])
+def test_holds_its_sizes(subject: Subject, start: int, end: int) -> None:
+    """``n in range`` is start <= n <= end."""
+    made = subject.range(start, end)
+    for size in {0, 1, start - 1, start, start + 1, (start + end) // 2, end - 1, end, end + 1}:
+        with inside_subject("size in Range"):
+            held = size in made
+        if held != (start <= size <= end):
+            raise Violation(f"{size} in Range({start}, {end})", expected=str(not held), got=str(held))
+
+
+@requirement("RANGE-001")
+def test_tells_its_ends(subject: Subject) -> None:
+    """``start`` and ``end`` are what was given."""
+    made = subject.range(3, 9)
+    if (made.start, made.end) != (3, 9):
+        raise Violation("ends of Range(3, 9)", expected="(3, 9)", got=f"{made.start, made.end}")
+
+
+@requirement("RANGE-002")
+def test_is_a_key(subject: Subject) -> None:
+    """Equal ranges are one key of a dict; ranges that differ in one end are two."""
+    keys = {subject.range(*ends): ends for ends in [(1, 4), (1, 4), (1, 5), (2, 4), (4, 4)]}
+    if len(keys) != 4 or keys.get(subject.range(1, 5)) != (1, 5):
+        raise Violation("ranges as keys of a dict", expected="4 different ones", got=str(keys))
+
+
+@requirement("RANGE-002")
+@pytest.mark.parametrize("name", ["start", "end"])
+def test_is_frozen(subject: Subject, name: str) -> None:
+    """Setting an end raises, and changes nothing."""
+    made = subject.range(2, 5)
+    with expect_refusal(f"setting {name} of a Range"):
+        setattr(made, name, 3)
+    if (made.start, made.end) != (2, 5):
+        raise Violation("a Range after an attempt to change it", expected="(2, 5)")
+
+
+@requirement("RANGE-003")
+@pytest.mark.parametrize(("start", "end"), [(1, 1), (64, 64), (1, 2), (1, 64), (63, 64)])
+def test_single_size(subject: Subject, start: int, end: int) -> None:
+    """``is_single_size()`` is start == end."""
+    with inside_subject("is_single_size"):
+        single = subject.range(start, end).is_single_size()
+    if single != (start == end):
+        raise Violation(f"is_single_size of ({start}, {end})", expected=str(not single), got=str(single))
+
+
+@requirement("RANGE-004")
+@pytest.mark.parametrize(("start", "end"), [(0, 4), (-3, 4), (5, 4), (2, 1), (0, 0)])
+def test_empty_range_is_refused(subject: Subject, start: int, end: int) -> None:
+    """A range without a legal size is an error that names an end of it."""
+    with expect_refusal(f"Range({start}, {end})", str(start)):
+        subject.range(start, end)
+
+
+CHAIN = "linear-chain"
+
+
+def run(driven: Driven, size: int) -> list[tuple[int, int]]:
+    """The ranges of the artifacts that serve a batch of ``size``, after checking the result."""
+    with spy.spying() as log:
+        driven.check(size)
+    return log.runs
+
+
+def spied(subject: Subject, name: str = CHAIN, **changes: Any) -> Driven:
+    """A program whose pieces the spy compiles, captured for a size of several tokens."""
+    return drive(subject, program(name), compiler=spy.NAME, **changes)
+
+
+@requirement("RANGE-005")
+@pytest.mark.parametrize(
+    ("top", "endpoints", "expected"),
+    [
+        (10, (), [(1, 10)]),
+        (10, (4,), [(1, 4), (5, 10)]),
+        (12, (4, 8), [(1, 4), (5, 8), (9, 12)]),
+        (9, (2, 3, 8), [(1, 2), (3, 3), (4, 8), (9, 9)]),
+        (8, (4, 8), [(1, 4), (5, 8)]),
+        (100, (50,), [(1, 50), (51, 100)]),
+        (10_000, (8192,), [(1, 8192), (8193, 10_000)]),
+    ],
+)
+def test_ranges_partition(
+    subject: Subject, top: int, endpoints: tuple[int, ...], expected: list[tuple[int, int]]
+) -> None:
+    """Each size is served by the range that the endpoints give it, up to the maximum."""
+    driven = spied(subject, max_num_batched_tokens=top, compile_ranges_endpoints=endpoints)
+    edges = {edge + step for ends in expected for edge in ends for step in (-1, 0, 1)}
+    for size in sorted(size for size in edges if 2 <= size <= top):
+        right = next(ends for ends in expected if ends[0] <= size <= ends[1])
+        wrong = [ends for ends in run(driven, size) if ends != right]
+        if wrong:
+            raise Violation(
+                f"a batch of {size} tokens, maximum {top}, endpoints {endpoints}",
+                expected=f"artifacts of {right}",
+                got=f"an artifact of {wrong[0]}",
+            )
+
+
+@requirement("RANGE-005")
+def test_every_size_is_served(subject: Subject) -> None:
+    """From one token to the maximum, every size runs and is right, in falling order too."""
+    driven = spied(subject, max_num_batched_tokens=12, compile_ranges_endpoints=(3, 7))
+    for size in [*range(12, 0, -1), *range(1, 13)]:
+        for start, end in run(driven, size):
+            if not start <= size <= end:
+                raise Violation(f"{size} tokens were served by the artifact of ({start}, {end})")
+
+
+@requirement("RANGE-006")
+@pytest.mark.parametrize("size", [2, 4, 5, 12])
+def test_single_size_wins(subject: Subject, size: int) -> None:
+    """A named size is served by its own artifact; its neighbours by the range."""
+    driven = spied(
+        subject,
+        max_num_batched_tokens=12,
+        compile_ranges_endpoints=(4,),
+        compile_sizes=(2, 4, 5, 12),
+    )
+    if any(ends != (size, size) for ends in run(driven, size)):
+        raise Violation(f"compile size {size}", expected=f"({size}, {size})", got=str(run(driven, size)))
+    for neighbour in {3, 6, 11}:
+        if any(start == end for start, end in run(driven, neighbour)):
+            raise Violation(f"{neighbour} tokens are served by an artifact of another single size")
+
+
+@requirement("RANGE-007")
+@pytest.mark.parametrize(("top", "size"), [(8, 9), (8, 64), (16, 17)])
+def test_uncovered_size_is_refused(subject: Subject, top: int, size: int) -> None:
+    """A size above the maximum is an error that names the size, before and after others ran."""
+    driven = spied(subject, max_num_batched_tokens=top, compile_ranges_endpoints=(4,))
+    driven.check(6)
+    with expect_refusal(f"a batch of {size} tokens where {top} is the maximum", str(size)):
+        driven.check(size)
+    driven.check(4)  # and the next batch is served
+
+
+@requirement("RANGE-008")
+@pytest.mark.parametrize(
+    ("endpoints", "named"), [((4, 100), "100"), ((65,), "65"), ((8, 4), "4"), ((4, 4), "4")]
+)
+def test_bad_endpoints_are_reported(
+    subject: Subject, endpoints: tuple[int, ...], named: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error, a warning or a logged warning has the endpoint that is not used as given."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            driven = spied(subject, max_num_batched_tokens=64, compile_ranges_endpoints=endpoints)
+            driven.check(6)
+        except Exception as error:
+            if whose(error) is None:
+                raise
+            told = str(error)
+        else:
+            told = " ".join([*(str(each.message) for each in caught), caplog.text])
+    if named not in told:
+        raise Violation(
+            f"compile_ranges_endpoints={endpoints} with a maximum of 64 was not reported",
+            expected=f"an error or a warning with {named}",
+            got=told[:300] or "nothing",
+        )

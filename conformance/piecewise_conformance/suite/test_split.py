@@ -1,0 +1,461 @@
+"""SPLIT: the split graph does what the graph does, and its pieces are well-formed."""
+
+from __future__ import annotations
+
+import copy
+import operator
+from collections import Counter
+from typing import Any
+
+import pytest
+import torch
+from piecewise_conformance import graphs
+from piecewise_conformance.boundary import inside_subject
+from piecewise_conformance.capture import Captured, all_names, captured
+from piecewise_conformance.drive import run_graph
+from piecewise_conformance.marks import requirement
+from piecewise_conformance.oracle import check
+from piecewise_conformance.subject import SplitResult, Subject
+from piecewise_conformance.verdict import Violation
+from torch import fx
+
+every_graph = pytest.mark.parametrize("name", all_names())
+
+
+def split(subject: Subject, graph: Captured) -> SplitResult:
+    """``graph`` split at its own splitting ops."""
+    return subject.split(graph.fresh(), graph.splitting_ops)
+
+
+def check_equal(gm: Any, graph: Captured, sizes: list[int] | None = None) -> None:
+    """``gm`` must do what ``graph`` does, for ``sizes`` or for all it has arguments for."""
+    for size in graph.args if sizes is None else sizes:
+        expected = run_graph(graph.gm, graph, size)
+        with inside_subject("the split graph"):
+            got = run_graph(gm, graph, size)
+        check(expected, got, program=graph.source(), where=f"for {size} tokens")
+
+
+@requirement("SPLIT-001")
+@every_graph
+def test_same_result(subject: Subject, name: str) -> None:
+    """Outputs, writes, aliasing and effects of the split graph are those of the graph."""
+    graph = captured(name)
+    check_equal(split(subject, graph).gm, graph)
+
+
+@requirement("SPLIT-001")
+@pytest.mark.parametrize("ops", [(), ("piecewise::scaled", "aten::add", "piecewise::scale_")])
+@pytest.mark.parametrize(
+    "name", ["advanced-index-after-op", "updates-by-op-only", "two-symbols", "fx:tuple-nested"]
+)
+def test_same_result_for_other_ops(subject: Subject, name: str, ops: tuple[str, ...]) -> None:
+    """The result does not depend on where the graph is split."""
+    graph = captured(name)
+    check_equal(subject.split(graph.fresh(), ops).gm, graph)
+
+
+@requirement("SPLIT-002")
+@every_graph
+def test_splitting_ops_are_flagged(subject: Subject, name: str) -> None:
+    """No piece that would be compiled holds a splitting op, and none is lost."""
+    graph = captured(name)
+    result = split(subject, graph)
+    wanted = [node for node in graph.gm.graph.nodes if graphs.matches(node, graph.splitting_ops)]
+    for piece in result.pieces:
+        inside = [n for n in piece.graph.graph.nodes if graphs.matches(n, graph.splitting_ops)]
+        if inside and not piece.is_splitting:
+            raise Violation(
+                f"piece {piece.name} is not flagged as splitting and holds {inside[0].target}",
+                expected="a flagged piece",
+                got=str(piece.graph.graph),
+                program=graph.source(),
+            )
+    found = sum(
+        graphs.matches(node, graph.splitting_ops)
+        for piece in result.pieces
+        if piece.is_splitting
+        for node in piece.graph.graph.nodes
+    )
+    if found != len(wanted):
+        raise Violation(
+            "calls of splitting ops in flagged pieces",
+            expected=str(len(wanted)),
+            got=str(found),
+            program=graph.source(),
+        )
+
+
+@requirement("SPLIT-003")
+@every_graph
+def test_flagged_pieces_hold_nothing_else(subject: Subject, name: str) -> None:
+    """What computes and is no splitting op lies in a piece that can be compiled."""
+    graph = captured(name)
+    for piece in split(subject, graph).pieces:
+        for node in piece.graph.graph.nodes if piece.is_splitting else ():
+            if graphs.computes(node) and not graphs.matches(node, graph.splitting_ops):
+                raise Violation(
+                    f"the splitting piece {piece.name} computes {node.format_node()}",
+                    expected="splitting ops only",
+                    got=str(piece.graph.graph),
+                    program=graph.source(),
+                )
+
+
+@requirement("SPLIT-004")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "advanced-index-after-op",
+        "index-computed-after-op",
+        "integer-index",
+        "view-after-op",
+        "slices",
+        "item-assignment",
+        "view-of-input-updated",
+        "cache-updated",
+        "fx:tensor-item-after-op",
+    ],
+)
+def test_tensor_indexing_stays(subject: Subject, name: str) -> None:
+    """An index of a tensor that an op wrote gives what the op wrote."""
+    graph = captured(name)
+    check_equal(split(subject, graph).gm, graph)
+
+
+_LEAVES = (torch.Tensor, int, float, bool, complex, str, type(None), torch.SymInt, torch.SymFloat)
+
+
+@requirement("SPLIT-005")
+@every_graph
+def test_only_leaves_cross(subject: Subject, name: str) -> None:
+    """At run time no piece is passed a container, and none returns one inside its tuple."""
+    graph = captured(name)
+    result = split(subject, graph)
+    for size in list(graph.args)[:1]:
+        for piece, inputs, outputs in graphs.watch(result, graph, size):
+            crossing = [("input", value) for value in inputs]
+            is_several = isinstance(outputs, (tuple, list))
+            several = outputs if is_several and not isinstance(outputs, torch.Size) else [outputs]
+            crossing += [("output", value) for value in several]
+            for direction, value in crossing:
+                if not isinstance(value, _LEAVES):
+                    raise Violation(
+                        f"{direction} of piece {piece} is a {type(value).__name__}",
+                        expected="a tensor, a number or None",
+                        got=repr(value)[:200],
+                        program=graph.source(),
+                    )
+
+
+@requirement("SPLIT-006")
+@every_graph
+def test_every_graph_splits(subject: Subject, name: str) -> None:
+    """Splitting raises for no graph, and every piece uses only what was made before it."""
+    graph = captured(name)
+    gm = split(subject, graph).gm
+    with inside_subject("the split graph"):
+        gm.graph.lint()
+
+
+@requirement("SPLIT-007")
+@every_graph
+def test_symbols_come_in(subject: Subject, name: str) -> None:
+    """Each symbol in the shapes of a piece's inputs is itself an input."""
+    graph = captured(name)
+    for piece in split(subject, graph).pieces:
+        if piece.is_splitting:  # never compiled: nothing needs to find a symbol there
+            continue
+        inputs = [graphs.value(node) for node in piece.graph.graph.find_nodes(op="placeholder")]
+        given = {symbol for each in inputs if (symbol := graphs.plain_symbol(each)) is not None}
+        for node, each in zip(piece.graph.graph.find_nodes(op="placeholder"), inputs, strict=True):
+            if missing := graphs.shape_symbols(each) - given:
+                raise Violation(
+                    f"input {node.name} of piece {piece.name} has symbols that are no input",
+                    expected=f"{sorted(map(str, missing))} among the inputs",
+                    got=str([n.name for n in piece.graph.graph.find_nodes(op='placeholder')]),
+                    program=graph.source(),
+                )
+
+
+@requirement("SPLIT-008")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "updates-without-data-edge",
+        "updates-by-op-only",
+        "view-updated-across-op",
+        "input-updated-around-op",
+        "notes-in-pieces",
+        "notes-as-splitting-ops",
+        "effects-only",
+        "fx:effects-only",
+        "fx:attribute-mutated",
+    ],
+)
+def test_order_of_effects(subject: Subject, name: str) -> None:
+    """Writes and effects happen in the order of the graph."""
+    graph = captured(name)
+    check_equal(split(subject, graph).gm, graph)
+
+
+@requirement("SPLIT-008")
+@every_graph
+def test_order_of_ops(subject: Subject, name: str) -> None:
+    """Pieces are called in an order in which the splitting ops come as they were written."""
+    graph = captured(name)
+    result = split(subject, graph)
+    wanted = [n.target for n in graph.gm.graph.nodes if graphs.matches(n, graph.splitting_ops)]
+    pieces = {piece.name: piece.graph for piece in result.pieces}
+    called = [
+        inner.target
+        for node in result.gm.graph.nodes
+        if node.op == "call_module" and node.target in pieces
+        for inner in pieces[node.target].graph.nodes
+        if graphs.matches(inner, graph.splitting_ops)
+    ]
+    if wanted != called:
+        raise Violation(
+            "splitting ops in the order in which their pieces are called",
+            expected=", ".join(map(str, wanted)),
+            got=", ".join(map(str, called)),
+            program=graph.source(),
+        )
+
+
+@requirement("SPLIT-009")
+@every_graph
+def test_can_be_copied_and_printed(subject: Subject, name: str) -> None:
+    """A deep copy, recompiled, does the same; printing shows every piece."""
+    graph = captured(name)
+    result = split(subject, graph)
+    with inside_subject("deepcopy, recompile and print of the split graph"):
+        twin = copy.deepcopy(result.gm)
+        twin.recompile()
+        for child in twin.children():
+            if isinstance(child, fx.GraphModule):
+                child.recompile()
+        text = result.gm.print_readable(print_output=False)
+    for piece in result.pieces:
+        if piece.name not in text:
+            raise Violation(f"{piece.name} is not in the printed graph", got=text[:500])
+    if not list(graph.gm.buffers()):  # a copy has buffers of its own
+        check_equal(twin, graph, list(graph.args)[:1])
+
+
+@requirement("SPLIT-010")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nothing-to-split",
+        "no-splitting-ops-named",
+        "only-splitting-ops",
+        "op-first",
+        "op-last",
+        "ops-back-to-back",
+        "lone-empty",
+        "size-only-piece",
+        "fx:identity",
+        "fx:empty",
+        "fx:no-inputs",
+        "fx:no-output-value",
+        "fx:unused-nodes",
+    ],
+)
+def test_extreme_graphs(subject: Subject, name: str) -> None:
+    """Graphs at the edges are split, and do what they did; without a splitting op none is flagged."""
+    graph = captured(name)
+    result = split(subject, graph)
+    check_equal(result.gm, graph)
+    has_op = any(graphs.matches(node, graph.splitting_ops) for node in graph.gm.graph.nodes)
+    flagged = [piece.name for piece in result.pieces if piece.is_splitting]
+    if flagged and not has_op:
+        raise Violation("pieces are flagged without a splitting op", expected="[]", got=str(flagged))
+
+
+@requirement("SPLIT-011")
+@every_graph
+def test_same_placeholders(subject: Subject, name: str) -> None:
+    """Placeholders keep order, name, target and default."""
+    graph = captured(name)
+    gm = split(subject, graph).gm
+
+    def placeholders(module: fx.GraphModule) -> list[tuple[Any, ...]]:
+        nodes = module.graph.find_nodes(op="placeholder")
+        return [(node.name, node.target, *node.args) for node in nodes]
+
+    if placeholders(graph.gm) != placeholders(gm):
+        raise Violation(
+            "placeholders (name, target, default)",
+            expected=str(placeholders(graph.gm)),
+            got=str(placeholders(gm)),
+            program=graph.source(),
+        )
+
+
+@requirement("SPLIT-012")
+@every_graph
+def test_graph_is_left_intact(subject: Subject, name: str) -> None:
+    """The graph that was given still does what it did, after the split graph has run too."""
+    graph = captured(name)
+    given = graph.fresh()
+    result = subject.split(given, graph.splitting_ops)
+    for size in list(graph.args)[:1]:
+        with inside_subject("the split graph"):
+            run_graph(result.gm, graph, size)
+    check_equal(given, graph, list(graph.args)[:1])
+
+
+@requirement("SPLIT-013")
+@pytest.mark.parametrize("name", ["fx:attributes", "fx:module-leaf", "fx:attribute-mutated"])
+def test_parameters_are_shared(subject: Subject, name: str) -> None:
+    """Every parameter and buffer of the split graph lies where the graph has it."""
+    graph = captured(name)
+    result = split(subject, graph)
+    ours = {each.data_ptr() for each in [*graph.gm.parameters(), *graph.gm.buffers()]}
+    theirs = [*result.gm.named_parameters(), *result.gm.named_buffers()]
+    for key, tensor in theirs:
+        if tensor.data_ptr() not in ours:
+            raise Violation(f"{key} was copied: {tuple(tensor.shape)} at a new address")
+    if ours and not theirs:
+        raise Violation("the split graph lost its parameters", expected=str(len(ours)), got="0")
+
+
+@requirement("SPLIT-014")
+@every_graph
+def test_items_describe_children(subject: Subject, name: str) -> None:
+    """Items name the children that the split graph calls, in the order of the calls."""
+    graph = captured(name)
+    result = split(subject, graph)
+    called = [
+        node.target
+        for node in result.gm.graph.nodes
+        if node.op == "call_module" and isinstance(result.gm.get_submodule(node.target), fx.GraphModule)
+    ]
+    names = [piece.name for piece in result.pieces]
+    if names != called:
+        raise Violation(
+            "items in the order in which their pieces are called",
+            expected=str(called),
+            got=str(names),
+            program=graph.source(),
+        )
+    ids = [piece.graph_id for piece in result.pieces]
+    if ids != sorted(set(ids)):
+        raise Violation("graph ids", expected="ascending, each once", got=str(ids))
+    for piece in result.pieces:
+        if result.gm.get_submodule(piece.name) is not piece.graph:
+            raise Violation(f"item {piece.name} has a graph that is not the child of that name")
+
+
+@requirement("SPLIT-015")
+@every_graph
+def test_each_op_once(subject: Subject, name: str) -> None:
+    """Every op that computes or has an effect is called as often as in the graph."""
+    graph = captured(name)
+    result = split(subject, graph)
+
+    def calls(nodes: Any) -> Counter[str]:
+        return Counter(str(node.target) for node in nodes if graphs.computes(node))
+
+    wanted = calls(graph.gm.graph.nodes)
+    inside = [node for piece in result.pieces for node in piece.graph.graph.nodes]
+    outside = [node for node in result.gm.graph.nodes if node.op != "call_module"]
+    found = calls([*inside, *outside])
+    if wanted != found:
+        raise Violation(
+            "how often each op is called",
+            expected=str(dict(wanted - found) or "no more"),
+            got=str(dict(found - wanted) or "fewer"),
+            program=graph.source(),
+        )
+
+
+def _calls(*targets: Any) -> fx.GraphModule:
+    """A graph that calls each target on the result of the one before."""
+    graph = fx.Graph()
+    value = graph.placeholder("x")
+    for target in targets:
+        if isinstance(target, str):
+            value = graph.call_method(target, (value, value))
+        elif target is torch.ops.higher_order.wrap:
+            value = graph.call_function(target, (torch.neg, value))
+        else:
+            arguments = (value,) if "scaled" in str(target) else (value, value)
+            value = graph.call_function(target, arguments)
+    graph.output(value)
+    return fx.GraphModule(torch.nn.Module(), graph)
+
+
+_scaled = torch.ops.piecewise.scaled
+_add = torch.ops.aten.add
+
+
+@requirement("SPLIT-016")
+@pytest.mark.parametrize(
+    ("op", "target"),
+    [
+        pytest.param("piecewise::scaled", _scaled, id="packet"),
+        pytest.param("piecewise::scaled", _scaled.default, id="overload-by-packet-name"),
+        pytest.param("piecewise::scaled.default", _scaled.default, id="overload-by-full-name"),
+        pytest.param("aten::add", _add.Tensor, id="aten-overload-by-packet-name"),
+        pytest.param("aten::add.Tensor", _add.Tensor, id="aten-overload-by-full-name"),
+        pytest.param("aten::add", _add, id="aten-packet"),
+    ],
+)
+def test_name_matches(subject: Subject, op: str, target: Any) -> None:
+    """An op is split at by its packet's name and by its overload's."""
+    pieces = subject.split(_calls(operator.mul, target, operator.mul), [op]).pieces
+    flagged = [n.target for p in pieces if p.is_splitting for n in p.graph.graph.nodes]
+    if target not in flagged:
+        raise Violation(f"{target} was not split at by the name {op}", expected=str(target))
+
+
+@requirement("SPLIT-016")
+def test_higher_order_op_matches(subject: Subject) -> None:
+    """A higher-order op that Dynamo captured is split at by its name."""
+    graph = captured("condition")
+    result = subject.split(graph.fresh(), ["cond", "higher_order::cond"])
+    inside = [n.target for p in result.pieces if p.is_splitting for n in p.graph.graph.nodes]
+    if torch.ops.higher_order.cond not in inside:
+        raise Violation("cond was not split at by its name", expected="a piece of its own")
+    check_equal(result.gm, graph)
+
+
+@requirement("SPLIT-017")
+@pytest.mark.parametrize(
+    ("op", "target"),
+    [
+        pytest.param("aten::add", torch.ops.aten.add_.Tensor, id="longer-name"),
+        pytest.param("aten::add_", _add.Tensor, id="shorter-name"),
+        pytest.param("aten::add.Scalar", _add.Tensor, id="other-overload"),
+        pytest.param("prims::add", _add.Tensor, id="other-namespace"),
+        pytest.param("aten::add", "add", id="method"),
+        pytest.param("aten::add", operator.add, id="python-function"),
+        pytest.param("aten::add", torch.add, id="torch-function"),
+        pytest.param("piecewise::scale_", _scaled, id="alike"),
+    ],
+)
+def test_other_name_does_not_match(subject: Subject, op: str, target: Any) -> None:
+    """What is not named is not split at."""
+    pieces = subject.split(_calls(operator.mul, target, operator.mul), [op]).pieces
+    if flagged := [piece.name for piece in pieces if piece.is_splitting]:
+        raise Violation(
+            f"{target} was split at by the name {op}", expected="no splitting piece", got=str(flagged)
+        )
+
+
+@requirement("SPLIT-017")
+@every_graph
+def test_no_needless_flag(subject: Subject, name: str) -> None:
+    """A piece is flagged only if it holds a splitting op."""
+    graph = captured(name)
+    for piece in split(subject, graph).pieces:
+        if piece.is_splitting and not any(
+            graphs.matches(node, graph.splitting_ops) for node in piece.graph.graph.nodes
+        ):
+            raise Violation(
+                f"piece {piece.name} is flagged as splitting without a splitting op",
+                got=str(piece.graph.graph),
+                program=graph.source(),
+            )
