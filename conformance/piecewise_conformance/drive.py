@@ -11,6 +11,7 @@ from piecewise_fixtures.programs import Program
 
 from .boundary import crossing
 from .capture import Captured, mark_dynamic
+from .recorded import recorded, reusing
 from .oracle import EXACT, Near, Observation, Rule, check, copy_values, observe
 from .options import Options
 from .subject import Subject
@@ -24,17 +25,21 @@ class Driven:
     """
 
     def __init__(self, subject: Subject, program: Program, options: Options) -> None:
+        self.subject = subject
         self.program = program
         self.options = options
         self.graphs = 0
         self.plain = program.build().eval()
-        self.module = program.build().eval()
+        if reusing():
+            self.module, self.compiled = recorded(program).use(self._compile)
+        else:
+            self.module = program.build().eval()
+            self.compiled = torch.compile(self.module, backend=self._compile, fullgraph=True)
 
-        def backend(graph: Any, example_inputs: Any) -> Any:
-            self.graphs += 1
-            return crossing("the compiled model", subject.backend(options)(graph, example_inputs))
-
-        self.compiled = torch.compile(self.module, backend=backend, fullgraph=True)
+    def _compile(self, graph: Any, example_inputs: Any) -> Any:
+        self.graphs += 1
+        backend = self.subject.backend(self.options)
+        return crossing("the compiled model", backend(graph, example_inputs))
 
     def _watched(self, module: torch.nn.Module) -> list[torch.Tensor]:
         return [*module.parameters(), *module.buffers()]
@@ -88,7 +93,8 @@ def options_for(subject: Subject, program: Program, **changes: Any) -> Options:
 
 def drive(subject: Subject, program: Program, **changes: Any) -> Driven:
     """``program`` through the whole backend of ``subject``; ``changes`` are to Options."""
-    torch._dynamo.reset()
+    if not reusing():
+        torch._dynamo.reset()
     return Driven(subject, program, options_for(subject, program, **changes))
 
 

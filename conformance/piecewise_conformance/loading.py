@@ -83,7 +83,7 @@ def importable(name: str) -> bool:
         return False
 
 
-# -- the forms of a SPEC ----------------------------------------------------------------------------
+# -- the forms of a SPEC ---------------------------------------------------------------------------
 
 
 def _dynamo(name: str) -> Subject:
@@ -91,9 +91,8 @@ def _dynamo(name: str) -> Subject:
 
     known = torch._dynamo.list_backends(exclude_tags=())
     if name not in known:
-        raise LoadError(
-            f"torch.compile knows no backend {name!r}; it knows {_listed(known)}{_near(name, known)}"
-        )
+        hint = f"{_listed(known)}{_near(name, known)}"
+        raise LoadError(f"torch.compile knows no backend {name!r}; it knows {hint}")
     from .subjects import dynamo
 
     return _guarded(lambda: dynamo.make(name), f"dynamo:{name}")
@@ -125,7 +124,8 @@ def _import_file(path: Path, spec: str) -> ModuleType:
         raise LoadError(f"the file {path} of --backend {spec} {what} (seen from {os.getcwd()})")
     path = path.resolve()
     found = importlib.util.spec_from_file_location(path.stem, path)
-    assert found is not None and found.loader is not None  # the name ends in .py
+    assert found is not None  # the name ends in .py
+    assert found.loader is not None
     module = importlib.util.module_from_spec(found)
     loader = found.loader
 
@@ -187,7 +187,7 @@ def _subject(found: Any, name: str, spec: str) -> Subject:
     return _guarded(lambda: from_object(found, name=name, origin=spec), spec)
 
 
-# -- messages ---------------------------------------------------------------------------------------
+# -- messages --------------------------------------------------------------------------------------
 
 
 def _guarded(function: Callable[[], T], spec: str) -> T:

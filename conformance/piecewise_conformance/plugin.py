@@ -43,6 +43,7 @@ BEGUN = "begun"  # the report has its header
 SELECTED = "selected.json"  # the node IDs of what is to run
 
 _OUTCOME = pytest.StashKey[Outcome]()
+_SUBJECT: pytest.StashKey[Subject] = pytest.StashKey()
 _SECONDS = pytest.StashKey[float]()
 
 
@@ -82,8 +83,9 @@ def pytest_configure(config: pytest.Config) -> None:
                 stack_file(scratch, worker["workerid"]), config.getoption("--piecewise-timeout")
             )
             watch.begin()
-            plugin = Judge(config, load_subject(_backend(config)), requirements, watch, worker)
+            config.stash[_SUBJECT] = load_subject(_backend(config))
             watch.end()
+            plugin = Judge(config, requirements, watch, worker)
     except (SpecError, SuiteError, LoadError, ReportError) as error:
         raise pytest.UsageError(str(error)) from error
     config.pluginmanager.register(plugin, "piecewise")
@@ -139,19 +141,29 @@ def how_alone(config: pytest.Config, id: str, nodeid: str) -> str:
     )
 
 
+@pytest.fixture(scope="session")
+def subject(pytestconfig: pytest.Config) -> Subject:
+    """The backend under test."""
+    return pytestconfig.stash[_SUBJECT]
+
+
+@pytest.fixture(scope="session")
+def device(pytestconfig: pytest.Config) -> str:
+    """The device that the run is for: cpu or cuda."""
+    return str(pytestconfig.getoption("--piecewise-device"))
+
+
 class Judge:
     """In a worker: selects tests, prepares each, and gives its result a status."""
 
     def __init__(
         self,
         config: pytest.Config,
-        subject: Subject,
         requirements: dict[str, Requirement],
         watch: Watch,
         workerinput: dict[str, Any],
     ) -> None:
         self.config = config
-        self.loaded = subject
         self.requirements = requirements
         self.watch = watch
         self.profiles = frozenset(_profiles(config))
@@ -175,7 +187,8 @@ class Judge:
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
         """Keep what the profiles ask for and an earlier run has not done."""
-        kept, left = [], []
+        kept: list[pytest.Item] = []
+        left: list[pytest.Item] = []
         for item in items:
             found = self._requirement(item)
             done = (found.id, split_node(item.nodeid)[1]) in self.done
@@ -185,16 +198,6 @@ class Judge:
             items[:] = kept
 
     # -- one test -------------------------------------------------------------------------------
-
-    @pytest.fixture(scope="session")
-    def subject(self) -> Subject:
-        """The backend under test."""
-        return self.loaded
-
-    @pytest.fixture(scope="session")
-    def device(self) -> str:
-        """The device that the run is for: cpu or cuda."""
-        return str(self.config.getoption("--piecewise-device"))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -237,7 +240,8 @@ class Judge:
         elif report.failed:  # strict xfail that passed
             outcome = Outcome(Status.XPASS, clip(report.longreprtext))
         item.stash[_OUTCOME] = outcome
-        item.stash[_SECONDS] = item.stash.get(_SECONDS, 0.0) + report.duration
+        seconds = item.stash.get(_SECONDS, 0.0) + report.duration
+        item.stash[_SECONDS] = seconds
         if report.when == "teardown":
             found = self._requirement(item)
             result = Result(
@@ -245,7 +249,7 @@ class Judge:
                 case=split_node(item.nodeid)[1],
                 status=outcome.status,
                 message=outcome.message,
-                seconds=round(item.stash[_SECONDS], 3),
+                seconds=round(seconds, 3),
                 level=found.level,
                 expected=outcome.expected,
                 got=outcome.got,
@@ -303,7 +307,7 @@ class Clerk:
             "profiles": _profiles(self.config),
             "keyword": self.config.option.keyword,
             "command": option("--piecewise-command"),
-            "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
 
     @pytest.hookimpl(optionalhook=True)
@@ -329,7 +333,7 @@ class Clerk:
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
         """A worker died in a test: that is the result of the test."""
         self.stillborn = 0
-        node: Any = report.node  # type: ignore[attr-defined]  # set by xdist
+        node: Any = report.node  # set by xdist
         code = returncode_of(node)
         status, message = why_dead(stack_file(self.scratch, node.gateway.id), code)
         plain, case = split_node(crashitem)

@@ -186,7 +186,7 @@ def how_to_run(spec: str, id: str, case: str, *, device: str = "cpu", seed: int 
     return shlex.join([*command, "-k", " and ".join([id, *words])])
 
 
-# -- the verdict ------------------------------------------------------------------------------------
+# -- the verdict -----------------------------------------------------------------------------------
 
 
 def exit_status(results: Iterable[Result], *, problem: str = "") -> int:

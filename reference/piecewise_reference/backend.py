@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import fx
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from . import cache_dir, env, events
 from .config import VllmConfig
@@ -34,6 +35,7 @@ class VllmBackend:
     graph: fx.GraphModule
     split_gm: fx.GraphModule
     piecewise_graphs: list[SplitItem]
+    fake_mode: FakeTensorMode | None = None
 
     def __init__(
         self, vllm_config: VllmConfig, prefix: str = "backbone", is_encoder: bool = False

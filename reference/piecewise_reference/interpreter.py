@@ -64,6 +64,7 @@ class PiecewiseCompileInterpreter(fx.Interpreter):
     def run(self, *args: Any) -> Any:
         """Walk the graph; ``args`` are its inputs as tracing saw them. Returns its fake outputs."""
         self.fake_mode = detect_fake_mode(args) or FakeTensorMode()
+        self.vllm_backend.fake_mode = self.fake_mode  # pieces compile in it, later
         fake_args = [
             # a tensor that is not fake by now is a constant of the graph: its shape is no symbol
             self.fake_mode.from_tensor(arg, static_shapes=True)

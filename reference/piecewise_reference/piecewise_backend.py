@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from torch import fx
-from torch._guards import TracingContext, detect_fake_mode, tracing
+from torch._guards import TracingContext, tracing
 
 from .config import VllmConfig
 from .ranges import Range
@@ -73,9 +73,8 @@ class PiecewiseBackend:
         # A range is compiled for symbols, which tracing left in the graph; a single size for
         # the very shapes and strides at hand.
         traced = [value_of(node) for node in self.graph.graph.find_nodes(op="placeholder")]
-        fake_mode = detect_fake_mode(traced)
         inputs = list(args) if compile_range.is_single_size() and self.sym_shape_indices else traced
-        with tracing(TracingContext(fake_mode)):
+        with tracing(TracingContext(self.vllm_backend.fake_mode)):
             return self.vllm_backend.compiler_manager.compile(
                 self.graph,
                 inputs,

@@ -1,0 +1,102 @@
+"""Mutants: the reference with one fault planted, and the requirements that each must fail.
+
+A harness is worth what it catches, and this is how we know. The catalogue is a set of TOML files
+beside this one, a table a mutant. Variants are planted in the same way but are correct: they use a
+freedom that the contract leaves, and must pass everything.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..subject import Subject
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Patch:
+    """In ``file`` of the reference the text ``old``, which stands there once, becomes ``new``."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A planted fault; ``fails`` is the exact set of requirements that it fails.
+
+    ``slow`` asks for tests that the matrix otherwise leaves out, because quicker ones reach the
+    same code: the fault shows in no quicker one.
+    """
+
+    name: str
+    about: str
+    patches: tuple[Patch, ...]
+    fails: frozenset[str]
+    source: str  # the TOML file
+    faults: tuple[str, ...] = ()
+    slow: bool = False
+    is_variant: bool = False
+
+
+def _parse(path: Path, kind: str, table: dict[str, Any]) -> Mutant:
+    patches = table.get("patch") or [table]
+    try:
+        return Mutant(
+            name=table["name"],
+            about=table["about"],
+            patches=tuple(Patch(each["file"], each["old"], each["new"]) for each in patches),
+            fails=frozenset(table.get("fails", ())),
+            source=path.name,
+            faults=tuple(table.get("faults", ())),
+            slow=table.get("slow", False),
+            is_variant=kind == "variant",
+        )
+    except KeyError as error:
+        raise ValueError(f"{path.name}: {table.get('name', 'a table')} lacks {error}") from None
+
+
+@lru_cache(maxsize=None)
+def catalogue() -> dict[str, Mutant]:
+    """Every mutant and variant by name. Raises ValueError for a table that is not right."""
+    found: dict[str, Mutant] = {}
+    for path in sorted(FOLDER.glob("*.toml")):
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        for kind in ("mutant", "variant"):
+            for table in tables.get(kind, ()):
+                mutant = _parse(path, kind, table)
+                if mutant.name in found:
+                    raise ValueError(f"{path.name}: there are two mutants named {mutant.name}")
+                found[mutant.name] = mutant
+    return found
+
+
+def declared() -> dict[str, list[str]]:
+    """For each requirement the names of the mutants that declare to fail it."""
+    by_requirement: dict[str, list[str]] = {}
+    for mutant in catalogue().values():
+        for requirement in sorted(mutant.fails):
+            by_requirement.setdefault(requirement, []).append(mutant.name)
+    return by_requirement
+
+
+def load(name: str) -> Subject:
+    """The mutant ``name`` as a subject; ``instrumented`` is the reference that tells its reach."""
+    from . import planting
+    from .. import reach
+    from ..subjects.reference import make
+
+    if name == reach.INSTRUMENTED:
+        package = planting.instrumented()
+    elif name in catalogue():
+        package = planting.plant(catalogue()[name])
+    else:
+        raise ValueError(f"there is no mutant {name!r}; see the files in {FOLDER}")
+    return make(package, name=name, origin=f"mutant:{name}")

@@ -1,0 +1,154 @@
+"""Load the reference a second time, under another name, with patches in its source.
+
+The modules of the reference import one another relatively, so that a copy of the package under
+another name is complete and independent: many mutants live in one process.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import piecewise_reference
+
+from .. import reach
+from . import Mutant, Patch
+
+REFERENCE = Path(piecewise_reference.__file__).parent
+
+Compile = Callable[[str, str], Any]  # (source, path) -> code
+
+
+def apply(patches: Sequence[Patch], file: str, source: str) -> str:
+    """``source`` of ``file`` with ``patches``; ValueError if a text does not stand there once."""
+    for patch in patches:
+        if patch.file == file:
+            if (count := source.count(patch.old)) != 1:
+                raise ValueError(
+                    f"the text to replace stands {count} times in {file}, not once:\n{patch.old}"
+                )
+            source = source.replace(patch.old, patch.new)
+    return source
+
+
+class _Loader(importlib.abc.Loader):
+    def __init__(self, path: Path, edit: Callable[[str, str], Any]) -> None:
+        self.path, self.edit = path, edit
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the edited source in the new module."""
+        vars(module)["__reached__"] = reach.reached
+        code = self.edit(self.path.read_text(encoding="utf-8"), str(self.path))
+        exec(code, vars(module))
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds one copy of the reference: the package ``name`` and its modules."""
+
+    def __init__(self, name: str, edit: Callable[[str, str], Any]) -> None:
+        self.name, self.edit = name, edit
+
+    def find_spec(
+        self, fullname: str, path: Any = None, target: Any = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """The module of the copy that ``fullname`` names."""
+        package, _, module = fullname.partition(".")
+        if package != self.name:
+            return None
+        file = REFERENCE / (f"{module}.py" if module else "__init__.py")
+        loader = _Loader(file, self.edit)
+        return importlib.util.spec_from_file_location(
+            fullname,
+            file,
+            loader=loader,
+            submodule_search_locations=None if module else [str(REFERENCE)],
+        )
+
+
+def _load(name: str, edit: Callable[[str, str], Any]) -> ModuleType:
+    if name in sys.modules:
+        return sys.modules[name]
+    sys.meta_path.insert(0, _Finder(name, edit))
+    return importlib.import_module(name)
+
+
+def plant(mutant: Mutant) -> ModuleType:
+    """The package of ``mutant``; one per process."""
+    unknown = {patch.file for patch in mutant.patches} - {p.name for p in REFERENCE.glob("*.py")}
+    if unknown:
+        raise ValueError(f"mutant {mutant.name} patches {sorted(unknown)}, which do not exist")
+
+    def edit(source: str, path: str) -> Any:
+        return compile(apply(mutant.patches, Path(path).name, source), path, "exec")
+
+    return _load(f"piecewise_mutant_{mutant.name.replace('-', '_')}", edit)
+
+
+class _Instrument(ast.NodeTransformer):
+    """Puts a call at the start of every function, which says that it was reached."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:  # noqa: N802  (ast's name)
+        """Add the call after the docstring."""
+        self.generic_visit(node)
+        key = reach.key(self.file, node.name, node.lineno)
+        call = ast.parse(f"__reached__({key!r})").body
+        position = 1 if ast.get_docstring(node, clean=False) is not None else 0
+        node.body[position:position] = call
+        return node
+
+
+def instrumented() -> ModuleType:
+    """The reference itself, which tells the functions of it that run."""
+
+    def edit(source: str, path: str) -> Any:
+        tree = _Instrument(Path(path).name).visit(ast.parse(source))
+        return compile(ast.fix_missing_locations(tree), path, "exec")
+
+    return _load("piecewise_reference_instrumented", edit)
+
+
+def functions_of(mutant: Mutant) -> set[str]:
+    """The functions of the reference that ``mutant`` changes, as keys of :mod:`..reach`.
+
+    A patch outside all functions, such as of a class body or a constant, touches the whole file:
+    the key is then its name.
+    """
+    touched: set[str] = set()
+    for patch in mutant.patches:
+        source = (REFERENCE / patch.file).read_text(encoding="utf-8")
+        start = source.count("\n", 0, source.index(patch.old)) + 1
+        end = start + patch.old.rstrip("\n").count("\n")
+        touched |= _functions_at(patch.file, source, start, end)
+    return touched
+
+
+def _functions_at(file: str, source: str, start: int, end: int) -> set[str]:
+    """The innermost functions around each of the lines, or the file for lines outside all."""
+    functions = [
+        node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)
+    ]
+    found: set[str] = set()
+    for line in range(start, end + 1):
+        around = [
+            node
+            for node in functions
+            # a decorator, or the line of the def itself, is part of what is around the function
+            if node.body[0].lineno <= line <= (node.end_lineno or node.lineno)
+        ]
+        if around:
+            innermost = max(around, key=lambda node: node.lineno)
+            found.add(reach.key(file, innermost.name, innermost.lineno))
+        elif source.splitlines()[line - 1].strip():
+            found.add(file)
+    return found

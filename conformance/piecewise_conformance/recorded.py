@@ -1,0 +1,93 @@
+"""Dynamo's part of a compile, done once per process and replayed for many subjects.
+
+The kill matrix compiles the same programs thousands of times, and most of that time is Dynamo's,
+which no mutant changes. Here a program is compiled once, with a backend that hands each call on to
+the subject at hand. A subject is called with what Dynamo called a backend with: a copy of the
+graph, the example inputs, and a tracing context with Dynamo's fake mode. A conformance run never
+uses this.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from piecewise_fixtures.programs import Program
+from torch import fx
+from torch._guards import TracingContext, detect_fake_mode, tracing
+
+Compile = Callable[[Any, Any], Callable[..., Any]]
+
+_enabled = False
+_by_program: dict[tuple[Any, ...], Recorded] = {}
+
+
+def reuse(enabled: bool) -> None:
+    """Switch replaying on or off for this process."""
+    global _enabled
+    _enabled = enabled
+
+
+def reusing() -> bool:
+    """Whether it is on."""
+    return _enabled
+
+
+@dataclass
+class _Graph:
+    gm: fx.GraphModule
+    example_inputs: list[Any]
+
+    def compile_with(self, compile: Compile) -> Callable[..., Any]:
+        gm = fx.GraphModule(self.gm, copy.deepcopy(self.gm.graph))
+        gm.meta.update(self.gm.meta)
+        with tracing(TracingContext(detect_fake_mode(self._traced()))):
+            return compile(gm, list(self.example_inputs))
+
+    def _traced(self) -> list[Any]:
+        placeholders = self.gm.graph.find_nodes(op="placeholder")
+        return [node.meta.get("example_value") for node in placeholders]
+
+
+class Recorded:
+    """A program that Dynamo has compiled, for whichever subject is used next."""
+
+    def __init__(self, program: Program) -> None:
+        self.module = program.build().eval()
+        self._state = {name: value.clone() for name, value in self.module.state_dict().items()}
+        self._compile: Compile | None = None
+        self._compiled: dict[int, Callable[..., Any]] = {}
+        self._run = torch.compile(self.module, backend=self._backend, fullgraph=True)
+
+    def use(self, compile: Compile) -> tuple[torch.nn.Module, Callable[..., Any]]:
+        """The module in its first state, and the callable that runs it through ``compile``."""
+        self.module.load_state_dict(self._state)
+        compiled: dict[int, Callable[..., Any]] = {}
+
+        def call(*args: Any) -> Any:
+            self._compile, self._compiled = compile, compiled
+            return self._run(*args)
+
+        return self.module, call
+
+    def _backend(self, gm: fx.GraphModule, example_inputs: list[Any]) -> Callable[..., Any]:
+        graph = _Graph(gm, list(example_inputs))
+
+        def run(*args: Any) -> Any:
+            if id(graph) not in self._compiled:
+                assert self._compile is not None
+                self._compiled[id(graph)] = graph.compile_with(self._compile)
+            return self._compiled[id(graph)](*args)
+
+        return run
+
+
+def recorded(program: Program) -> Recorded:
+    """``program`` as Dynamo compiled it; captured at first use."""
+    key = (program.name, program.module)
+    if key not in _by_program:
+        _by_program[key] = Recorded(program)
+    return _by_program[key]

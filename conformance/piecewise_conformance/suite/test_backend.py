@@ -1,0 +1,215 @@
+"""BACKEND: the object that torch.compile is given, its folder and its manners."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from piecewise_conformance import globals_watch, spy, warm
+from piecewise_conformance.boundary import expect_refusal, whose
+from piecewise_conformance.drive import drive, options_for
+from piecewise_conformance.marks import requirement
+from piecewise_conformance.oracle import check, observe
+from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import Violation
+from piecewise_fixtures.programs import program
+
+
+@requirement("BACKEND-001")
+def test_second_graph(subject: Subject) -> None:
+    """One instance, two graphs: the second is right or refused with a reason; the first stays."""
+    first, second = program("linear-chain"), program("two-layers")
+    backend = subject.backend(options_for(subject, first))
+    compiled = torch.compile(first.build(), backend=backend, fullgraph=True)
+    args = first.inputs(6)
+    with torch.no_grad():
+        first.mark_dynamic(args)
+        compiled(*args)
+        other = torch.compile(second.build(), backend=backend, fullgraph=True)
+        try:
+            got = observe(other, second.inputs(6))
+        except Exception as error:
+            if whose(error) is None:
+                raise
+            if "graph break" not in str(error):
+                raise Violation(
+                    "a second graph is refused without telling why",
+                    expected="an error that speaks of graph breaks",
+                    got=str(error)[:300],
+                ) from None
+        else:
+            check(observe(second.build(), second.inputs(6)), got)
+        for size in first.sizes:
+            check(observe(first.build(), first.inputs(size)), observe(compiled, first.inputs(size)))
+
+
+def _folders(root: Path) -> list[Path]:
+    """Folders below ``root`` that hold a cache file."""
+    return sorted(path.parent for path in root.rglob("vllm_compile_cache.py"))
+
+
+@requirement("BACKEND-002")
+@pytest.mark.parametrize(
+    ("rank", "data_parallel", "prefix"),
+    [(0, 0, "backbone"), (3, 0, "backbone"), (0, 2, "eagle_head"), (1, 5, "vision.tower")],
+)
+def test_layout(subject: Subject, tmp_path: Path, rank: int, data_parallel: int, prefix: str) -> None:
+    """root / torch_compile_cache / hash / rank_i_j / prefix."""
+    warm.start(subject, tmp_path, rank=rank, data_parallel_index=data_parallel, prefix=prefix)
+    folders = [folder.relative_to(tmp_path).parts for folder in _folders(tmp_path)]
+    right = [
+        parts
+        for parts in folders
+        if len(parts) == 4
+        and (parts[0], *parts[2:])
+        == ("torch_compile_cache", f"rank_{rank}_{data_parallel}", prefix)
+    ]
+    if len(folders) != 1 or folders != right:
+        raise Violation(
+            "the folder of the cache file",
+            expected=f"torch_compile_cache/<hash>/rank_{rank}_{data_parallel}/{prefix}",
+            got=str(["/".join(parts) for parts in folders]),
+        )
+
+
+@requirement("BACKEND-003")
+@pytest.mark.parametrize("name", ["linear-chain", "thirteen-ops", "two-symbols"])
+def test_notes_for_people(subject: Subject, tmp_path: Path, name: str) -> None:
+    """``computation_graph.py`` parses and calls every splitting op; the factors are JSON."""
+    warm.start(subject, tmp_path, name)
+    folder = _folders(tmp_path)[0]
+    for file in ("computation_graph.py", "cache_key_factors.json"):
+        if not (folder / file).is_file():
+            raise Violation(f"{file} is not in the cache folder", got=str(sorted(folder.iterdir())))
+    text = (folder / "computation_graph.py").read_text()
+    try:
+        tree = ast.parse(text)
+    except SyntaxError as error:
+        raise Violation("computation_graph.py does not parse", got=str(error)) from None
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    ops = {op.replace("::", ".") for op in program(name).splitting_ops}
+    missing = [op for op in ops if op not in text]
+    if missing or len(classes) < 2:
+        raise Violation("computation_graph.py", expected=f"pieces, and {sorted(ops)}", got=text[:500])
+    try:
+        factors = json.loads((folder / "cache_key_factors.json").read_text())
+    except ValueError as error:
+        raise Violation("cache_key_factors.json is no JSON", got=str(error)) from None
+    wanted = {"env", "config_hash", "code_hash", "compiler_hash"}
+    if not isinstance(factors, dict) or not wanted <= set(factors):
+        raise Violation("cache_key_factors.json", expected=str(sorted(wanted)), got=str(factors)[:300])
+
+
+@requirement("BACKEND-003")
+def test_factors_tell_changes(subject: Subject, tmp_path: Path) -> None:
+    """A changed setting shows in its own factor, and in no other."""
+    seen = []
+    for config in ({}, {"max_autotune": True}):
+        root = tmp_path / str(len(seen))
+        warm.start(subject, root, compiler_config=config)
+        seen.append(json.loads((_folders(root)[0] / "cache_key_factors.json").read_text()))
+    changed = {key for key in seen[0] if seen[0][key] != seen[1].get(key)}
+    if changed != {"config_hash"}:
+        raise Violation("factors that differ", expected="config_hash", got=str(sorted(changed)))
+
+
+@requirement("BACKEND-004")
+def test_instances_are_independent(subject: Subject) -> None:
+    """A backend with splitting ops leaves one without any, and one with others, as they are."""
+    for ops in (("piecewise::scaled",), (), ("aten::mul",), ("piecewise::scaled",)):
+        with spy.spying() as log:
+            driven = drive(subject, program("linear-chain"), compiler=spy.NAME, splitting_ops=ops)
+            driven.check(6)
+        inside = {str(n.target) for call in log.compiles for n in call.graph.graph.nodes}
+        given = any("scaled" in each for each in inside)
+        if given == ("piecewise::scaled" in ops):
+            raise Violation(
+                f"splitting ops {ops} after others",
+                expected="scaled compiled" if "piecewise::scaled" not in ops else "scaled split out",
+                got=str(sorted(inside)),
+            )
+
+
+@requirement("BACKEND-004")
+def test_compilers_config_is_its_own(subject: Subject) -> None:
+    """What a compiler does to the settings it was given does not reach the next backend."""
+    mine = {"nested": {"x": [1]}}
+    with spy.spying() as log:
+        drive(subject, program("linear-chain"), compiler=spy.NAME, compiler_config=mine).check(6)
+        for call in log.compiles:
+            call.config["added"] = True
+            if isinstance(call.config.get("nested"), dict):
+                call.config["nested"]["x"].append(2)
+    if mine != {"nested": {"x": [1]}}:
+        raise Violation("the user's settings after a compile", expected="unchanged", got=str(mine))
+
+
+@requirement("BACKEND-005")
+@pytest.mark.parametrize("name", ["linear-chain", "condition", "notes-in-pieces"])
+def test_global_state(subject: Subject, name: str) -> None:
+    """Building, compiling, running and dropping a backend changes nothing global."""
+    chosen = program(name)
+    drive(subject, chosen).check(6)  # what the first use of torch.compile sets up is torch's
+    driven = drive(subject, chosen)
+    with globals_watch.unchanged():
+        driven.check(6)
+        driven.check(4)
+
+
+@requirement("BACKEND-005")
+def test_global_state_after_an_error(subject: Subject) -> None:
+    """So does a compile that fails."""
+    with spy.spying() as log:
+        drive(subject, program("linear-chain"), compiler=spy.NAME).check(6)
+        driven = drive(subject, program("linear-chain"), compiler=spy.NAME)
+        log.fail = True
+        with globals_watch.unchanged(), expect_refusal("a failing compile", "told to fail"):
+            driven.check(6)
+
+
+@requirement("BACKEND-006")
+def test_trace_of_a_start(subject: Subject, tmp_path: Path) -> None:
+    """Split, Compile and CacheHit events count what the spy saw."""
+    for expected in ("Compile", "CacheHit"):
+        with subject.events() as trace:
+            log = warm.start(subject, tmp_path, "linear-chain", compile_ranges_endpoints=(5,))
+        seen = trace()
+        counts = {kind: len(seen.of(kind)) for kind in ("Split", "Compile", "CacheHit")}
+        wanted = {"Split": 1, "Compile": len(log.compiles), "CacheHit": len(log.loads)}
+        if counts != wanted or not counts[expected]:
+            raise Violation(f"events of a start that should show {expected}", expected=str(wanted), got=str(counts))
+        ranges = {(event.piece, event.range) for event in seen.of(expected)}
+        calls = log.compiles if expected == "Compile" else log.loads
+        if len(ranges) != len(calls) or {each for _, each in ranges} != {c.range for c in calls}:
+            raise Violation("pieces and ranges of the events", expected=str(len(calls)), got=str(ranges))
+
+
+@requirement("BACKEND-006")
+@pytest.mark.parametrize(("name", "splitting"), [("linear-chain", 1), ("nothing-to-split", 0)])
+def test_trace_of_a_split(subject: Subject, name: str, splitting: int) -> None:
+    """The Split event has the number of pieces."""
+    with subject.events() as trace:
+        drive(subject, program(name)).check(6)
+    details = [event.details for event in trace().of("Split")]
+    told = [(getattr(each, "pieces", None), getattr(each, "splitting", None)) for each in details]
+    if len(told) != 1 or told[0][1] != splitting or not told[0][0] or told[0][0] < splitting + 1:
+        raise Violation("the Split event", expected=f"1, {splitting} splitting", got=str(told))
+
+
+@requirement("BACKEND-007")
+@pytest.mark.parametrize("kind", ["file", "below-a-file", "read-only"])
+def test_unusable_root(subject: Subject, tmp_path: Path, kind: str) -> None:
+    """A root that is a file, lies below one, or refuses writes: the model runs without a cache."""
+    if kind == "read-only":
+        root = Path("/proc/piecewise-conformance")  # refuses writes to root, too
+    else:
+        (tmp_path / "file").write_text("mine")
+        root = tmp_path / "file" / ("below" if kind == "below-a-file" else "")
+    warm.expect_cold(warm.start(subject, root), "a start without a usable root")
+    if kind != "read-only" and (tmp_path / "file").read_text() != "mine":
+        raise Violation("the user's file was changed")
+
+

@@ -1,0 +1,86 @@
+"""DYN: one compiled model for all batch sizes."""
+
+from __future__ import annotations
+
+import pytest
+from piecewise_conformance.drive import drive
+from piecewise_conformance.marks import requirement
+from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import Violation
+from piecewise_fixtures.programs import program
+
+
+@requirement("DYN-001")
+@pytest.mark.parametrize("order", [(6, 2, 33, 64, 3), (2, 3, 4), (64, 2), (5, 1, 5, 64, 1)])
+@pytest.mark.parametrize("name", ["linear-chain", "two-layers", "lone-empty"])
+def test_any_size_in_any_order(subject: Subject, name: str, order: tuple[int, ...]) -> None:
+    """Sizes rise, fall, repeat and reach the maximum."""
+    driven = drive(subject, program(name), max_num_batched_tokens=64)
+    for size in order:
+        driven.check(size)
+
+
+@requirement("DYN-001")
+@pytest.mark.parametrize("order", [(6, 4, 9, 4), (2, 9, 8, 5)])
+def test_ranges_in_any_order(subject: Subject, order: tuple[int, ...]) -> None:
+    """So too with ranges and single sizes of their own artifacts."""
+    driven = drive(
+        subject,
+        program("two-layers"),
+        max_num_batched_tokens=16,
+        compile_ranges_endpoints=(4, 8),
+        compile_sizes=(4, 9),
+    )
+    for size in order:
+        driven.check(size)
+
+
+@requirement("DYN-002")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "two-symbols",
+        "second-symbol-only",
+        "derived-size-across-op",
+        "derived-before-batch",
+        "tokens-at-dim-one",
+        "size-across-op",
+        "size-only-piece",
+        "view-of-input-as-input",
+        "model-inputs",
+    ],
+)
+def test_shapes(subject: Subject, name: str) -> None:
+    """Each kind of dynamic shape, at all its sizes."""
+    driven = drive(subject, program(name))
+    for size in program(name).sizes:
+        driven.check(size)
+
+
+@requirement("DYN-003")
+@pytest.mark.parametrize("name", ["linear-chain", "two-layers", "two-symbols"])
+def test_one_token_first(subject: Subject, name: str) -> None:
+    """The first call has one token, later ones more."""
+    driven = drive(subject, program(name))
+    for size in (1, 6, 1, 4):
+        driven.check(size)
+
+
+@requirement("DYN-003")
+@pytest.mark.parametrize("name", ["static", "view-of-input-updated"])
+def test_static_model(subject: Subject, name: str) -> None:
+    """A model without a dynamic dimension."""
+    driven = drive(subject, program(name))
+    driven.check(program(name).sizes[0])
+    driven.check(program(name).sizes[0])
+
+
+@requirement("DYN-004")
+@pytest.mark.parametrize("name", ["linear-chain", "two-layers", "tokens-at-dim-one", "thirteen-ops"])
+def test_no_recompile(subject: Subject, name: str) -> None:
+    """Five sizes, one graph."""
+    driven = drive(subject, program(name), compile_ranges_endpoints=(5,) if subject.can("compile-ranges") else ())
+    for size in (6, 2, 9, 17, 4):
+        driven.check(size)
+    if driven.graphs != 1:
+        raise Violation("graphs that Dynamo made for five sizes", expected="1", got=str(driven.graphs))

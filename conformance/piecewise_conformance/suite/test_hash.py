@@ -1,0 +1,183 @@
+"""HASH: which starts share a cache, judged by what they compile and what they compute."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from piecewise_conformance import warm
+from piecewise_conformance.child import call_in_child
+from piecewise_conformance.marks import requirement
+from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import Violation
+from piecewise_fixtures.programs import PROGRAMS, program
+from piecewise_fixtures.programs.base import Program
+
+
+@requirement("HASH-001")
+@pytest.mark.parametrize("name", ["linear-chain", "two-symbols", "two-layers", "piece-without-symbol"])
+def test_second_start(subject: Subject, tmp_path: Path, name: str) -> None:
+    """The second start, and the third, load everything."""
+    warm.expect_cold(warm.start(subject, tmp_path, name), "a first start")
+    for _ in range(2):
+        warm.expect_warm(warm.start(subject, tmp_path, name), "a second start")
+
+
+@requirement("HASH-001")
+def test_second_start_with_ranges(subject: Subject, tmp_path: Path) -> None:
+    """So too with several ranges and a single size."""
+    options: dict[str, Any] = {"compile_ranges_endpoints": (5,), "compile_sizes": (4,)}
+    first = warm.start(subject, tmp_path, sizes=(6, 4, 3), **options)
+    warm.expect_cold(first, "a first start")
+    warm.expect_warm(warm.start(subject, tmp_path, sizes=(3, 4, 6), **options), "a second start")
+
+
+@requirement("HASH-002")
+@pytest.mark.parametrize("name", ["ops-back-to-back", "thirteen-ops", "two-outputs"])
+def test_other_splitting_ops(subject: Subject, tmp_path: Path, name: str) -> None:
+    """With more, fewer and no splitting ops on one root, every start computes rightly."""
+    all_ops = program(name).splitting_ops
+    for ops in (all_ops, (), (*all_ops, "aten::add"), all_ops[:1], all_ops):
+        warm.start(subject, tmp_path, name, splitting_ops=ops)
+
+
+def _variant(factor: float, bias: float) -> Program:
+    """A model of one text and one config, whose constants are attributes."""
+
+    class Model(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.factor, self.bias = factor, bias
+
+        def forward(self, x: torch.Tensor) -> Any:
+            y = torch.ops.piecewise.scaled(x * self.factor)
+            return y + self.bias if self.bias else y * 2
+
+    base = program("linear-chain")
+    return Program(
+        "variant", "", Model, base.inputs, base.splitting_ops, base.sizes, base.dynamic, base.features
+    )
+
+
+@requirement("HASH-002")
+def test_other_model(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models that differ in a constant or an op, on one root: each start computes rightly."""
+    for number, (factor, bias) in enumerate([(2.0, 0.0), (3.0, 0.0), (3.0, 1.0), (2.0, 5.0), (2.0, 0.0)]):
+        monkeypatch.setitem(PROGRAMS, f"variant-{number}", _variant(factor, bias))
+        warm.start(subject, tmp_path, f"variant-{number}")
+
+
+@requirement("HASH-003")
+def test_traced_files(subject: Subject, tmp_path: Path) -> None:
+    """An edit of a traced file is a miss, also back again to another text; a touch is a hit."""
+    code, root = tmp_path / "kernel.py", tmp_path / "cache"
+    files = (str(code),)
+    code.write_text("scale = 2\n")
+    warm.expect_cold(warm.start(subject, root, traced_files=files), "a first start")
+    os.utime(code, (1, 1))
+    warm.expect_warm(warm.start(subject, root, traced_files=files), "a touched file")
+    code.write_text("scale = 3\n")
+    warm.expect_cold(warm.start(subject, root, traced_files=files), "an edited file")
+    code.write_text("scale = 2\n")
+    warm.expect_warm(warm.start(subject, root, traced_files=files), "the edit undone")
+
+
+@requirement("HASH-003")
+def test_second_traced_file(subject: Subject, tmp_path: Path) -> None:
+    """Every traced file counts, in whatever order they are named."""
+    first, second, root = tmp_path / "a.py", tmp_path / "b.py", tmp_path / "cache"
+    first.write_text("x = 1\n")
+    second.write_text("y = 1\n")
+    files = (str(first), str(second))
+    warm.expect_cold(warm.start(subject, root, traced_files=files), "a first start")
+    warm.expect_warm(warm.start(subject, root, traced_files=files[::-1]), "files in another order")
+    second.write_text("y = 2\n")
+    warm.expect_cold(warm.start(subject, root, traced_files=files), "the second file edited")
+
+
+@requirement("HASH-003")
+def test_unreadable_traced_file(subject: Subject, tmp_path: Path) -> None:
+    """A traced file that is gone, or was never one, costs no run."""
+    files = ("<string>", str(tmp_path / "gone.py"))
+    warm.expect_cold(warm.start(subject, tmp_path / "cache", traced_files=files), "a first start")
+    warm.expect_warm(warm.start(subject, tmp_path / "cache", traced_files=files), "a second start")
+
+
+@requirement("HASH-004")
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"max_autotune": True}),
+        ({"max_autotune": True}, {"max_autotune": False}),
+        ({"epilogue_fusion": 1}, {"epilogue_fusion": 2}),
+        ({"a": 1, "b": 2}, {"a": 2, "b": 1}),
+        ({"nested": {"x": [1, 2]}}, {"nested": {"x": [1, 3]}}),
+        ({"flag": "1"}, {"flag": 1}),
+    ],
+)
+def test_compiler_config(subject: Subject, tmp_path: Path, before: Any, after: Any) -> None:
+    """A changed setting is a miss; the old one still hits."""
+    warm.expect_cold(warm.start(subject, tmp_path, compiler_config=before), "a first start")
+    warm.expect_cold(warm.start(subject, tmp_path, compiler_config=after), f"{before} made {after}")
+    warm.expect_warm(warm.start(subject, tmp_path, compiler_config=before), f"{before} again")
+
+
+@requirement("HASH-004")
+def test_order_of_settings(subject: Subject, tmp_path: Path) -> None:
+    """Settings named in another order are the same settings."""
+    warm.start(subject, tmp_path, compiler_config={"a": 1, "b": {"c": 2, "d": 3}})
+    log = warm.start(subject, tmp_path, compiler_config={"b": {"d": 3, "c": 2}, "a": 1})
+    warm.expect_warm(log, "settings in another order")
+
+
+@requirement("HASH-005")
+def test_moved_root(subject: Subject, tmp_path: Path) -> None:
+    """After the root was moved, a start there loads everything."""
+    old, new = tmp_path / "old", tmp_path / "else" / "new"
+    warm.expect_cold(warm.start(subject, old), "a first start")
+    new.parent.mkdir()
+    shutil.move(old, new)
+    warm.expect_warm(warm.start(subject, new), "a start on the moved root")
+    if old.exists():
+        raise Violation("the old root was made again")
+
+
+@requirement("HASH-005")
+def test_moved_home(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another HOME is no other cache."""
+    warm.expect_cold(warm.start(subject, tmp_path / "cache"), "a first start")
+    monkeypatch.setenv("HOME", str(tmp_path / "other"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    warm.expect_warm(warm.start(subject, tmp_path / "cache"), "a start with another HOME")
+
+
+@requirement("HASH-006")
+@pytest.mark.parametrize(
+    "change", [{"prefix": "draft"}, {"rank": 1}, {"data_parallel_index": 1}], ids=str
+)
+def test_separate_folders(subject: Subject, tmp_path: Path, change: dict[str, Any]) -> None:
+    """Another prefix or rank loads nothing of the first one's, and does not disturb it."""
+    warm.expect_cold(warm.start(subject, tmp_path), "a first start")
+    warm.expect_cold(warm.start(subject, tmp_path, **change), f"a start with {change}")
+    warm.expect_warm(warm.start(subject, tmp_path), "the first one again")
+    warm.expect_warm(warm.start(subject, tmp_path, **change), f"{change} again")
+
+
+@requirement("HASH-007")
+def test_other_process(subject: Subject, tmp_path: Path) -> None:
+    """What one process stored a process with another hash seed loads."""
+    function = "piecewise_conformance.warm:work_of_a_start"
+    compiled, loaded = call_in_child(subject, function, str(tmp_path), PYTHONHASHSEED="1")
+    if loaded or not compiled:
+        raise Violation("a first start", got=f"{compiled} compiled, {loaded} loaded")
+    again, found = call_in_child(subject, function, str(tmp_path), PYTHONHASHSEED="2")
+    if again or found != compiled:
+        raise Violation(
+            "a start in another process",
+            expected=f"0 compiled, {compiled} loaded",
+            got=f"{again} compiled, {found} loaded",
+        )

@@ -1,0 +1,266 @@
+"""INTERP: what the compiler is given, and which artifact runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from piecewise_conformance import graphs, spy
+from piecewise_conformance.drive import Driven, drive
+from piecewise_conformance.marks import requirement
+from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import Violation
+from piecewise_fixtures.programs import program
+from torch._subclasses.fake_tensor import FakeTensor
+
+PROGRAMS = [
+    "linear-chain",
+    "two-outputs",
+    "ops-back-to-back",
+    "thirteen-ops",
+    "two-symbols",
+    "piece-without-symbol",
+    "input-updated-around-op",
+    "nothing-to-split",
+    "tokens-at-dim-one",
+    "static",
+]
+
+
+def spied(subject: Subject, name: str, **changes: Any) -> Driven:
+    return drive(subject, program(name), compiler=spy.NAME, **changes)
+
+
+def compiled_by_spy(subject: Subject, name: str, *sizes: int, **changes: Any) -> spy.Log:
+    """What the spy saw while ``name`` ran for ``sizes``, results checked."""
+    with spy.spying() as log:
+        driven = spied(subject, name, **changes)
+        for size in sizes or program(name).sizes[:1]:
+            driven.check(size)
+    return log
+
+
+@requirement("INTERP-001")
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_what_is_compiled(subject: Subject, name: str) -> None:
+    """No splitting op reaches the compiler, and every other op does."""
+    chosen = program(name)
+    with spy.spying() as log:
+        seen: list[Any] = []
+        driven = spied(subject, name)
+        _collect_graphs(driven, seen)
+        driven.check(chosen.sizes[0])
+    given = [node for call in log.compiles for node in call.graph.graph.nodes]
+    for node in given:
+        if graphs.matches(node, chosen.splitting_ops):
+            raise Violation(
+                f"the compiler was given the splitting op {node.target}", program=chosen.source()
+            )
+    # by kind of op, not by count: pieces that are equal may share one artifact
+    wanted = {
+        str(node.target)
+        for graph in seen
+        for node in graph.graph.nodes
+        if graphs.computes(node) and not graphs.matches(node, chosen.splitting_ops)
+    }
+    if missing := wanted - {str(node.target) for node in given}:
+        raise Violation(
+            "ops that the compiler was not given", expected=str(sorted(missing)), program=chosen.source()
+        )
+
+
+def _collect_graphs(driven: Driven, into: list[Any]) -> None:
+    """Put a copy of what Dynamo captures of the program into ``into``."""
+    torch._dynamo.reset()
+
+    def backend(gm: Any, example_inputs: Any) -> Any:
+        into.append(gm)
+        return gm
+
+    compiled = torch.compile(driven.program.build(), backend=backend, fullgraph=True)
+    args = driven.program.inputs(driven.program.sizes[0])
+    driven.program.mark_dynamic(args)
+    with torch.no_grad():
+        compiled(*args)
+    torch._dynamo.reset()
+
+
+@requirement("INTERP-002")
+@pytest.mark.parametrize("name", ["linear-chain", "piece-without-symbol", "two-symbols", "static"])
+def test_compiled_once(subject: Subject, name: str) -> None:
+    """Three rounds over the sizes compile no piece twice for a range."""
+    sizes = program(name).sizes
+    endpoints = (max(sizes) - 1,) if len(sizes) > 1 else ()
+    log = compiled_by_spy(
+        subject, name, *(sizes * 3), compile_ranges_endpoints=endpoints, compile_sizes=(2,)
+    )
+    places = [(call.key, str(call.graph.graph), call.range) for call in log.compiles]
+    if len(set(places)) != len(places):
+        again = next(place for place in places if places.count(place) > 1)
+        raise Violation(
+            "a piece was compiled again for the same range",
+            expected="once",
+            got=f"{places.count(again)} times: range {again[2]}",
+        )
+
+
+@requirement("INTERP-002")
+@pytest.mark.parametrize("name", ["linear-chain", "thirteen-ops"])
+def test_second_round_compiles_nothing(subject: Subject, name: str) -> None:
+    """Sizes that have run before compile nothing."""
+    driven = spied(subject, name, compile_ranges_endpoints=(5,))
+    sizes = program(name).sizes
+    for size in sizes:
+        driven.check(size)
+    with spy.spying() as log:
+        for size in sizes:
+            driven.check(size)
+    if log.compiles or log.loads:
+        raise Violation(
+            "work in a second round", expected="none", got=f"{len(log.compiles)} compiles"
+        )
+
+
+@requirement("INTERP-003")
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("linear-chain", (1, 6, 1)),
+        ("two-layers", (1, 4)),
+        ("piece-without-symbol", (6, 4, 9)),
+        ("static-input-piece", (6, 4)),
+        ("static", ()),
+        ("constant-output", (6, 4)),
+    ],
+)
+def test_without_a_symbol(subject: Subject, name: str, sizes: tuple[int, ...]) -> None:
+    """One token first, no symbol in a piece, no symbol at all: all run and are right."""
+    driven = drive(subject, program(name), compiler=spy.NAME)
+    for size in sizes or program(name).sizes:
+        driven.check(size)
+
+
+@requirement("INTERP-004")
+@pytest.mark.parametrize("name", ["linear-chain", "two-symbols", "model-inputs", "tokens-at-dim-one"])
+def test_no_new_symbols(subject: Subject, name: str) -> None:
+    """After backend and compiler there are the symbols that Dynamo made, and static stays static."""
+    chosen = program(name)
+    known: list[set[str]] = []
+    checked: list[Any] = []
+    backend_of = subject.backend
+
+    def backend(gm: Any, example_inputs: Any) -> Any:
+        env = torch._guards.detect_fake_mode(example_inputs).shape_env
+        known.append({str(symbol) for symbol in env.var_to_range})
+        result = backend_of(driven.options)(gm, example_inputs)
+
+        def run(*args: Any) -> Any:
+            output = result(*args)
+            checked.append({str(symbol) for symbol in env.var_to_range})
+            return output
+
+        return run
+
+    driven = spied(subject, name)
+    compiled = torch.compile(chosen.build(), backend=backend, fullgraph=True)
+    with torch.no_grad(), spy.spying() as log:
+        for size in chosen.sizes[:2]:
+            args = chosen.inputs(size)
+            chosen.mark_dynamic(args)
+            compiled(*args)
+    new = checked[-1] - known[0]
+    if new:
+        raise Violation("symbols that the backend made", expected="none", got=str(sorted(new)))
+    for call in log.compiles:
+        for node, value in zip(
+            call.graph.graph.find_nodes(op="placeholder"), call.inputs, strict=True
+        ):
+            extra = {str(symbol) for symbol in graphs.shape_symbols(value)} - known[0]
+            if extra:
+                raise Violation(
+                    f"example input {node.name} has a symbol of its own",
+                    expected=str(sorted(known[0])),
+                    got=str(sorted(extra)),
+                )
+
+
+@requirement("INTERP-005")
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_example_inputs(subject: Subject, name: str) -> None:
+    """One example input a placeholder, of its kind, shape rank and dtype, of one fake mode."""
+    log = compiled_by_spy(subject, name)
+    modes = set()
+    for call in log.compiles:
+        placeholders = call.graph.graph.find_nodes(op="placeholder")
+        if len(placeholders) != len(call.inputs):
+            raise Violation(
+                "example inputs", expected=str(len(placeholders)), got=str(len(call.inputs))
+            )
+        for node, value in zip(placeholders, call.inputs, strict=True):
+            traced = graphs.value(node)
+            if isinstance(value, FakeTensor):
+                modes.add(id(value.fake_mode))
+            if traced is None:
+                continue
+            wanted, got = _kind(traced), _kind(value)
+            if wanted != got:
+                raise Violation(f"example input {node.name}", expected=str(wanted), got=str(got))
+    if len(modes) > 1:
+        raise Violation("fake modes among the example inputs", expected="one", got=str(len(modes)))
+
+
+def _kind(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, torch.Tensor):
+        static = tuple(size if type(size) is int else None for size in value.shape)
+        return ("tensor", value.dtype, value.device.type, len(static))
+    return ("number",) if isinstance(value, (int, torch.SymInt)) else (type(value).__name__,)
+
+
+@requirement("INTERP-006")
+@pytest.mark.parametrize(
+    "name", ["derived-size-across-op", "derived-before-batch", "second-symbol-only", "two-symbols"]
+)
+def test_dispatch_by_batch_size(subject: Subject, name: str) -> None:
+    """With sizes derived from the batch, and others, around: the range holds the batch size."""
+    top = 3 * max(program(name).sizes)
+    endpoints = tuple(sorted(set(program(name).sizes) - {top}))
+    driven = spied(subject, name, max_num_batched_tokens=top, compile_ranges_endpoints=endpoints)
+    for size in (*program(name).sizes, *program(name).sizes):
+        with spy.spying() as log:
+            driven.check(size)
+        for start, end in log.runs:
+            if not start <= size <= end:
+                raise Violation(
+                    f"a batch of {size} tokens was served by the artifact of ({start}, {end})",
+                    program=program(name).source(),
+                )
+
+
+@requirement("INTERP-006")
+@pytest.mark.parametrize("name", ["derived-size-across-op", "derived-before-batch"])
+def test_largest_batch(subject: Subject, name: str) -> None:
+    """A batch of the maximum size runs, though sizes derived from it are larger."""
+    top = max(program(name).sizes)
+    spied(subject, name, max_num_batched_tokens=top).check(top)
+
+
+@requirement("INTERP-007")
+@pytest.mark.parametrize("name", ["linear-chain", "two-layers", "size-across-op"])
+def test_range_is_symbolic(subject: Subject, name: str) -> None:
+    """For a range, inputs that vary with the batch have a symbol in their shape."""
+    log = compiled_by_spy(subject, name)
+    for call in log.compiles:
+        if call.range[0] == call.range[1]:
+            continue
+        for node, value in zip(
+            call.graph.graph.find_nodes(op="placeholder"), call.inputs, strict=True
+        ):
+            traced = graphs.value(node)
+            symbols = graphs.shape_symbols(traced)
+            if symbols and not graphs.shape_symbols(value):
+                raise Violation(
+                    f"example input {node.name} for the range {call.range}",
+                    expected=f"a symbol, as {list(traced.shape)}",
+                    got=str(list(value.shape)),
+                )

@@ -1,0 +1,140 @@
+"""NUM: the numbers that come out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from piecewise_conformance.drive import drive
+from piecewise_conformance.marks import needs, requirement
+from piecewise_conformance.subject import Subject
+from piecewise_fixtures.forward_context import ForwardContext, set_forward_context
+from piecewise_fixtures.programs import Program, program
+
+
+def decoder(dtype: torch.dtype = torch.float32, layers: int = 2) -> Program:
+    """The Llama decoder of the fixtures as a program."""
+    from piecewise_fixtures.llama import SPLITTING_OPS, build_llama, llama_inputs
+
+    class Decoder(torch.nn.Module):
+        def __new__(cls) -> Any:
+            return build_llama(layers=layers, dtype=dtype)
+
+    return Program(
+        "llama",
+        "a Llama decoder whose attention is a splitting op",
+        Decoder,
+        lambda count: llama_inputs(count, seed=count),
+        tuple(SPLITTING_OPS),
+        (7, 2, 12, 33),
+        ((0, 0), (1, 0)),
+    )
+
+
+def one_sequence(count: int) -> ForwardContext:
+    return ForwardContext(seq_lens=(count,))
+
+
+def run_decoder(subject: Subject, chosen: Program, sizes: tuple[int, ...], **changes: Any) -> None:
+    """The decoder at ``sizes``, each batch one sequence."""
+    driven = drive(subject, chosen, **changes)
+    for size in sizes:
+        with set_forward_context(one_sequence(size)):
+            driven.check(size)
+
+
+@requirement("NUM-001")
+@needs("transformers")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+def test_decoder(subject: Subject, dtype: torch.dtype) -> None:
+    """The decoder at five sizes, one token included."""
+    run_decoder(subject, decoder(dtype), (7, 2, 33, 64, 1))
+
+
+@requirement("NUM-001")
+@needs("transformers")
+def test_decoder_with_ranges(subject: Subject) -> None:
+    """The decoder with ranges, a single size and copied inputs."""
+    run_decoder(
+        subject,
+        decoder(),
+        (12, 3, 8, 33, 8),
+        compile_ranges_endpoints=(8, 16),
+        compile_sizes=(8,),
+        copy_inputs=True,
+    )
+
+
+@requirement("NUM-002")
+@needs("transformers", "inductor")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+def test_decoder_with_inductor(subject: Subject, dtype: torch.dtype) -> None:
+    """The decoder compiled by Inductor, within the oracle's factor of a float64 run."""
+    run_decoder(subject, decoder(dtype), (7, 2, 33), compiler="inductor")
+
+
+@requirement("NUM-003")
+@needs("transformers")
+def test_context_is_read(subject: Subject) -> None:
+    """The same tokens as one sequence, as two, and with padding: results change as uncompiled."""
+    driven = drive(subject, decoder())
+    for lengths in ((12,), (5, 7), (5, 4), (12,), (1,) * 12):
+        with set_forward_context(ForwardContext(seq_lens=lengths)):
+            driven.check(12)
+
+
+@requirement("NUM-003")
+@needs("transformers")
+def test_context_scale_is_read(subject: Subject) -> None:
+    """A number in the context, too, is read at each call."""
+    driven = drive(subject, decoder())
+    for scale in (0.25, 0.5, None, 0.25):
+        with set_forward_context(ForwardContext(seq_lens=(7,), scale=scale)):
+            driven.check(7)
+
+
+@requirement("NUM-004")
+@pytest.mark.parametrize("name", ["nan-and-inf"])
+def test_nan_and_infinities(subject: Subject, name: str) -> None:
+    """NaN and infinities are where they are uncompiled."""
+    driven = drive(subject, program(name))
+    for size in program(name).sizes:
+        driven.check(size)
+
+
+INDUCTOR = [
+    "advanced-index-after-op",
+    "two-outputs",
+    "input-updated-around-op",
+    "view-updated-across-op",
+    "two-symbols",
+    "float-dtypes",
+    "one-tuple",
+    "derived-before-batch",
+    "topk-across-op",
+    "nan-and-inf",
+]
+
+
+@requirement("NUM-005")
+@needs("inductor")
+@pytest.mark.parametrize("name", INDUCTOR)
+def test_program_with_inductor(subject: Subject, name: str) -> None:
+    """The program compiled by Inductor, at two sizes."""
+    driven = drive(subject, program(name), compiler="inductor")
+    for size in program(name).sizes[:2]:
+        driven.check(size)
+
+
+@requirement("NUM-005")
+@needs("inductor")
+def test_single_size_with_inductor(subject: Subject) -> None:
+    """A single size compiled for constants, with strided inputs, beside its range."""
+    driven = drive(
+        subject, program("strided-input"), compiler="inductor", compile_sizes=(4,)
+    )
+    for size in (6, 4, 9, 4):
+        driven.check(size)
+
+

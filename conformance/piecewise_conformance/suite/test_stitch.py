@@ -1,0 +1,146 @@
+"""STITCH: the compiled model, beside the model."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import Any
+
+import pytest
+import torch
+from piecewise_conformance.drive import drive
+from piecewise_conformance.marks import requirement
+from piecewise_conformance.oracle import describe
+from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import Violation
+from piecewise_fixtures.programs import Program, program
+
+OUTPUTS = [
+    "duplicate-outputs",
+    "input-returned",
+    "input-view-returned",
+    "view-and-base-returned",
+    "nested-outputs",
+    "one-tuple",
+    "no-tensor-output",
+    "parameter-returned",
+    "strided-outputs",
+    "constant-output",
+    "effects-only",
+    "topk-across-op",
+    "outputs-out-of-order",
+]
+copied = pytest.mark.parametrize("copy_inputs", [False, True], ids=["direct", "copied-inputs"])
+
+
+@requirement("STITCH-001")
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_outputs(subject: Subject, name: str) -> None:
+    """Structure, values, strides and aliasing of everything that is returned."""
+    driven = drive(subject, program(name))
+    for size in program(name).sizes:
+        driven.check(size)
+
+
+WRITES = [
+    "input-updated-around-op",
+    "input-updated-by-op",
+    "buffer-updated",
+    "cache-updated",
+    "view-updated-across-op",
+    "notes-in-pieces",
+    "notes-as-splitting-ops",
+]
+
+
+@requirement("STITCH-002")
+@pytest.mark.parametrize("name", WRITES)
+@copied
+def test_writes(subject: Subject, name: str, copy_inputs: bool) -> None:
+    """Inputs and buffers after each of several calls."""
+    driven = drive(subject, program(name), copy_inputs=copy_inputs)
+    for size in (*program(name).sizes, *program(name).sizes[:1]):
+        driven.check(size)
+
+
+@requirement("STITCH-003")
+@pytest.mark.parametrize("name", ["linear-chain", "input-view-returned", "two-layers", "lone-empty"])
+@copied
+def test_earlier_results_stay(subject: Subject, name: str, copy_inputs: bool) -> None:
+    """The outputs of a call, kept, are the same after three further calls."""
+    chosen = program(name)
+    driven = drive(subject, chosen, copy_inputs=copy_inputs)
+    kept = []
+    for size in (*chosen.sizes, chosen.sizes[0]):
+        outputs = driven.got(chosen.inputs(size)).outputs
+        flat = [each for each in torch.utils._pytree.tree_leaves(outputs) if _is_tensor(each)]
+        kept.append((size, flat, [each.clone() for each in flat]))
+    for size, tensors, before in kept:
+        for tensor, value in zip(tensors, before, strict=True):
+            if not torch.equal(tensor, value):
+                raise Violation(
+                    f"the result for {size} tokens after later calls",
+                    expected=describe(value),
+                    got=describe(tensor),
+                )
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, torch.Tensor)
+
+
+_watched: list[weakref.ref[Any]] = []
+_alive: list[int] = []
+
+
+@torch.library.custom_op("piecewise_suite::watch", mutates_args=())
+def watch(x: torch.Tensor) -> torch.Tensor:
+    """A splitting op that counts how many of its earlier results are still alive."""
+    gc.collect()
+    _alive.append(sum(ref() is not None for ref in _watched))
+    result = x + 1
+    _watched.append(weakref.ref(result))
+    return result
+
+
+@watch.register_fake
+def _(x: torch.Tensor) -> torch.Tensor:
+    return torch.empty_like(x)
+
+
+class _Chain(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for _ in range(6):
+            x = torch.ops.piecewise_suite.watch(x) * 2
+        return x
+
+
+@requirement("STITCH-004")
+def test_values_are_released(subject: Subject) -> None:
+    """In a chain of six splitting ops no more results are alive than uncompiled, plus one."""
+    base = program("linear-chain")
+    chain = Program(
+        "watched-chain",
+        "",
+        _Chain,
+        base.inputs,
+        ("piecewise_suite::watch",),
+        base.sizes,
+        base.dynamic,
+        frozenset(),
+    )
+    driven = drive(subject, chain)
+    driven.check(6)
+    counts = []
+    for run in (driven.expected, driven.got):
+        _watched.clear()
+        _alive.clear()
+        run(chain.inputs(6))
+        counts.append(max(_alive))
+    plain, compiled = counts
+    if compiled > plain + 1:
+        raise Violation(
+            "results of earlier pieces alive in a later one",
+            expected=f"at most {plain + 1}",
+            got=str(compiled),
+        )

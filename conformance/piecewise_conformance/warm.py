@@ -1,0 +1,48 @@
+"""Starts of a program on a shared cache root, with the spy for a compiler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from piecewise_fixtures.programs import program
+
+from . import spy
+from .drive import drive
+from .subject import Subject
+from .verdict import Violation
+
+
+def start(
+    subject: Subject, root: Path, name: str = "linear-chain", sizes: tuple[int, ...] = (), **changes: Any
+) -> spy.Log:
+    """One start: compile the program through the whole backend, run it, check every result."""
+    with spy.spying() as log:
+        driven = drive(
+            subject, program(name), compiler=spy.NAME, cache_root=str(root), **changes
+        )
+        for size in sizes or program(name).sizes:
+            driven.check(size)
+    return log
+
+
+def expect_cold(log: spy.Log, what: str) -> None:
+    """The start must have loaded nothing."""
+    if log.loads or not log.compiles:
+        raise Violation(what, expected="every piece compiled", got=_work(log))
+
+
+def expect_warm(log: spy.Log, what: str) -> None:
+    """The start must have compiled nothing."""
+    if log.compiles or not log.loads:
+        raise Violation(what, expected="every piece loaded", got=_work(log))
+
+
+def _work(log: spy.Log) -> str:
+    return f"{len(log.compiles)} compiled, {len(log.loads)} loaded"
+
+
+def work_of_a_start(subject: Subject, root: str) -> tuple[int, int]:
+    """For a fresh process: how many pieces a start there compiled and loaded."""
+    log = start(subject, Path(root))
+    return len(log.compiles), len(log.loads)

@@ -1,0 +1,120 @@
+"""The sessions of the project; ``nox -l`` lists them.
+
+Every session takes two arguments of its own after ``--``: ``--torch VERSION`` and, any number of
+times, ``--install REQUIREMENT``. All others go to what the session runs.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import zipfile
+from pathlib import Path
+
+import nox
+
+TORCH = "2.13.0"
+PACKAGES = {
+    "piecewise_reference": "reference",
+    "piecewise_conformance": "conformance",
+    "piecewise_fixtures": "fixtures",
+}
+HERE = Path(__file__).parent
+
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["tests"]
+
+
+def install(session: nox.Session, *tools: str) -> list[str]:
+    """Install torch, the project as its users get it, and ``tools``; the arguments left over."""
+    torch, extra, rest = TORCH, [], []
+    arguments = iter(session.posargs)
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if name not in ("--torch", "--install"):
+            rest.append(argument)
+            continue
+        if not equals and (value := next(arguments, "")) == "":
+            session.error(f"{name} needs a value")
+        if name == "--torch":
+            torch = value
+        else:
+            extra.append(value)
+    # Not editable: what is tested is what a wheel holds. pip builds a path anew each time.
+    session.install(f"torch=={torch}", ".[models,triton]", *tools, *extra)
+    return rest
+
+
+@nox.session
+def conformance(session: nox.Session) -> None:
+    """Test a backend: nox -s conformance -- --backend SPEC (default: the reference)."""
+    session.run("python", "-m", "piecewise_conformance", "run", *install(session))
+
+
+@nox.session
+def smoke(session: nox.Session) -> None:
+    """See in half a minute whether a backend's adapter works at all: the smoke profile."""
+    rest = install(session)
+    session.run("python", "-m", "piecewise_conformance", "run", "--profile", "smoke", *rest)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The project's own tests: lint, types, self-tests, the reference's conformance, mutants."""
+    rest = install(session, "ruff", "mypy")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    # By package name, from elsewhere: the installed packages are checked, not the checkout.
+    packages = [part for name in PACKAGES for part in ("-p", name)]
+    config = str(HERE / "pyproject.toml")
+    cache = f"--cache-dir={HERE / '.mypy_cache'}"
+    with session.chdir(session.create_tmp()):
+        session.run("mypy", f"--config-file={config}", cache, *packages)
+    session.run("python", "-m", "pytest", "tests", *rest)
+    session.run("python", "-m", "piecewise_conformance", "run")
+    session.run("python", "-m", "piecewise_conformance.mutants")
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """The kill matrix: every mutant must fail just what it declares. Also as mutants.json."""
+    rest = install(session)
+    session.run("python", "-m", "piecewise_conformance.mutants", "--json", "mutants.json", *rest)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the wheel, compare it with the tracked files, and run it in a clean environment."""
+    folder = Path(session.create_tmp()) / "wheel"
+    for old in folder.glob("*.whl"):
+        old.unlink()
+    session.run("python", "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(folder), ".")
+    (wheel,) = folder.glob("*.whl")
+    check_contents(session, wheel)
+    torch = next(
+        (b for a, b in zip(session.posargs, session.posargs[1:], strict=False) if a == "--torch"),
+        TORCH,
+    )
+    session.install(f"torch=={torch}")
+    session.install("--force-reinstall", "--no-deps", str(wheel))
+    session.install(f"torch=={torch}", str(wheel))
+    with session.chdir(session.create_tmp()):
+        session.run("piecewise-conformance", "list")
+
+
+def check_contents(session: nox.Session, wheel: Path) -> None:
+    """The wheel holds the tracked files of the packages, all of them and no others."""
+    tracked = set()
+    for package, folder in PACKAGES.items():
+        path = f"{folder}/{package}"
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", path], cwd=HERE, capture_output=True, text=True, check=True
+        )
+        tracked |= {each.removeprefix(f"{folder}/") for each in listed.stdout.split("\0") if each}
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {each for each in archive.namelist() if ".dist-info/" not in each}
+    if tracked != packed:
+        session.error(
+            f"the wheel lacks {sorted(tracked - packed)} and has besides {sorted(packed - tracked)}"
+        )
+    session.log(f"the wheel holds the {len(packed)} tracked files of its packages")
