@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import torch
@@ -58,7 +58,7 @@ def all_names() -> list[str]:
     return [*PROGRAMS, *(f"fx:{name}" for name in GRAPHS)]
 
 
-@lru_cache(maxsize=None)
+@cache
 def captured(name: str) -> Captured:
     """The graph ``name`` of :func:`all_names`."""
     if name.startswith("fx:"):

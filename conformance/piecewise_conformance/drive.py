@@ -11,9 +11,9 @@ from piecewise_fixtures.programs import Program
 
 from .boundary import crossing
 from .capture import Captured, mark_dynamic
-from .recorded import recorded, reusing
-from .oracle import EXACT, Near, Observation, Rule, check, copy_values, observe
 from .options import Options
+from .oracle import EXACT, Near, Observation, Rule, check, copy_values, observe
+from .recorded import recorded, reusing, settle
 from .subject import Subject
 
 
@@ -74,7 +74,11 @@ class Driven:
         rule = self.rule(args)
         expected = self.expected(args)
         check(
-            expected, self.got(args), rule, program=self.program.source(), where=f"for {size} tokens"
+            expected,
+            self.got(args),
+            rule,
+            program=self.program.source(),
+            where=f"for {size} tokens",
         )
 
 
@@ -93,8 +97,7 @@ def options_for(subject: Subject, program: Program, **changes: Any) -> Options:
 
 def drive(subject: Subject, program: Program, **changes: Any) -> Driven:
     """``program`` through the whole backend of ``subject``; ``changes`` are to Options."""
-    if not reusing():
-        torch._dynamo.reset()
+    settle()
     return Driven(subject, program, options_for(subject, program, **changes))
 
 

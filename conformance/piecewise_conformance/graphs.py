@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 from torch import fx
-from torch.amp import autocast_mode
 from torch._ops import HigherOrderOperator, OpOverload, OpOverloadPacket
+from torch.amp import autocast_mode
 
 from .boundary import inside_subject
 from .capture import Captured
@@ -90,7 +90,7 @@ def shape_symbols(each: Any) -> set[Any]:
     """The symbols in the shape of a tensor; none for anything else."""
     if not isinstance(each, torch.Tensor):
         return set()
-    sizes = [size for size in each.shape if isinstance(size, torch.SymInt)]
+    sizes: list[Any] = [size for size in each.shape if isinstance(size, torch.SymInt)]
     return {symbol for size in sizes for symbol in size.node.expr.free_symbols}
 
 
@@ -102,9 +102,7 @@ def watch(
     hooks = []
     for piece in result.pieces:
 
-        def hook(
-            module: Any, args: Any, kwargs: Any, output: Any, name: str = piece.name
-        ) -> None:
+        def hook(module: Any, args: Any, kwargs: Any, output: Any, name: str = piece.name) -> None:
             seen.append((name, (*args, *kwargs.values()), output))
 
         hooks.append(piece.graph.register_forward_hook(hook, with_kwargs=True))

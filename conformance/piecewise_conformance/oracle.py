@@ -62,10 +62,9 @@ def _aliases(tensors: Sequence[Any]) -> list[tuple[int, int]]:
         if not isinstance(tensor, torch.Tensor) or tensor.untyped_storage().nbytes() == 0:
             found.append((position, 0))
             continue
-        start, offset = first.setdefault(
-            tensor.untyped_storage().data_ptr(), (position, tensor.storage_offset())
-        )
-        found.append((start, tensor.storage_offset() - offset))
+        here = int(tensor.storage_offset())
+        start, offset = first.setdefault(tensor.untyped_storage().data_ptr(), (position, here))
+        found.append((start, here - offset))
     return found
 
 
@@ -73,7 +72,8 @@ def observe(
     function: Callable[..., Any], args: Sequence[Any], *, watched: Sequence[torch.Tensor] = ()
 ) -> Observation:
     """Call ``function`` on a copy of ``args``. ``watched`` are further tensors that it may write
-    or return: parameters and buffers of the module that it is."""
+    or return: parameters and buffers of the module that it is.
+    """
     from piecewise_fixtures import effects
 
     own = copy_values(list(args))
@@ -104,7 +104,9 @@ def describe(value: Any) -> str:
     """A short text of a value, for a failure message."""
     if isinstance(value, torch.Tensor):
         flat = value.detach().reshape(-1)
-        shown = ", ".join(f"{each:.6g}" for each in flat[:8].tolist()) if not flat.is_complex() else ""
+        shown = (
+            ", ".join(f"{each:.6g}" for each in flat[:8].tolist()) if not flat.is_complex() else ""
+        )
         dots = ", ..." if flat.numel() > 8 else ""
         kind = str(value.dtype).removeprefix("torch.")
         return f"{kind}{list(value.shape)} stride {tuple(value.stride())} [{shown}{dots}]"
@@ -138,7 +140,12 @@ def _fail(what: str, expected: Any, got: Any, program: str) -> None:
 
 
 def check(
-    expected: Observation, got: Observation, rule: Rule = EXACT, *, program: str = "", where: str = ""
+    expected: Observation,
+    got: Observation,
+    rule: Rule = EXACT,
+    *,
+    program: str = "",
+    where: str = "",
 ) -> None:
     """Raise Violation at the first difference. ``where`` says in which call it was."""
     suffix = f" {where}" if where else ""

@@ -44,7 +44,9 @@ class PieceCase:
         check(expected, got, rule, program=str(self.gm.graph), where=f"for {rows} rows")
 
 
-def piece(body: Body, *, root: nn.Module | None = None, dtype: torch.dtype = torch.float32) -> PieceCase:
+def piece(
+    body: Body, *, root: nn.Module | None = None, dtype: torch.dtype = torch.float32
+) -> PieceCase:
     """The piece that computes ``body(graph, s0, x)``."""
     graph = fx.Graph()
     s0, x = graph.placeholder("s0"), graph.placeholder("x")
@@ -57,7 +59,7 @@ def piece(body: Body, *, root: nn.Module | None = None, dtype: torch.dtype = tor
 
 
 def times(factor: float) -> PieceCase:
-    """x * factor."""
+    """X * factor."""
     return piece(lambda g, s, x: (g.call_function(operator.mul, (x, factor)),))
 
 

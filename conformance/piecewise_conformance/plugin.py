@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 pytest.register_assert_rewrite("piecewise_conformance.oracle")
 
-_PROPERTY = "piecewise_result"
+RESULT = "piecewise_result"  # the property of a test report that holds the result
 _MAX_STILLBORN = 5  # workers that die in a row without having begun a test
 
 # What the controller leaves in the scratch folder for the runner.
@@ -43,7 +43,7 @@ BEGUN = "begun"  # the report has its header
 SELECTED = "selected.json"  # the node IDs of what is to run
 
 _OUTCOME = pytest.StashKey[Outcome]()
-_SUBJECT: pytest.StashKey[Subject] = pytest.StashKey()
+SUBJECT: pytest.StashKey[Subject] = pytest.StashKey()
 _SECONDS = pytest.StashKey[float]()
 
 
@@ -83,7 +83,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 stack_file(scratch, worker["workerid"]), config.getoption("--piecewise-timeout")
             )
             watch.begin()
-            config.stash[_SUBJECT] = load_subject(_backend(config))
+            config.stash[SUBJECT] = load_subject(_backend(config))
             watch.end()
             plugin = Judge(config, requirements, watch, worker)
     except (SpecError, SuiteError, LoadError, ReportError) as error:
@@ -141,10 +141,10 @@ def how_alone(config: pytest.Config, id: str, nodeid: str) -> str:
     )
 
 
-@pytest.fixture(scope="session")
-def subject(pytestconfig: pytest.Config) -> Subject:
-    """The backend under test."""
-    return pytestconfig.stash[_SUBJECT]
+@pytest.fixture
+def subject(request: pytest.FixtureRequest) -> Subject:
+    """The backend under test; the kill matrix sets another one for each run of a test."""
+    return request.node.stash.get(SUBJECT, request.config.stash[SUBJECT])
 
 
 @pytest.fixture(scope="session")
@@ -218,8 +218,10 @@ class Judge:
         random.seed(self.seed)
         if torch := sys.modules.get("torch"):
             torch.manual_seed(self.seed)
-            if dynamo := sys.modules.get("torch._dynamo"):
-                dynamo.reset()
+        if "torch._dynamo" in sys.modules:
+            from .recorded import settle
+
+            settle()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -227,7 +229,9 @@ class Judge:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Turn outcomes into a status; the report of the last phase carries the result."""
         report = yield
-        outcome = item.stash.get(_OUTCOME, PASSED)
+        if report.when == "setup":  # also when the kill matrix runs a test once more
+            item.stash[_OUTCOME], item.stash[_SECONDS] = PASSED, 0.0
+        outcome = item.stash[_OUTCOME]
         if hasattr(report, "wasxfail"):
             status = Status.XFAIL if report.skipped else Status.XPASS
             outcome = Outcome(status, clip(report.wasxfail))
@@ -240,7 +244,7 @@ class Judge:
         elif report.failed:  # strict xfail that passed
             outcome = Outcome(Status.XPASS, clip(report.longreprtext))
         item.stash[_OUTCOME] = outcome
-        seconds = item.stash.get(_SECONDS, 0.0) + report.duration
+        seconds = item.stash[_SECONDS] + report.duration
         item.stash[_SECONDS] = seconds
         if report.when == "teardown":
             found = self._requirement(item)
@@ -256,7 +260,7 @@ class Judge:
                 program=outcome.program,
                 how_to_run=how_alone(self.config, found.id, item.nodeid),
             )
-            report.user_properties.append((_PROPERTY, json.dumps(result.to_json())))
+            report.user_properties.append((RESULT, json.dumps(result.to_json())))
         return report
 
 
@@ -325,7 +329,7 @@ class Clerk:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Write a result as soon as it is there."""
         for name, value in report.user_properties:
-            if name == _PROPERTY:
+            if name == RESULT:
                 self.stillborn = 0
                 self.writer.add(Result.from_json(json.loads(str(value))))
 

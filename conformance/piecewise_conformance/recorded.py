@@ -36,6 +36,12 @@ def reusing() -> bool:
     return _enabled
 
 
+def settle() -> None:
+    """Forget what Dynamo compiled, so that tests start alike; unless it is replayed."""
+    if not _enabled:
+        torch._dynamo.reset()
+
+
 @dataclass
 class _Graph:
     gm: fx.GraphModule

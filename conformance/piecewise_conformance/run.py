@@ -59,6 +59,11 @@ class Settings:
     suite: Path | None = None
     spec: Path | None = None
 
+    @property
+    def workers(self) -> int:
+        """The number of processes that run tests."""
+        return self.jobs or os.cpu_count() or 1
+
 
 def run(settings: Settings, stream: TextIO | None = None) -> int:
     """Test the subject, write the reports, print what came of it; the exit status."""
@@ -93,11 +98,10 @@ def run(settings: Settings, stream: TextIO | None = None) -> int:
 
 def _pytest(settings: Settings, scratch: Path, stream: TextIO) -> int | None:
     """Run pytest to its end; its return code, or None if the user broke it off."""
-    jobs = settings.jobs or os.cpu_count() or 1
     with (settings.out / LOG).open("wb") as log:
         child = subprocess.Popen(
-            _command(settings, scratch, jobs),
-            env=_environment(scratch, jobs),
+            command_of(settings, scratch),
+            env=environment_of(settings, scratch),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -115,13 +119,21 @@ def _pytest(settings: Settings, scratch: Path, stream: TextIO) -> int | None:
             child.wait()
 
 
-def _command(settings: Settings, scratch: Path, jobs: int) -> list[str]:
+def command_of(settings: Settings, scratch: Path) -> list[str]:
+    """The pytest command line of the run."""
     suite = str((settings.suite or SUITE_FOLDER).resolve())
     command = [sys.executable, "-m", "pytest", suite, "-c", str(_INI), "--rootdir", suite]
     command += [f"--confcutdir={suite}", "--import-mode=importlib", "-q", "--tb=short"]
     for plugin in _PLUGINS:
         command += ["-p", plugin]
-    command += ["-n", str(jobs), "--dist", "worksteal", "--max-worker-restart", str(10**6)]
+    command += [
+        "-n",
+        str(settings.workers),
+        "--dist",
+        "worksteal",
+        "--max-worker-restart",
+        str(10**6),
+    ]
     command += [f"--basetemp={scratch / 'tmp'}", f"--piecewise-scratch={scratch}"]
     command += [f"--piecewise-backend={settings.backend}"]
     command += [f"--piecewise-profile={each}" for each in settings.profiles]
@@ -135,7 +147,7 @@ def _command(settings: Settings, scratch: Path, jobs: int) -> list[str]:
     return [*command, "-k", settings.keyword] if settings.keyword else command
 
 
-def _environment(scratch: Path, jobs: int) -> dict[str, str]:
+def environment_of(settings: Settings, scratch: Path) -> dict[str, str]:
     """The environment of the run: caches of its own, and nothing of the user's pytest."""
     environment = dict(os.environ)
     for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
@@ -145,7 +157,9 @@ def _environment(scratch: Path, jobs: int) -> dict[str, str]:
     environment["TRITON_CACHE_DIR"] = str(scratch / "triton")
     environment["HYPOTHESIS_STORAGE_DIRECTORY"] = str(scratch / "hypothesis")
     environment.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
-    environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+    environment.setdefault(
+        "OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // settings.workers))
+    )
     return environment
 
 

@@ -68,7 +68,9 @@ class SpyCompiler:
 
     name = "spy"
 
-    def initialize_cache(self, cache_dir: str, disable_cache: bool = False, prefix: str = "") -> None:
+    def initialize_cache(
+        self, cache_dir: str, disable_cache: bool = False, prefix: str = ""
+    ) -> None:
         """Its artifacts are in memory, so a folder is of no use."""
 
     def compute_hash(self, vllm_config: Any) -> str:

@@ -33,7 +33,15 @@ SURFACE = (
 )
 
 # What a whole backend may understand of Options beyond splitting; see ``Subject.backend``.
-ABILITIES = ("eager", "inductor", "splitting", "custom-compiler", "compile-ranges", "cache", "copy-inputs")
+ABILITIES = (
+    "eager",
+    "inductor",
+    "splitting",
+    "custom-compiler",
+    "compile-ranges",
+    "cache",
+    "copy-inputs",
+)
 
 
 @dataclass(frozen=True)
@@ -227,7 +235,12 @@ class Manager:
         return self
 
     def compile(
-        self, graph: Any, inputs: Sequence[Any], range: tuple[int, int], index: int = 0, count: int = 1
+        self,
+        graph: Any,
+        inputs: Sequence[Any],
+        range: tuple[int, int],
+        index: int = 0,
+        count: int = 1,
     ) -> Callable[..., Any]:
         """``compile``: from the cache, or by the compiler."""
         with inside_subject("CompilerManager.compile"):
@@ -260,9 +273,7 @@ class Manager:
     def keys(self) -> set[tuple[tuple[int, int], int, str]]:
         """The keys of ``cache``, with ranges as (start, end)."""
         with inside_subject("CompilerManager.cache"):
-            return {
-                ((each.start, each.end), index, name) for each, index, name in self.inner.cache
-            }
+            return {((each.start, each.end), index, name) for each, index, name in self.inner.cache}
 
 
 class Compiler:
@@ -300,7 +311,7 @@ class Compiler:
         return crossing("a loaded graph", runnable)
 
 
-# -- rungs: what an author has, turned into a subject -----------------------------------------------
+# -- rungs: what an author has, turned into a subject ---------------------------------------------
 
 
 def from_object(found: Any, *, name: str, origin: str) -> Subject:
@@ -330,7 +341,7 @@ def from_object(found: Any, *, name: str, origin: str) -> Subject:
     )
 
 
-def _DEFAULT_ABILITIES(surface: Mapping[str, Any]) -> Sequence[str]:  # noqa: N802
+def _DEFAULT_ABILITIES(surface: Mapping[str, Any]) -> Sequence[str]:
     # With the seed's own VllmBackend comes all that the seed promises of it; of a make_backend
     # we know that it splits, and no more.
     return ABILITIES if "VllmBackend" in surface else ("splitting", "eager")

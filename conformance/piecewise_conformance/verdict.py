@@ -1,4 +1,4 @@
-"""What a test can say about a subject: the statuses of a result, and the exceptions that carry them."""
+"""What a test can say about a subject: statuses, and the exceptions that carry them."""
 
 from __future__ import annotations
 

@@ -14,13 +14,15 @@ from .verdict import Violation
 
 
 def start(
-    subject: Subject, root: Path, name: str = "linear-chain", sizes: tuple[int, ...] = (), **changes: Any
+    subject: Subject,
+    root: Path,
+    name: str = "linear-chain",
+    sizes: tuple[int, ...] = (),
+    **changes: Any,
 ) -> spy.Log:
     """One start: compile the program through the whole backend, run it, check every result."""
     with spy.spying() as log:
-        driven = drive(
-            subject, program(name), compiler=spy.NAME, cache_root=str(root), **changes
-        )
+        driven = drive(subject, program(name), compiler=spy.NAME, cache_root=str(root), **changes)
         for size in sizes or program(name).sizes:
             driven.check(size)
     return log

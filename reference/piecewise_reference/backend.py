@@ -50,9 +50,7 @@ class VllmBackend:
         self._called = False
         self._compiled_pieces: set[int] = set()
 
-    def __call__(
-        self, graph: fx.GraphModule, example_inputs: Sequence[Any]
-    ) -> Callable[..., Any]:
+    def __call__(self, graph: fx.GraphModule, example_inputs: Sequence[Any]) -> Callable[..., Any]:
         """The callable for ``graph``: it takes what the graph takes and returns what it returns."""
         if self._called:
             raise RuntimeError(

@@ -25,7 +25,9 @@ class CompilerInterface:
 
     name: str = ""
 
-    def initialize_cache(self, cache_dir: str, disable_cache: bool = False, prefix: str = "") -> None:
+    def initialize_cache(
+        self, cache_dir: str, disable_cache: bool = False, prefix: str = ""
+    ) -> None:
         """Told once, before anything is compiled, where artifacts may be kept."""
 
     def compute_hash(self, vllm_config: VllmConfig) -> str:
@@ -87,7 +89,7 @@ def resolve_qualified_name(name: str) -> Any:
         return getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(
-            f"no compiler {name!r} ({error}): use \"eager\", \"inductor\", or the qualified name "
+            f'no compiler {name!r} ({error}): use "eager", "inductor", or the qualified name '
             "package.module.Class of a compiler"
         ) from error
 

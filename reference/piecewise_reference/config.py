@@ -73,7 +73,7 @@ class CompilationConfig:
 
 @dataclass(frozen=True)
 class ParallelConfig:
-    """This process's place among its peers; it names a folder of the cache."""
+    """A process's place among its peers; it names a folder of the cache."""
 
     rank: int = 0
     data_parallel_index: int = 0

@@ -55,8 +55,8 @@ class _StaticInput:
         buffer = self.buffer
         if buffer is not None and (buffer.dtype, buffer.device) != (tensor.dtype, tensor.device):
             raise TypeError(
-                f"input {self.position} is {tensor.dtype} on {tensor.device}, but its static buffer "
-                f"is {buffer.dtype} on {buffer.device}: copying would convert it silently"
+                f"input {self.position} is {tensor.dtype} on {tensor.device}, but its static "
+                f"buffer is {buffer.dtype} on {buffer.device}: copying would convert it silently"
             )
         layout = (tensor.shape, tensor.stride())
         view = self.views.get(layout)

@@ -103,7 +103,8 @@ def _lines(module: fx.GraphModule) -> Iterable[str]:
         value = value_of(node)
         known = "" if value is UNKNOWN else describer.value(value)
         # a placeholder's default is its only argument; its name is no part of what it computes
-        yield f"{node.op} {_target(node, module)} {argument(node.args)} {argument(node.kwargs)} {known}"
+        call = f"{_target(node, module)} {argument(node.args)} {argument(node.kwargs)}"
+        yield f"{node.op} {call} {known}"
 
 
 def graph_key(module: fx.GraphModule, example_inputs: Sequence[Any] | None = None) -> str:

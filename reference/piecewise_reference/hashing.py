@@ -45,7 +45,9 @@ def canonical(value: Any) -> str:
 
 def digest(*values: Any) -> str:
     """SHA-256, as hex, of the canonical text of ``values``."""
-    return hashlib.sha256("\n".join(map(canonical, values)).encode(errors="surrogatepass")).hexdigest()
+    return hashlib.sha256(
+        "\n".join(map(canonical, values)).encode(errors="surrogatepass")
+    ).hexdigest()
 
 
 def code_digest(paths: Any) -> str:

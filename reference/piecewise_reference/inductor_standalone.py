@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch._inductor
 from torch import fx
+from torch._inductor.standalone_compile import CompiledArtifact
 from torch.utils import _pytree as pytree
 
 from .compilers import CompilerInterface, Runnable
@@ -74,7 +75,9 @@ class InductorStandaloneAdaptor(CompilerInterface):
         self.save_format = save_format
         self.cache_dir: str | None = None
 
-    def initialize_cache(self, cache_dir: str, disable_cache: bool = False, prefix: str = "") -> None:
+    def initialize_cache(
+        self, cache_dir: str, disable_cache: bool = False, prefix: str = ""
+    ) -> None:
         """Artifacts go into ``cache_dir``, unless the cache is off."""
         self.cache_dir = None if disable_cache else cache_dir
 
@@ -93,7 +96,8 @@ class InductorStandaloneAdaptor(CompilerInterface):
         key: str | None = None,
     ) -> tuple[Runnable | None, Any]:
         """Compile and save. A single size takes its shapes from ``example_inputs`` as constants,
-        a range takes symbols from the tracing context, which the caller has entered."""
+        a range takes symbols from the tracing context, which the caller has entered.
+        """
         flat, spec = _flat_outputs(graph)
         artifact = torch._inductor.standalone_compile(
             flat,
@@ -138,7 +142,7 @@ class InductorStandaloneAdaptor(CompilerInterface):
         path = os.path.join(self.cache_dir, name)
         if name != f"{key}-{_content_digest(path)[:32]}":
             raise ValueError(f"the content of {path} is not what was saved")
-        artifact = torch._inductor.CompiledArtifact.load(
+        artifact = CompiledArtifact.load(
             path=path, format="unpacked" if os.path.isdir(path) else "binary"
         )
         return _with_structure(artifact, _flat_outputs(graph)[1])

@@ -61,7 +61,7 @@ class PiecewiseCompileInterpreter(fx.Interpreter):
         self.fake_mode: FakeTensorMode | None = None
         self.batch_symbol: Any = None
 
-    def run(self, *args: Any) -> Any:
+    def run(self, *args: Any) -> Any:  # type: ignore[override]  # the seed's signature
         """Walk the graph; ``args`` are its inputs as tracing saw them. Returns its fake outputs."""
         self.fake_mode = detect_fake_mode(args) or FakeTensorMode()
         self.vllm_backend.fake_mode = self.fake_mode  # pieces compile in it, later

@@ -51,8 +51,10 @@ class CompilerManager:
         """Open while a piece is compiled for ``compile_range``."""
         yield
 
-    def initialize_cache(self, cache_dir: str, disable_cache: bool = False, prefix: str = "") -> None:
-        """Keep the cache in ``cache_dir``, and read what it holds; with ``disable_cache`` neither."""
+    def initialize_cache(
+        self, cache_dir: str, disable_cache: bool = False, prefix: str = ""
+    ) -> None:
+        """Read and keep the cache in ``cache_dir``; with ``disable_cache`` do neither."""
         self.disable_cache = disable_cache
         self.cache_file_path = os.path.join(cache_dir, cache_file.FILE_NAME)
         if not disable_cache:
@@ -60,7 +62,7 @@ class CompilerManager:
         self.compiler.initialize_cache(cache_dir, disable_cache, prefix)
 
     def save_to_file(self) -> None:
-        """Write new entries to the file, beside those of other processes; nothing if none are new."""
+        """Write what is new into the file, beside what other processes wrote there."""
         if self.disable_cache or not self._unsaved:
             return
         try:

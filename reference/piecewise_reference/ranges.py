@@ -68,9 +68,7 @@ def partition(max_size: int, endpoints: Sequence[int]) -> tuple[Range, ...]:
         starts.append(endpoint + 1)
     ends = [*endpoints, max_size]
     # an endpoint equal to the maximum leaves nothing after it
-    return tuple(
-        Range(start, end) for start, end in zip(starts, ends, strict=True) if start <= end
-    )
+    return tuple(Range(start, end) for start, end in zip(starts, ends, strict=True) if start <= end)
 
 
 class CompileRanges:

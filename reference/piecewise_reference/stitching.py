@@ -52,10 +52,9 @@ def _is_local(plan: Plan, node: fx.Node, piece_id: int) -> bool:
 
 def _read_again(plan: Plan, node: fx.Node, piece_id: int) -> bool:
     """Whether a piece repeats a shape read: the length of the shape is not known, so that it
-    cannot be taken apart, and reading it again costs nothing."""
-    return (
-        is_shape_read(node) and value_of(node) is UNKNOWN and not _is_local(plan, node, piece_id)
-    )
+    cannot be taken apart, and reading it again costs nothing.
+    """
+    return is_shape_read(node) and value_of(node) is UNKNOWN and not _is_local(plan, node, piece_id)
 
 
 def _connect(graph: fx.Graph, plan: Plan) -> None:
@@ -69,35 +68,32 @@ def _connect(graph: fx.Graph, plan: Plan) -> None:
             plan.pieces[maker].outputs[leaf._replace(dim=None)] = None
 
     for piece_id, piece in enumerate(plan.pieces):
-        needed: dict[Leaf, None] = {}
-
-        def need(
-            node: fx.Node, piece_id: int = piece_id, needed: dict[Leaf, None] = needed
-        ) -> None:
-            if node.op == "get_attr" or _is_local(plan, node, piece_id):
-                return
-            if _read_again(plan, node, piece_id):
-                need(node.args[0])  # type: ignore[arg-type]  # a shape read has a node there
-                return
-
-            def add(leaf: Leaf) -> None:
-                if leaf.node.op != "get_attr" and not _is_local(plan, leaf.node, piece_id):
-                    needed[leaf] = None
-
-            _map_leaves(resolve(node), add)
-
-        for node in piece.nodes:
-            for source in node.all_input_nodes:
-                need(source)
-        symbols = {symbol for leaf in needed for symbol in free_symbols(leaf_value(leaf))}
+        used = _leaves_from_outside(plan, piece_id, piece)
+        symbols = {symbol for leaf in used for symbol in free_symbols(leaf_value(leaf))}
         for symbol in sorted(symbols & order.keys(), key=order.__getitem__):
             piece.inputs[sources[symbol]] = None
-        piece.inputs.update(needed)
+        piece.inputs.update(used)
         for leaf in piece.inputs:
             give(leaf)
-
     for node in graph.output_node().all_input_nodes:
         _map_leaves(resolve(node), give)
+
+
+def _leaves_from_outside(plan: Plan, piece_id: int, piece: Piece) -> dict[Leaf, None]:
+    """The leaves that a piece uses and does not make, in the order of their use."""
+    used: dict[Leaf, None] = {}
+
+    def add(leaf: Leaf) -> None:
+        if leaf.node.op != "get_attr" and not _is_local(plan, leaf.node, piece_id):
+            used[leaf] = None
+
+    for node in piece.nodes:
+        for source in node.all_input_nodes:
+            while _read_again(plan, source, piece_id):
+                (source,) = source.all_input_nodes
+            if not _is_local(plan, source, piece_id):
+                _map_leaves(resolve(source), add)
+    return used
 
 
 def _describe(node: fx.Node, leaf: Leaf) -> None:

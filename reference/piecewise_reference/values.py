@@ -93,7 +93,9 @@ def unpacks_aggregate(node: fx.Node) -> bool:
     if not isinstance(source, fx.Node) or not is_aggregate(source):
         return False
     # a slice of a list of unknown length has no known length either: it stays an op
-    return isinstance(index, (int, str)) or (isinstance(index, slice) and value_of(node) is not UNKNOWN)
+    return isinstance(index, (int, str)) or (
+        isinstance(index, slice) and value_of(node) is not UNKNOWN
+    )
 
 
 def _structure(value: Any, leaf: Leaf) -> Any:

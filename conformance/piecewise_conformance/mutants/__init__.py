@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,7 @@ def _parse(path: Path, kind: str, table: dict[str, Any]) -> Mutant:
         raise ValueError(f"{path.name}: {table.get('name', 'a table')} lacks {error}") from None
 
 
-@lru_cache(maxsize=None)
+@cache
 def catalogue() -> dict[str, Mutant]:
     """Every mutant and variant by name. Raises ValueError for a table that is not right."""
     found: dict[str, Mutant] = {}
@@ -89,9 +89,9 @@ def declared() -> dict[str, list[str]]:
 
 def load(name: str) -> Subject:
     """The mutant ``name`` as a subject; ``instrumented`` is the reference that tells its reach."""
-    from . import planting
     from .. import reach
     from ..subjects.reference import make
+    from . import planting
 
     if name == reach.INSTRUMENTED:
         package = planting.instrumented()

@@ -98,7 +98,7 @@ class _Instrument(ast.NodeTransformer):
     def __init__(self, file: str) -> None:
         self.file = file
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:  # noqa: N802  (ast's name)
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         """Add the call after the docstring."""
         self.generic_visit(node)
         key = reach.key(self.file, node.name, node.lineno)
@@ -135,9 +135,7 @@ def functions_of(mutant: Mutant) -> set[str]:
 
 def _functions_at(file: str, source: str, start: int, end: int) -> set[str]:
     """The innermost functions around each of the lines, or the file for lines outside all."""
-    functions = [
-        node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)
-    ]
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
     found: set[str] = set()
     for line in range(start, end + 1):
         around = [

@@ -23,6 +23,7 @@ def test_second_graph(subject: Subject) -> None:
     """One instance, two graphs: the second is right or refused with a reason; the first stays."""
     first, second = program("linear-chain"), program("two-layers")
     backend = subject.backend(options_for(subject, first))
+    torch._dynamo.reset()
     compiled = torch.compile(first.build(), backend=backend, fullgraph=True)
     args = first.inputs(6)
     with torch.no_grad():
@@ -56,8 +57,10 @@ def _folders(root: Path) -> list[Path]:
     ("rank", "data_parallel", "prefix"),
     [(0, 0, "backbone"), (3, 0, "backbone"), (0, 2, "eagle_head"), (1, 5, "vision.tower")],
 )
-def test_layout(subject: Subject, tmp_path: Path, rank: int, data_parallel: int, prefix: str) -> None:
-    """root / torch_compile_cache / hash / rank_i_j / prefix."""
+def test_layout(
+    subject: Subject, tmp_path: Path, rank: int, data_parallel: int, prefix: str
+) -> None:
+    """Root / torch_compile_cache / hash / rank_i_j / prefix."""
     warm.start(subject, tmp_path, rank=rank, data_parallel_index=data_parallel, prefix=prefix)
     folders = [folder.relative_to(tmp_path).parts for folder in _folders(tmp_path)]
     right = [
@@ -93,20 +96,24 @@ def test_notes_for_people(subject: Subject, tmp_path: Path, name: str) -> None:
     ops = {op.replace("::", ".") for op in program(name).splitting_ops}
     missing = [op for op in ops if op not in text]
     if missing or len(classes) < 2:
-        raise Violation("computation_graph.py", expected=f"pieces, and {sorted(ops)}", got=text[:500])
+        raise Violation(
+            "computation_graph.py", expected=f"pieces, and {sorted(ops)}", got=text[:500]
+        )
     try:
         factors = json.loads((folder / "cache_key_factors.json").read_text())
     except ValueError as error:
         raise Violation("cache_key_factors.json is no JSON", got=str(error)) from None
     wanted = {"env", "config_hash", "code_hash", "compiler_hash"}
     if not isinstance(factors, dict) or not wanted <= set(factors):
-        raise Violation("cache_key_factors.json", expected=str(sorted(wanted)), got=str(factors)[:300])
+        raise Violation(
+            "cache_key_factors.json", expected=str(sorted(wanted)), got=str(factors)[:300]
+        )
 
 
 @requirement("BACKEND-003")
 def test_factors_tell_changes(subject: Subject, tmp_path: Path) -> None:
     """A changed setting shows in its own factor, and in no other."""
-    seen = []
+    seen: list[dict[str, str]] = []
     for config in ({}, {"max_autotune": True}):
         root = tmp_path / str(len(seen))
         warm.start(subject, root, compiler_config=config)
@@ -128,7 +135,9 @@ def test_instances_are_independent(subject: Subject) -> None:
         if given == ("piecewise::scaled" in ops):
             raise Violation(
                 f"splitting ops {ops} after others",
-                expected="scaled compiled" if "piecewise::scaled" not in ops else "scaled split out",
+                expected="scaled compiled"
+                if "piecewise::scaled" not in ops
+                else "scaled split out",
                 got=str(sorted(inside)),
             )
 
@@ -180,11 +189,17 @@ def test_trace_of_a_start(subject: Subject, tmp_path: Path) -> None:
         counts = {kind: len(seen.of(kind)) for kind in ("Split", "Compile", "CacheHit")}
         wanted = {"Split": 1, "Compile": len(log.compiles), "CacheHit": len(log.loads)}
         if counts != wanted or not counts[expected]:
-            raise Violation(f"events of a start that should show {expected}", expected=str(wanted), got=str(counts))
+            raise Violation(
+                f"events of a start that should show {expected}",
+                expected=str(wanted),
+                got=str(counts),
+            )
         ranges = {(event.piece, event.range) for event in seen.of(expected)}
         calls = log.compiles if expected == "Compile" else log.loads
         if len(ranges) != len(calls) or {each for _, each in ranges} != {c.range for c in calls}:
-            raise Violation("pieces and ranges of the events", expected=str(len(calls)), got=str(ranges))
+            raise Violation(
+                "pieces and ranges of the events", expected=str(len(calls)), got=str(ranges)
+            )
 
 
 @requirement("BACKEND-006")
@@ -211,5 +226,3 @@ def test_unusable_root(subject: Subject, tmp_path: Path, kind: str) -> None:
     warm.expect_cold(warm.start(subject, root), "a start without a usable root")
     if kind != "read-only" and (tmp_path / "file").read_text() != "mine":
         raise Violation("the user's file was changed")
-
-

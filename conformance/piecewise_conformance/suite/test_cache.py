@@ -199,7 +199,9 @@ def test_unreadable_file_is_kept(subject: Subject, tmp_path: Path, name: str) ->
     (tmp_path / FILE).write_bytes(GARBAGE[name])
     fill(subject, tmp_path, times(2))
     if GARBAGE[name] not in contents(tmp_path).values():
-        raise Violation("the content of the unreadable file is gone", got=str(list(contents(tmp_path))))
+        raise Violation(
+            "the content of the unreadable file is gone", got=str(list(contents(tmp_path)))
+        )
 
 
 @requirement("CACHE-004")
@@ -211,7 +213,9 @@ def test_partly_readable_file_is_kept(subject: Subject, tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(repr(literal))
     fill(subject, tmp_path, times(7), times(3))
     if not any(b"by hand" in each for each in contents(tmp_path).values()):
-        raise Violation("an entry that could not be read is gone", got=str(list(contents(tmp_path))))
+        raise Violation(
+            "an entry that could not be read is gone", got=str(list(contents(tmp_path)))
+        )
 
 
 @requirement("CACHE-005")
@@ -227,7 +231,9 @@ def test_disabled_cache(subject: Subject, tmp_path: Path) -> None:
         off.save()
     expect_work(log, loads=0, compiles=2, what="with the cache disabled")
     if contents(tmp_path) != before:
-        raise Violation("files changed", expected=str(list(before)), got=str(list(contents(tmp_path))))
+        raise Violation(
+            "files changed", expected=str(list(before)), got=str(list(contents(tmp_path)))
+        )
 
 
 @requirement("CACHE-005")
@@ -304,7 +310,9 @@ def test_failed_compile(subject: Subject, tmp_path: Path) -> None:
         with expect_refusal("a compile that fails", "the spy was told to fail"):
             first.compile(case.gm, case.traced, RANGE)
         if first.keys():
-            raise Violation("a failed compile left an entry", expected="none", got=str(first.keys()))
+            raise Violation(
+                "a failed compile left an entry", expected="none", got=str(first.keys())
+            )
         first.save()
         log.fail = False
         case.check(first.compile(case.gm, case.traced, RANGE))
@@ -365,7 +373,10 @@ OTHERS: dict[str, tuple[Callable[[], PieceCase], Callable[[], PieceCase]]] = {
         lambda: _calls(torch.sum, dim=1, keepdim=True),
         lambda: _calls(torch.sum, dim=1),
     ),
-    "dtype": (lambda: _calls(torch.Tensor.to, torch.float64), lambda: _calls(torch.Tensor.to, torch.float16)),
+    "dtype": (
+        lambda: _calls(torch.Tensor.to, torch.float64),
+        lambda: _calls(torch.Tensor.to, torch.float16),
+    ),
     "slice": (
         lambda: _calls(operator.getitem, slice(None, 2)),
         lambda: _calls(operator.getitem, slice(2, None)),
@@ -387,9 +398,7 @@ OTHERS: dict[str, tuple[Callable[[], PieceCase], Callable[[], PieceCase]]] = {
     "an-op-more": (
         lambda: times(2),
         lambda: piece(
-            lambda g, s, x: (
-                g.call_function(torch.neg, (g.call_function(operator.mul, (x, 2)),)),
-            )
+            lambda g, s, x: (g.call_function(torch.neg, (g.call_function(operator.mul, (x, 2)),)),)
         ),
     ),
     "method-name": (
@@ -569,4 +578,8 @@ def _handles(value: Any) -> list[tuple[Any, ...]]:
     if isinstance(value, tuple) and value[:1] == ("spy",):
         return [value]
     inside = value.values() if isinstance(value, dict) else value
-    return [h for each in inside for h in _handles(each)] if isinstance(value, (dict, list, tuple)) else []
+    return (
+        [h for each in inside for h in _handles(each)]
+        if isinstance(value, (dict, list, tuple))
+        else []
+    )

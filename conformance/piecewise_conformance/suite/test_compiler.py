@@ -80,7 +80,9 @@ def compile_and_check(subject: Subject, folder: Path, name: str, kind: str) -> N
 
 
 @requirement("COMPILER-001")
-@pytest.mark.parametrize("name", ["one", "pair", "updates-input", "effect-only", "view", "with-size"])
+@pytest.mark.parametrize(
+    "name", ["one", "pair", "updates-input", "effect-only", "view", "with-size"]
+)
 def test_does_what_the_graph_does(subject: Subject, tmp_path: Path, name: str) -> None:
     """The cheapest compiler's callable is the graph's equal, writes to inputs included."""
     compile_and_check(subject, tmp_path, name, compilers(subject)[0])
@@ -94,7 +96,15 @@ def test_inductor_does_what_the_graph_does(subject: Subject, tmp_path: Path, nam
     compile_and_check(subject, tmp_path, name, "inductor")
 
 
-STRUCTURES = ["bare", "one", "one-of-several-rows", "three", "with-none", "same-twice", "effect-only"]
+STRUCTURES = [
+    "bare",
+    "one",
+    "one-of-several-rows",
+    "three",
+    "with-none",
+    "same-twice",
+    "effect-only",
+]
 
 
 @requirement("COMPILER-002")
@@ -106,16 +116,16 @@ def test_structure(subject: Subject, tmp_path: Path, name: str) -> None:
 
 @requirement("COMPILER-002")
 @needs("inductor")
-@pytest.mark.parametrize("name", ["bare", "one-of-several-rows", "with-none", "same-twice", "with-size"])
+@pytest.mark.parametrize(
+    "name", ["bare", "one-of-several-rows", "with-none", "same-twice", "with-size"]
+)
 def test_inductor_structure(subject: Subject, tmp_path: Path, name: str) -> None:
     """Inductor's callable returns what the graph returns."""
     compile_and_check(subject, tmp_path, name, "inductor")
 
 
 @requirement("COMPILER-003")
-@pytest.mark.parametrize(
-    "kind", ["eager", pytest.param("inductor", marks=needs("inductor"))]
-)
+@pytest.mark.parametrize("kind", ["eager", pytest.param("inductor", marks=needs("inductor"))])
 def test_graph_is_left(subject: Subject, tmp_path: Path, kind: str) -> None:
     """After compiling for a range the graph reads and does the same, and compiles again."""
     case = piece(_updates)
@@ -145,7 +155,9 @@ def test_handle_is_a_literal(subject: Subject, tmp_path: Path, kind: str) -> Non
     except (ValueError, SyntaxError) as error:
         raise Violation("a handle that is no literal", got=f"{handle!r}: {error}") from None
     if again != handle:
-        raise Violation("a handle that reads back as another", expected=repr(handle), got=repr(again))
+        raise Violation(
+            "a handle that reads back as another", expected=repr(handle), got=repr(again)
+        )
 
 
 @requirement("COMPILER-005")
@@ -184,7 +196,9 @@ def test_global_state(subject: Subject, tmp_path: Path, kind: str) -> None:
 
 @requirement("COMPILER-008")
 @needs("inductor")
-@pytest.mark.parametrize("name", ["bare", "one-of-several-rows", "three", "with-none", "updates-input"])
+@pytest.mark.parametrize(
+    "name", ["bare", "one-of-several-rows", "three", "with-none", "updates-input"]
+)
 def test_loaded_equals_fresh(subject: Subject, tmp_path: Path, name: str) -> None:
     """Another compiler object on the same folder loads the handle, with the same results."""
     case = piece(BODIES[name])
@@ -243,7 +257,9 @@ def test_damaged_artifact(subject: Subject, tmp_path: Path, damage: str) -> None
                 }[damage]
             )
         try:
-            loaded = compiler(subject, tmp_path, "inductor").load(handle, case.gm, case.traced, RANGE)
+            loaded = compiler(subject, tmp_path, "inductor").load(
+                handle, case.gm, case.traced, RANGE
+            )
         except Violation:
             raise
         except Exception:

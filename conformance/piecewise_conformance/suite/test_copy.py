@@ -17,8 +17,10 @@ WIDTH = 4
 def rows(count: int, seed: int = 0, **kwargs: Any) -> torch.Tensor:
     """``count`` rows of numbers that no other call has."""
     generator = torch.Generator().manual_seed(1000 * seed + count)
-    return torch.randn((count, WIDTH), generator=generator).to(**kwargs) if kwargs else torch.randn(
-        (count, WIDTH), generator=generator
+    return (
+        torch.randn((count, WIDTH), generator=generator).to(**kwargs)
+        if kwargs
+        else torch.randn((count, WIDTH), generator=generator)
     )
 
 
@@ -31,6 +33,7 @@ class Seen:
         self.addresses: list[tuple[int, ...]] = []
 
     def __call__(self, *args: Any) -> Any:
+        """Take note, and return the number of the call."""
         tensors = [each for each in args if isinstance(each, torch.Tensor)]
         self.args.append(args)
         self.copies.append(tuple(e.clone() if isinstance(e, torch.Tensor) else e for e in args))
@@ -39,6 +42,7 @@ class Seen:
 
 
 def same(want: torch.Tensor, have: torch.Tensor) -> bool:
+    """Whether shape, dtype and every value agree."""
     return (want.shape, want.dtype) == (have.shape, have.dtype) and torch.equal(want, have)
 
 
@@ -194,7 +198,9 @@ def test_no_conversion(subject: Subject, kind: str, dtype: torch.dtype) -> None:
     given = rows(8, 9)
     call(given)
     if not same(given, seen.copies[-1][0]):
-        raise Violation("the call after it", expected=describe(given), got=describe(seen.copies[-1][0]))
+        raise Violation(
+            "the call after it", expected=describe(given), got=describe(seen.copies[-1][0])
+        )
 
 
 def _write_all(x: torch.Tensor) -> None:
@@ -256,7 +262,9 @@ def test_writes_under_inference_mode(subject: Subject) -> None:
 
 
 @requirement("COPY-007")
-@pytest.mark.parametrize("shape", [(5, 1), (1, WIDTH), (5, WIDTH + 1), (5,), (1,), (5, WIDTH, 1), (5, 2, 2)])
+@pytest.mark.parametrize(
+    "shape", [(5, 1), (1, WIDTH), (5, WIDTH + 1), (5,), (1,), (5, WIDTH, 1), (5, 2, 2)]
+)
 def test_no_broadcast(subject: Subject, shape: tuple[int, ...]) -> None:
     """An input of another shape is refused, or seen in its own shape; never spread."""
     seen = Seen()

@@ -76,11 +76,19 @@ def test_static_model(subject: Subject, name: str) -> None:
 
 
 @requirement("DYN-004")
-@pytest.mark.parametrize("name", ["linear-chain", "two-layers", "tokens-at-dim-one", "thirteen-ops"])
+@pytest.mark.parametrize(
+    "name", ["linear-chain", "two-layers", "tokens-at-dim-one", "thirteen-ops"]
+)
 def test_no_recompile(subject: Subject, name: str) -> None:
     """Five sizes, one graph."""
-    driven = drive(subject, program(name), compile_ranges_endpoints=(5,) if subject.can("compile-ranges") else ())
+    driven = drive(
+        subject,
+        program(name),
+        compile_ranges_endpoints=(5,) if subject.can("compile-ranges") else (),
+    )
     for size in (6, 2, 9, 17, 4):
         driven.check(size)
     if driven.graphs != 1:
-        raise Violation("graphs that Dynamo made for five sizes", expected="1", got=str(driven.graphs))
+        raise Violation(
+            "graphs that Dynamo made for five sizes", expected="1", got=str(driven.graphs)
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from piecewise_fixtures.programs.base import Program
 
 
 @requirement("HASH-001")
-@pytest.mark.parametrize("name", ["linear-chain", "two-symbols", "two-layers", "piece-without-symbol"])
+@pytest.mark.parametrize(
+    "name", ["linear-chain", "two-symbols", "two-layers", "piece-without-symbol"]
+)
 def test_second_start(subject: Subject, tmp_path: Path, name: str) -> None:
     """The second start, and the third, load everything."""
     warm.expect_cold(warm.start(subject, tmp_path, name), "a first start")
@@ -45,6 +48,7 @@ def test_other_splitting_ops(subject: Subject, tmp_path: Path, name: str) -> Non
         warm.start(subject, tmp_path, name, splitting_ops=ops)
 
 
+@cache
 def _variant(factor: float, bias: float) -> Program:
     """A model of one text and one config, whose constants are attributes."""
 
@@ -59,14 +63,23 @@ def _variant(factor: float, bias: float) -> Program:
 
     base = program("linear-chain")
     return Program(
-        "variant", "", Model, base.inputs, base.splitting_ops, base.sizes, base.dynamic, base.features
+        f"variant-{factor}-{bias}",
+        "",
+        Model,
+        base.inputs,
+        base.splitting_ops,
+        base.sizes,
+        base.dynamic,
+        base.features,
     )
 
 
 @requirement("HASH-002")
 def test_other_model(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Models that differ in a constant or an op, on one root: each start computes rightly."""
-    for number, (factor, bias) in enumerate([(2.0, 0.0), (3.0, 0.0), (3.0, 1.0), (2.0, 5.0), (2.0, 0.0)]):
+    for number, (factor, bias) in enumerate(
+        [(2.0, 0.0), (3.0, 0.0), (3.0, 1.0), (2.0, 5.0), (2.0, 0.0)]
+    ):
         monkeypatch.setitem(PROGRAMS, f"variant-{number}", _variant(factor, bias))
         warm.start(subject, tmp_path, f"variant-{number}")
 

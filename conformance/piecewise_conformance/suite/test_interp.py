@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 from piecewise_conformance import graphs, spy
-from piecewise_conformance.drive import Driven, drive
+from piecewise_conformance.capture import captured
+from piecewise_conformance.drive import Driven, drive, options_for
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
@@ -29,6 +30,7 @@ PROGRAMS = [
 
 
 def spied(subject: Subject, name: str, **changes: Any) -> Driven:
+    """The program ``name`` with the spy for a compiler."""
     return drive(subject, program(name), compiler=spy.NAME, **changes)
 
 
@@ -47,10 +49,7 @@ def test_what_is_compiled(subject: Subject, name: str) -> None:
     """No splitting op reaches the compiler, and every other op does."""
     chosen = program(name)
     with spy.spying() as log:
-        seen: list[Any] = []
-        driven = spied(subject, name)
-        _collect_graphs(driven, seen)
-        driven.check(chosen.sizes[0])
+        spied(subject, name).check(chosen.sizes[0])
     given = [node for call in log.compiles for node in call.graph.graph.nodes]
     for node in given:
         if graphs.matches(node, chosen.splitting_ops):
@@ -60,30 +59,15 @@ def test_what_is_compiled(subject: Subject, name: str) -> None:
     # by kind of op, not by count: pieces that are equal may share one artifact
     wanted = {
         str(node.target)
-        for graph in seen
-        for node in graph.graph.nodes
+        for node in captured(name).gm.graph.nodes
         if graphs.computes(node) and not graphs.matches(node, chosen.splitting_ops)
     }
     if missing := wanted - {str(node.target) for node in given}:
         raise Violation(
-            "ops that the compiler was not given", expected=str(sorted(missing)), program=chosen.source()
+            "ops that the compiler was not given",
+            expected=str(sorted(missing)),
+            program=chosen.source(),
         )
-
-
-def _collect_graphs(driven: Driven, into: list[Any]) -> None:
-    """Put a copy of what Dynamo captures of the program into ``into``."""
-    torch._dynamo.reset()
-
-    def backend(gm: Any, example_inputs: Any) -> Any:
-        into.append(gm)
-        return gm
-
-    compiled = torch.compile(driven.program.build(), backend=backend, fullgraph=True)
-    args = driven.program.inputs(driven.program.sizes[0])
-    driven.program.mark_dynamic(args)
-    with torch.no_grad():
-        compiled(*args)
-    torch._dynamo.reset()
 
 
 @requirement("INTERP-002")
@@ -142,18 +126,20 @@ def test_without_a_symbol(subject: Subject, name: str, sizes: tuple[int, ...]) -
 
 
 @requirement("INTERP-004")
-@pytest.mark.parametrize("name", ["linear-chain", "two-symbols", "model-inputs", "tokens-at-dim-one"])
+@pytest.mark.parametrize(
+    "name", ["linear-chain", "two-symbols", "model-inputs", "tokens-at-dim-one"]
+)
 def test_no_new_symbols(subject: Subject, name: str) -> None:
-    """After backend and compiler there are the symbols that Dynamo made, and static stays static."""
+    """After a run there are the symbols that Dynamo made, and static dimensions stay static."""
     chosen = program(name)
     known: list[set[str]] = []
     checked: list[Any] = []
-    backend_of = subject.backend
 
     def backend(gm: Any, example_inputs: Any) -> Any:
-        env = torch._guards.detect_fake_mode(example_inputs).shape_env
+        mode = torch._guards.detect_fake_mode(example_inputs)
+        env: Any = mode.shape_env if mode else None
         known.append({str(symbol) for symbol in env.var_to_range})
-        result = backend_of(driven.options)(gm, example_inputs)
+        result = subject.backend(options)(gm, example_inputs)
 
         def run(*args: Any) -> Any:
             output = result(*args)
@@ -162,7 +148,8 @@ def test_no_new_symbols(subject: Subject, name: str) -> None:
 
         return run
 
-    driven = spied(subject, name)
+    options = options_for(subject, chosen, compiler=spy.NAME)
+    torch._dynamo.reset()
     compiled = torch.compile(chosen.build(), backend=backend, fullgraph=True)
     with torch.no_grad(), spy.spying() as log:
         for size in chosen.sizes[:2]:

@@ -32,7 +32,12 @@ def _parts(value: Any) -> list[Any]:
 @requirement("KEY-001")
 def test_file_is_a_literal(subject: Subject, tmp_path: Path) -> None:
     """The file is a dict literal with the keys of what was compiled, and their handles."""
-    places = {((1, 8), 0): times(2), ((1, 8), 1): times(3), ((4, 4), 0): times(2), ((9, 64), 12): times(5)}
+    places = {
+        ((1, 8), 0): times(2),
+        ((1, 8), 1): times(3),
+        ((4, 4), 0): times(2),
+        ((9, 64), 12): times(5),
+    }
     with spy.spying() as log:
         writer = manager(subject, tmp_path)
         for (ends, index), case in places.items():
@@ -46,7 +51,9 @@ def test_file_is_a_literal(subject: Subject, tmp_path: Path) -> None:
         raise Violation("the cache file is no literal", got=str(error)) from None
     expected = {(ends, index, "spy") for ends, index in places}
     if set(literal) != expected:
-        raise Violation("keys in the cache file", expected=str(sorted(expected)), got=str(list(literal)))
+        raise Violation(
+            "keys in the cache file", expected=str(sorted(expected)), got=str(list(literal))
+        )
     for (ends, index), number in zip(places, range(len(log.compiles)), strict=True):
         parts = _parts(literal[ends, index, "spy"])
         if not any(isinstance(part, tuple) and part[:1] == ("spy",) for part in parts):
@@ -109,7 +116,9 @@ def test_handle_round_trip(subject: Subject, tmp_path: Path, handle: Any) -> Non
         if found != ("plain", "neighbour") and repr(found) != repr(handle):
             raise Violation("a handle came back changed", expected=repr(handle), got=repr(found))
     if len(loaded) == 1 and _must_survive(handle):
-        raise Violation(f"the handle {handle!r} was not found again", expected="a load", got="a compile")
+        raise Violation(
+            f"the handle {handle!r} was not found again", expected="a load", got="a compile"
+        )
 
 
 def _must_survive(handle: Any) -> bool:
@@ -133,7 +142,9 @@ def test_many_keys_round_trip(subject: Subject, tmp_path: Path) -> None:
         writer.save()
         written, read = writer.keys(), manager(subject, tmp_path).keys()
     if written != read or len(written) != 30:
-        raise Violation("keys after a round trip", expected=f"30: {sorted(written)}", got=str(sorted(read)))
+        raise Violation(
+            "keys after a round trip", expected=f"30: {sorted(written)}", got=str(sorted(read))
+        )
 
 
 @requirement("KEY-003")

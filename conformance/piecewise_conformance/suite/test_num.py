@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from piecewise_fixtures.forward_context import ForwardContext, set_forward_conte
 from piecewise_fixtures.programs import Program, program
 
 
+@cache
 def decoder(dtype: torch.dtype = torch.float32, layers: int = 2) -> Program:
     """The Llama decoder of the fixtures as a program."""
     from piecewise_fixtures.llama import SPLITTING_OPS, build_llama, llama_inputs
@@ -22,7 +24,7 @@ def decoder(dtype: torch.dtype = torch.float32, layers: int = 2) -> Program:
             return build_llama(layers=layers, dtype=dtype)
 
     return Program(
-        "llama",
+        f"llama-{dtype}",
         "a Llama decoder whose attention is a splitting op",
         Decoder,
         lambda count: llama_inputs(count, seed=count),
@@ -33,6 +35,7 @@ def decoder(dtype: torch.dtype = torch.float32, layers: int = 2) -> Program:
 
 
 def one_sequence(count: int) -> ForwardContext:
+    """The context in which a batch is one sequence."""
     return ForwardContext(seq_lens=(count,))
 
 
@@ -131,10 +134,6 @@ def test_program_with_inductor(subject: Subject, name: str) -> None:
 @needs("inductor")
 def test_single_size_with_inductor(subject: Subject) -> None:
     """A single size compiled for constants, with strided inputs, beside its range."""
-    driven = drive(
-        subject, program("strided-input"), compiler="inductor", compile_sizes=(4,)
-    )
+    driven = drive(subject, program("strided-input"), compiler="inductor", compile_sizes=(4,))
     for size in (6, 4, 9, 4):
         driven.check(size)
-
-

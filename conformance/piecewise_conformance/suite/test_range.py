@@ -24,7 +24,9 @@ def test_holds_its_sizes(subject: Subject, start: int, end: int) -> None:
         with inside_subject("size in Range"):
             held = size in made
         if held != (start <= size <= end):
-            raise Violation(f"{size} in Range({start}, {end})", expected=str(not held), got=str(held))
+            raise Violation(
+                f"{size} in Range({start}, {end})", expected=str(not held), got=str(held)
+            )
 
 
 @requirement("RANGE-001")
@@ -61,7 +63,9 @@ def test_single_size(subject: Subject, start: int, end: int) -> None:
     with inside_subject("is_single_size"):
         single = subject.range(start, end).is_single_size()
     if single != (start == end):
-        raise Violation(f"is_single_size of ({start}, {end})", expected=str(not single), got=str(single))
+        raise Violation(
+            f"is_single_size of ({start}, {end})", expected=str(not single), got=str(single)
+        )
 
 
 @requirement("RANGE-004")
@@ -138,7 +142,9 @@ def test_single_size_wins(subject: Subject, size: int) -> None:
         compile_sizes=(2, 4, 5, 12),
     )
     if any(ends != (size, size) for ends in run(driven, size)):
-        raise Violation(f"compile size {size}", expected=f"({size}, {size})", got=str(run(driven, size)))
+        raise Violation(
+            f"compile size {size}", expected=f"({size}, {size})", got=str(run(driven, size))
+        )
     for neighbour in {3, 6, 11}:
         if any(start == end for start, end in run(driven, neighbour)):
             raise Violation(f"{neighbour} tokens are served by an artifact of another single size")

@@ -64,7 +64,9 @@ def test_writes(subject: Subject, name: str, copy_inputs: bool) -> None:
 
 
 @requirement("STITCH-003")
-@pytest.mark.parametrize("name", ["linear-chain", "input-view-returned", "two-layers", "lone-empty"])
+@pytest.mark.parametrize(
+    "name", ["linear-chain", "input-view-returned", "two-layers", "lone-empty"]
+)
 @copied
 def test_earlier_results_stay(subject: Subject, name: str, copy_inputs: bool) -> None:
     """The outputs of a call, kept, are the same after three further calls."""

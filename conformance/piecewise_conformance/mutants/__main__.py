@@ -1,0 +1,222 @@
+"""The kill matrix: ``python -m piecewise_conformance.mutants``.
+
+First the suite runs on the instrumented reference, which must pass and tells which functions each
+test reaches. Then every mutant is run on the tests that reach what it changes, and on no others,
+in one pytest run. A mutant must fail exactly the requirements that it declares. Where quick tests
+reach a fault, slow ones (with Inductor) are left out: the quick ones have to see it.
+
+Exit status: 0 all as declared, 1 a declaration is wrong or a MUST has no mutant, 3 the run failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from .. import reach
+from ..requirements import load as load_requirements
+from ..run import Settings, command_of, environment_of
+from . import FOLDER, Mutant, catalogue, planting
+
+_KILLED = ("fail", "crash", "timeout")
+_SKIPPED = ("unsupported", "not-run")
+
+
+@dataclasses.dataclass
+class Verdict:
+    """What became of a mutant: the requirements that it failed, of those it was run on."""
+
+    mutant: Mutant
+    tests: int = 0
+    failed: dict[str, str] = dataclasses.field(default_factory=dict)  # requirement -> message
+    errors: list[str] = dataclasses.field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def right(self) -> bool:
+        """Whether it failed exactly what it declares."""
+        return not self.errors and self.tests > 0 and set(self.failed) == self.mutant.fails
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the matrix; the exit status."""
+    options = _options(arguments)
+    began = time.monotonic()
+    chosen = {
+        name: mutant
+        for name, mutant in catalogue().items()
+        if not options.only or re.search(options.only, name)
+    }
+    with tempfile.TemporaryDirectory(prefix="piecewise-matrix-") as folder:
+        scratch = Path(folder)
+        baseline = _pytest(scratch, "baseline", {}, options.jobs)
+        if problems := [r for r in baseline if r["status"] not in ("pass", *_SKIPPED)]:
+            for run in problems[:10]:
+                print(f"the reference itself: {run['test']}: {run.get('message', run['status'])}")
+            return 3
+        print(f"baseline: {len(baseline)} tests, {time.monotonic() - began:.0f} s", flush=True)
+        plan = make_plan(chosen, baseline)
+        runs = _pytest(scratch, "matrix", plan, options.jobs) if plan else []
+    verdicts = judge(chosen, plan, runs)
+    if options.accept:
+        accept(verdicts)
+    ok = _print(verdicts, time.monotonic() - began, accepted=options.accept)
+    if options.json:
+        options.json.write_text(json.dumps(_as_json(verdicts), indent=1))
+    return 0 if ok else 1
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m piecewise_conformance.mutants")
+    parser.add_argument("--only", metavar="REGEX", help="mutants whose name matches")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the matrix there")
+    parser.add_argument("--jobs", type=int, default=0)
+    parser.add_argument(
+        "--accept", action="store_true", help="rewrite the declared sets, to be reviewed as a diff"
+    )
+    return parser.parse_args(arguments)
+
+
+def _pytest(
+    scratch: Path, name: str, plan: dict[str, list[str]], jobs: int
+) -> list[dict[str, Any]]:
+    """One pytest run over ``plan``; its runs."""
+    work = scratch / name
+    work.mkdir()
+    plan_file, runs_file = work / "plan.json", work / "runs.jsonl"
+    plan_file.write_text(json.dumps(plan))
+    settings = Settings(backend="reference", out=work, jobs=jobs)
+    command = command_of(settings, work)
+    command += ["-p", "piecewise_conformance.mutants.matrix"]
+    command += [f"--piecewise-plan={plan_file}", f"--piecewise-runs={runs_file}"]
+    log = work / "pytest.log"
+    with log.open("wb") as file:
+        done = subprocess.run(
+            command,
+            env=environment_of(settings, work),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode not in (0, 1) or not runs_file.exists():
+        print(log.read_text(errors="replace")[-3000:])
+        raise SystemExit(3)
+    return [json.loads(line) for line in runs_file.read_text().splitlines()]
+
+
+def make_plan(mutants: dict[str, Mutant], baseline: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """For each test the mutants to run it on, by the functions that it reached."""
+    plan: dict[str, list[str]] = defaultdict(list)
+    for name, mutant in mutants.items():
+        touched = planting.functions_of(mutant)
+        files = {each for each in touched if ":" not in each}
+        reaching = [
+            run
+            for run in baseline
+            if run["status"] == "pass"
+            and any(key in touched or key.partition(":")[0] in files for key in run["reached"])
+        ]
+        quick = [run for run in reaching if not run["slow"]]
+        for run in reaching if mutant.slow or not quick else quick:
+            plan[run["test"]].append(name)
+    return dict(plan)
+
+
+def judge(
+    mutants: dict[str, Mutant], plan: dict[str, list[str]], runs: list[dict[str, Any]]
+) -> list[Verdict]:
+    """The verdict on each mutant."""
+    verdicts = {name: Verdict(mutant) for name, mutant in mutants.items()}
+    for run in runs:
+        if run["status"] == "lost":
+            for name in plan[run["test"]]:
+                verdicts[name].errors.append(f"{run['test']} killed its worker")
+            continue
+        verdict = verdicts[run["subject"]]
+        verdict.tests += 1
+        verdict.seconds += run["seconds"]
+        if run["status"] in _KILLED:
+            verdict.failed.setdefault(run["id"], f"{run['test']}: {run['message']}")
+        elif run["status"] not in ("pass", *_SKIPPED):
+            verdict.errors.append(f"{run['test']}: {run['status']}: {run['message'][:500]}")
+    return list(verdicts.values())
+
+
+def accept(verdicts: list[Verdict]) -> None:
+    """Write what was measured into the catalogue, one ``fails = [...]`` line a mutant."""
+    for verdict in verdicts:
+        if verdict.mutant.is_variant or verdict.errors:
+            continue
+        path = FOLDER / verdict.mutant.source
+        text = path.read_text(encoding="utf-8")
+        measured = ", ".join(f'"{each}"' for each in sorted(verdict.failed))
+        # from the name of the mutant to the first line after it that declares
+        pattern = rf'(name = "{re.escape(verdict.mutant.name)}"\n.*?^fails = )\[[^\]]*\]'
+        fresh, count = re.subn(pattern, rf"\1[{measured}]", text, count=1, flags=re.S | re.M)
+        if count != 1:
+            raise ValueError(f"{path.name}: {verdict.mutant.name} has no line fails = [...]")
+        path.write_text(fresh, encoding="utf-8")
+
+
+def _print(verdicts: list[Verdict], seconds: float, *, accepted: bool) -> bool:
+    """Print the matrix; whether all is as declared."""
+    wrong = 0
+    for verdict in sorted(verdicts, key=lambda v: (v.mutant.source, v.mutant.name)):
+        mutant, failed = verdict.mutant, set(verdict.failed)
+        mark = "ok" if verdict.right or (accepted and failed and not verdict.errors) else "WRONG"
+        wrong += mark != "ok"
+        kind = "passes" if mutant.is_variant else "fails"
+        print(
+            f"{mark:5} {mutant.name}: {kind} {', '.join(sorted(failed)) or '-'} ({verdict.tests})"
+        )
+        for requirement in sorted(mutant.fails - failed) if not accepted else ():
+            print(f"        not failed: {requirement}")
+        for requirement in sorted(failed - mutant.fails) if not accepted else ():
+            print(f"        not declared: {requirement}: {verdict.failed[requirement][:300]}")
+        for error in verdict.errors[:3]:
+            print(f"        error: {error}")
+        if not verdict.tests:
+            print("        no test reaches it")
+    requirements = load_requirements()
+    killed = {each for verdict in verdicts for each in verdict.failed}
+    bare = [
+        each.id
+        for each in requirements.values()
+        if not each.retired and each.level == "MUST" and each.id not in killed
+    ]
+    everything = len(verdicts) == len(catalogue())
+    if everything and bare:
+        print(f"WRONG MUST without a mutant that fails it: {', '.join(bare)}")
+    print(f"{len(verdicts) - wrong} passed, {wrong} failed in {seconds:.0f} s")
+    return wrong == 0 and not (everything and bare)
+
+
+def _as_json(verdicts: list[Verdict]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": verdict.mutant.name,
+            "about": verdict.mutant.about,
+            "variant": verdict.mutant.is_variant,
+            "declared": sorted(verdict.mutant.fails),
+            "failed": verdict.failed,
+            "errors": verdict.errors,
+            "tests": verdict.tests,
+            "seconds": round(verdict.seconds, 3),
+        }
+        for verdict in verdicts
+    ]
+
+
+if __name__ == "__main__":
+    assert reach.INSTRUMENTED not in catalogue(), "the name of the instrumented reference is taken"
+    sys.exit(main())
