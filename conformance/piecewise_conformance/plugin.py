@@ -195,7 +195,8 @@ class Judge:
             (kept if found.selected_by(self.profiles) and not done else left).append(item)
         if left:
             config.hook.pytest_deselected(items=left)
-            items[:] = kept
+        # What is captured for a test lasts: tests of one graph go, as far as may be, to one worker.
+        items[:] = sorted(kept, key=_graph_name)
 
     # -- one test -------------------------------------------------------------------------------
 
@@ -262,6 +263,12 @@ class Judge:
             )
             report.user_properties.append((RESULT, json.dumps(result.to_json())))
         return report
+
+
+def _graph_name(item: pytest.Item) -> str:
+    """The graph or program that a test is about; those about none come first."""
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.params.get("name", "")) if callspec else ""
 
 
 def _settle_hypothesis() -> None:

@@ -120,7 +120,10 @@ class Subject:
         """A ``Range``; exceptions of its constructor are the subject's."""
         cls = self._get("Range")
         with inside_subject("Range"):
-            return cls(start=start, end=end)
+            made = cls(start=start, end=end)
+        if not (hasattr(made, "start") and hasattr(made, "end")):
+            raise Violation("Range made something without start and end", got=repr(made)[:200])
+        return made
 
     def config(self, options: Options) -> Any:
         """The subject's own config for ``options``."""

@@ -88,7 +88,7 @@ def test_does_what_the_graph_does(subject: Subject, tmp_path: Path, name: str) -
     compile_and_check(subject, tmp_path, name, compilers(subject)[0])
 
 
-@requirement("COMPILER-001")
+@requirement("COMPILER-011")
 @needs("inductor")
 @pytest.mark.parametrize("name", ["pair", "updates-input"])
 def test_inductor_does_what_the_graph_does(subject: Subject, tmp_path: Path, name: str) -> None:

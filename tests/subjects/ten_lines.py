@@ -1,0 +1,17 @@
+"""A backend of one's own, as the README shows it."""
+
+from typing import Any
+
+from piecewise_reference import split_graph  # your own splitter here
+
+ABILITIES = ("eager", "splitting")
+
+
+def make_backend(options: Any) -> Any:
+    """A torch.compile backend: splits the graph, and runs the pieces as they are."""
+
+    def backend(graph: Any, example_inputs: Any) -> Any:
+        split_gm, pieces = split_graph(graph, options.splitting_ops)
+        return split_gm
+
+    return backend
