@@ -16,3 +16,8 @@ def needs(*names: str) -> pytest.MarkDecorator:
     Where one is missing the test is not run, and the report says which.
     """
     return pytest.mark.needs(*names)
+
+
+slow = pytest.mark.slow
+"""A test that takes seconds, as those do that need Inductor: the kill matrix uses it only for a
+fault that no quicker test reaches."""

@@ -67,6 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read spec and suite, then load the subject: what is wrong with them is a usage error."""
     config.addinivalue_line("markers", "requirement(id): the requirement that the test judges")
     config.addinivalue_line("markers", "needs(*names): what the test needs of the machine")
+    config.addinivalue_line("markers", "slow: it takes seconds")
     if config.option.help or config.option.version:
         return
     scratch = Path(config.getoption("--piecewise-scratch"))

@@ -11,7 +11,7 @@ def make_backend(options: Any) -> Any:
     """A torch.compile backend: splits the graph, and runs the pieces as they are."""
 
     def backend(graph: Any, example_inputs: Any) -> Any:
-        split_gm, pieces = split_graph(graph, options.splitting_ops)
+        split_gm, _items = split_graph(graph, options.splitting_ops)
         return split_gm
 
     return backend

@@ -95,7 +95,7 @@ class Looper:
             "status": result["status"],
             "message": result["message"],
             "seconds": result["seconds"],
-            "slow": any(item.iter_markers("needs")) and "inductor" in _needs(item),
+            "slow": item.get_closest_marker("slow") is not None or "inductor" in _needs(item),
             "reached": reach.take(),
         }
 

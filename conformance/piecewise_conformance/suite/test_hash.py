@@ -12,7 +12,7 @@ import pytest
 import torch
 from piecewise_conformance import warm
 from piecewise_conformance.child import call_in_child
-from piecewise_conformance.marks import requirement
+from piecewise_conformance.marks import requirement, slow
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from piecewise_fixtures.programs import PROGRAMS, program
@@ -181,6 +181,7 @@ def test_separate_folders(subject: Subject, tmp_path: Path, change: dict[str, An
 
 
 @requirement("HASH-007")
+@slow
 def test_other_process(subject: Subject, tmp_path: Path) -> None:
     """What one process stored a process with another hash seed loads."""
     function = "piecewise_conformance.warm:work_of_a_start"

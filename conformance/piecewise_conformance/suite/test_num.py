@@ -2,49 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
 import pytest
 import torch
+from piecewise_conformance.child import call_in_child
 from piecewise_conformance.drive import drive
-from piecewise_conformance.marks import needs, requirement
+from piecewise_conformance.llama import decoder, run_decoder
+from piecewise_conformance.marks import needs, requirement, slow
 from piecewise_conformance.subject import Subject
 from piecewise_fixtures.forward_context import ForwardContext, set_forward_context
-from piecewise_fixtures.programs import Program, program
-
-
-@cache
-def decoder(dtype: torch.dtype = torch.float32, layers: int = 2) -> Program:
-    """The Llama decoder of the fixtures as a program."""
-    from piecewise_fixtures.llama import SPLITTING_OPS, build_llama, llama_inputs
-
-    class Decoder(torch.nn.Module):
-        def __new__(cls) -> Any:
-            return build_llama(layers=layers, dtype=dtype)
-
-    return Program(
-        f"llama-{dtype}",
-        "a Llama decoder whose attention is a splitting op",
-        Decoder,
-        lambda count: llama_inputs(count, seed=count),
-        tuple(SPLITTING_OPS),
-        (7, 2, 12, 33),
-        ((0, 0), (1, 0)),
-    )
-
-
-def one_sequence(count: int) -> ForwardContext:
-    """The context in which a batch is one sequence."""
-    return ForwardContext(seq_lens=(count,))
-
-
-def run_decoder(subject: Subject, chosen: Program, sizes: tuple[int, ...], **changes: Any) -> None:
-    """The decoder at ``sizes``, each batch one sequence."""
-    driven = drive(subject, chosen, **changes)
-    for size in sizes:
-        with set_forward_context(one_sequence(size)):
-            driven.check(size)
+from piecewise_fixtures.programs import program
 
 
 @requirement("NUM-001")
@@ -137,3 +103,13 @@ def test_single_size_with_inductor(subject: Subject) -> None:
     driven = drive(subject, program("strided-input"), compiler="inductor", compile_sizes=(4,))
     for size in (6, 4, 9, 4):
         driven.check(size)
+
+
+@requirement("NUM-006")
+@needs("transformers", "triton")
+@slow
+def test_triton_attention(subject: Subject) -> None:
+    """The decoder whose attention runs as a Triton kernel, interpreted in a process of its own."""
+    call_in_child(
+        subject, "piecewise_conformance.llama:with_triton_attention", TRITON_INTERPRET="1"
+    )

@@ -1,0 +1,29 @@
+"""GPU: the decoder on a CUDA device."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from piecewise_conformance.llama import decoder, run_decoder
+from piecewise_conformance.marks import needs, requirement
+from piecewise_conformance.subject import Subject
+
+dtypes = pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float16, torch.bfloat16], ids=["float32", "float16", "bfloat16"]
+)
+
+
+@requirement("GPU-001")
+@needs("gpu", "transformers")
+@dtypes
+def test_decoder_on_gpu(subject: Subject, dtype: torch.dtype) -> None:
+    """Pieces as they are, at five sizes."""
+    run_decoder(subject, decoder(dtype, device="cuda"), (7, 2, 33, 64, 1))
+
+
+@requirement("GPU-002")
+@needs("gpu", "transformers", "inductor")
+@dtypes
+def test_decoder_on_gpu_with_inductor(subject: Subject, dtype: torch.dtype) -> None:
+    """Compiled by Inductor, within the oracle's factor."""
+    run_decoder(subject, decoder(dtype, device="cuda"), (7, 2, 33), compiler="inductor")
