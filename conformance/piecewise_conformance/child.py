@@ -14,8 +14,9 @@ import sys
 from typing import Any
 
 from . import reach
+from .outcome import outcome_of
 from .subject import Subject
-from .verdict import Violation
+from .verdict import Status, Unsupported, Violation
 
 _SECONDS = 300
 
@@ -41,6 +42,14 @@ def call_in_child(subject: Subject, function: str, *args: Any, **environment: st
             f"a fresh process failed in {function}", expected="exit 0", got=done.stderr[-1500:]
         )
     answer = json.loads(done.stdout.splitlines()[-1])
+    if answer.get("verdict") == Status.UNSUPPORTED.value:
+        raise Unsupported(answer["message"])
+    if answer.get("verdict") == Status.FAIL.value:
+        raise Violation(
+            f"in a fresh process: {answer['message']}",
+            expected=answer["expected"],
+            got=answer["got"],
+        )
     reach.add(answer["reached"])
     return answer["result"]
 
@@ -52,8 +61,17 @@ def main() -> None:
     request = json.loads(sys.stdin.read())
     subject = load_subject(request["spec"])
     module, _, name = request["function"].partition(":")
-    result = getattr(importlib.import_module(module), name)(subject, *request["args"])
-    print(json.dumps({"result": result, "reached": reach.take()}))
+    try:
+        result = getattr(importlib.import_module(module), name)(subject, *request["args"])
+    except Exception as error:
+        # Violation and Unsupported are verdicts, here as in a test; all else ends this process.
+        outcome = outcome_of(error)
+        if outcome.status not in (Status.FAIL, Status.UNSUPPORTED):
+            raise
+        answer = {"verdict": outcome.status.value, "message": outcome.message}
+        print(json.dumps({**answer, "expected": outcome.expected, "got": outcome.got}))
+    else:
+        print(json.dumps({"result": result, "reached": reach.take()}))
 
 
 if __name__ == "__main__":

@@ -20,12 +20,15 @@ from .subject import Subject
 class Driven:
     """A program compiled by a subject, and the same program as it is.
 
-    Each graph that Dynamo makes gets a backend of its own, since a backend serves one graph;
-    ``graphs`` counts them.
+    Each graph that Dynamo makes gets a backend of its own, since a backend serves one graph,
+    unless it is given ``backend`` for all of them; ``graphs`` counts them.
     """
 
-    def __init__(self, subject: Subject, program: Program, options: Options) -> None:
+    def __init__(
+        self, subject: Subject, program: Program, options: Options, backend: Any = None
+    ) -> None:
         self.subject = subject
+        self.backend = backend
         self.program = program
         self.options = options
         self.graphs = 0
@@ -38,7 +41,7 @@ class Driven:
 
     def _compile(self, graph: Any, example_inputs: Any) -> Any:
         self.graphs += 1
-        backend = self.subject.backend(self.options)
+        backend = self.backend or self.subject.backend(self.options)
         return crossing("the compiled model", backend(graph, example_inputs))
 
     def _watched(self, module: torch.nn.Module) -> list[torch.Tensor]:

@@ -72,7 +72,8 @@ class Subject:
     abilities: frozenset[str] = frozenset()
     version: str = ""
 
-    def _get(self, name: str) -> Any:
+    def get(self, name: str) -> Any:
+        """``name`` of SURFACE; raises Unsupported if the subject does not offer it."""
         try:
             return self.surface[name]
         except KeyError:
@@ -98,7 +99,7 @@ class Subject:
         """``split_graph``, with the form of its answer checked."""
         from torch import fx
 
-        function = self._get("split_graph")
+        function = self.get("split_graph")
         with inside_subject("split_graph"):
             answer = function(graph, list(splitting_ops))
         if not isinstance(answer, (tuple, list)) or len(answer) != 2:
@@ -118,7 +119,7 @@ class Subject:
 
     def range(self, start: Any, end: Any) -> Any:
         """A ``Range``; exceptions of its constructor are the subject's."""
-        cls = self._get("Range")
+        cls = self.get("Range")
         with inside_subject("Range"):
             made = cls(start=start, end=end)
         if not (hasattr(made, "start") and hasattr(made, "end")):
@@ -127,19 +128,19 @@ class Subject:
 
     def config(self, options: Options) -> Any:
         """The subject's own config for ``options``."""
-        make_config = self._get("make_config")
+        make_config = self.get("make_config")
         return _make(make_config, options, "make_config")
 
     def manager(self, options: Options) -> Manager:
         """A fresh ``CompilerManager``."""
-        cls, config = self._get("CompilerManager"), self.config(options)
+        cls, config = self.get("CompilerManager"), self.config(options)
         with inside_subject("CompilerManager"):
             inner = cls(getattr(config, "compilation_config", config))
         return Manager(self, inner, config)
 
     def compiler(self, options: Options) -> Compiler:
         """A fresh compiler from ``make_compiler``."""
-        make, config = self._get("make_compiler"), self.config(options)
+        make, config = self.get("make_compiler"), self.config(options)
         with inside_subject("make_compiler"):
             inner = make(getattr(config, "compilation_config", config))
         return Compiler(self, inner, config)
@@ -148,7 +149,7 @@ class Subject:
         self, indices: Sequence[int], buffers: Sequence[Any], function: Callable[..., Any]
     ) -> Callable[..., Any]:
         """``make_copy_and_call``; calls of the result are inside the boundary."""
-        make = self._get("make_copy_and_call")
+        make = self.get("make_copy_and_call")
         with inside_subject("make_copy_and_call"):
             wrapped = make(list(indices), list(buffers), function)
         if not callable(wrapped):
@@ -161,7 +162,7 @@ class Subject:
         if self.offers("make_backend"):
             backend = _make(self.surface["make_backend"], options, "make_backend")
         else:
-            cls, config = self._get("VllmBackend"), self.config(options)
+            cls, config = self.get("VllmBackend"), self.config(options)
             with inside_subject("VllmBackend"):
                 backend = cls(config, options.prefix)
         if not callable(backend):
@@ -187,7 +188,7 @@ class Subject:
     @contextmanager
     def events(self) -> Iterator[Callable[[], Trace]]:
         """Record what the subject does inside; the callable gives the trace so far."""
-        record = self._get("record_events")
+        record = self.get("record_events")
         with record() as events:
             yield lambda: Trace(events)
 

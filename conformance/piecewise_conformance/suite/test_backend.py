@@ -7,12 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 from piecewise_conformance import globals_watch, spy, warm
 from piecewise_conformance.boundary import expect_refusal, whose
-from piecewise_conformance.drive import drive, options_for
+from piecewise_conformance.drive import Driven, drive, options_for
 from piecewise_conformance.marks import requirement
-from piecewise_conformance.oracle import check, observe
+from piecewise_conformance.recorded import settle
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from piecewise_fixtures.programs import program
@@ -21,30 +20,27 @@ from piecewise_fixtures.programs import program
 @requirement("BACKEND-001")
 def test_second_graph(subject: Subject) -> None:
     """One instance, two graphs: the second is right or refused with a reason; the first stays."""
-    first, second = program("linear-chain"), program("two-layers")
-    backend = subject.backend(options_for(subject, first))
-    torch._dynamo.reset()
-    compiled = torch.compile(first.build(), backend=backend, fullgraph=True)
-    args = first.inputs(6)
-    with torch.no_grad():
-        first.mark_dynamic(args)
-        compiled(*args)
-        other = torch.compile(second.build(), backend=backend, fullgraph=True)
-        try:
-            got = observe(other, second.inputs(6))
-        except Exception as error:
-            if whose(error) is None:
-                raise
-            if "graph break" not in str(error):
-                raise Violation(
-                    "a second graph is refused without telling why",
-                    expected="an error that speaks of graph breaks",
-                    got=str(error)[:300],
-                ) from None
-        else:
-            check(observe(second.build(), second.inputs(6)), got)
-        for size in first.sizes:
-            check(observe(first.build(), first.inputs(size)), observe(compiled, first.inputs(size)))
+    settle()
+    chain, layers = program("linear-chain"), program("two-layers")
+    options = options_for(subject, chain)
+    backend = subject.backend(options)
+    first, second = (Driven(subject, each, options, backend) for each in (chain, layers))
+    first.check(6)
+    try:
+        second.check(6)
+    except Violation:
+        raise
+    except Exception as error:
+        if whose(error) is None:
+            raise
+        if "graph break" not in str(error):
+            raise Violation(
+                "a second graph is refused without telling why",
+                expected="an error that speaks of graph breaks",
+                got=str(error)[:300],
+            ) from None
+    for size in chain.sizes:
+        first.check(size)
 
 
 def _folders(root: Path) -> list[Path]:

@@ -22,6 +22,12 @@ from torch import fx
 every_graph = pytest.mark.parametrize("name", all_names())
 
 
+def graph_for(subject: Subject, name: str) -> Captured:
+    """The graph ``name``, which is not captured for a subject that does not split."""
+    subject.get("split_graph")
+    return captured(name)
+
+
 def split(subject: Subject, graph: Captured) -> SplitResult:
     """``graph`` split at its own splitting ops."""
     return subject.split(graph.fresh(), graph.splitting_ops)
@@ -40,7 +46,7 @@ def check_equal(gm: Any, graph: Captured, sizes: list[int] | None = None) -> Non
 @every_graph
 def test_same_result(subject: Subject, name: str) -> None:
     """Outputs, writes, aliasing and effects of the split graph are those of the graph."""
-    graph = captured(name)
+    graph = graph_for(subject, name)
     check_equal(split(subject, graph).gm, graph)
 
 
@@ -51,7 +57,7 @@ def test_same_result(subject: Subject, name: str) -> None:
 )
 def test_same_result_for_other_ops(subject: Subject, name: str, ops: tuple[str, ...]) -> None:
     """The result does not depend on where the graph is split."""
-    graph = captured(name)
+    graph = graph_for(subject, name)
     check_equal(subject.split(graph.fresh(), ops).gm, graph)
 
 
@@ -59,7 +65,7 @@ def test_same_result_for_other_ops(subject: Subject, name: str, ops: tuple[str, 
 @every_graph
 def test_splitting_ops_are_flagged(subject: Subject, name: str) -> None:
     """No piece that would be compiled holds a splitting op, and none is lost."""
-    graph = captured(name)
+    graph = graph_for(subject, name)
     result = split(subject, graph)
     wanted = [node for node in graph.gm.graph.nodes if graphs.matches(node, graph.splitting_ops)]
     for piece in result.pieces:
@@ -90,7 +96,7 @@ def test_splitting_ops_are_flagged(subject: Subject, name: str) -> None:
 @every_graph
 def test_flagged_pieces_hold_nothing_else(subject: Subject, name: str) -> None:
     """What computes and is no splitting op lies in a piece that can be compiled."""
-    graph = captured(name)
+    graph = graph_for(subject, name)
     for piece in split(subject, graph).pieces:
         for node in piece.graph.graph.nodes if piece.is_splitting else ():
             if graphs.computes(node) and not graphs.matches(node, graph.splitting_ops):
@@ -119,7 +125,7 @@ def test_flagged_pieces_hold_nothing_else(subject: Subject, name: str) -> None:
 )
 def test_tensor_indexing_stays(subject: Subject, name: str) -> None:
     """An index of a tensor that an op wrote gives what the op wrote."""
-    graph = captured(name)
+    graph = graph_for(subject, name)
     check_equal(split(subject, graph).gm, graph)
 
 
@@ -130,7 +136,7 @@ _LEAVES = (torch.Tensor, int, float, bool, complex, str, type(None), torch.SymIn
 @every_graph
 def test_only_leaves_cross(subject: Subject, name: str) -> None:
     """At run time no piece is passed a container, and none returns one inside its tuple."""
-    graph = captured(name)
+    graph = graph_for(subject, name)
     result = split(subject, graph)
     for size in list(graph.args)[:1]:
         for piece, inputs, outputs in graphs.watch(result, graph, size):
@@ -152,7 +158,7 @@ def test_only_leaves_cross(subject: Subject, name: str) -> None:
 @every_graph
 def test_every_graph_splits(subject: Subject, name: str) -> None:
     """Splitting raises for no graph, and every piece uses only what was made before it."""
-    graph = captured(name)
+    graph = graph_for(subject, name)
     gm = split(subject, graph).gm
     with inside_subject("the split graph"):
         gm.graph.lint()
@@ -162,7 +168,7 @@ def test_every_graph_splits(subject: Subject, name: str) -> None:
 @every_graph
 def test_symbols_come_in(subject: Subject, name: str) -> None:
     """Each symbol in the shapes of a piece's inputs is itself an input."""
-    graph = captured(name)
+    graph = graph_for(subject, name)
     for piece in split(subject, graph).pieces:
         if piece.is_splitting:  # never compiled: nothing needs to find a symbol there
             continue
@@ -195,7 +201,7 @@ def test_symbols_come_in(subject: Subject, name: str) -> None:
 )
 def test_order_of_effects(subject: Subject, name: str) -> None:
     """Writes and effects happen in the order of the graph."""
-    graph = captured(name)
+    graph = graph_for(subject, name)
     check_equal(split(subject, graph).gm, graph)
 
 
@@ -203,7 +209,7 @@ def test_order_of_effects(subject: Subject, name: str) -> None:
 @every_graph
 def test_order_of_ops(subject: Subject, name: str) -> None:
     """Pieces are called in an order in which the splitting ops come as they were written."""
-    graph = captured(name)
+    graph = graph_for(subject, name)
     result = split(subject, graph)
     wanted = [n.target for n in graph.gm.graph.nodes if graphs.matches(n, graph.splitting_ops)]
     pieces = {piece.name: piece.graph for piece in result.pieces}
@@ -227,7 +233,7 @@ def test_order_of_ops(subject: Subject, name: str) -> None:
 @every_graph
 def test_can_be_copied_and_printed(subject: Subject, name: str) -> None:
     """A deep copy, recompiled, does the same; printing shows every piece."""
-    graph = captured(name)
+    graph = graph_for(subject, name)
     result = split(subject, graph)
     with inside_subject("deepcopy, recompile and print of the split graph"):
         twin = copy.deepcopy(result.gm)
@@ -264,7 +270,7 @@ def test_can_be_copied_and_printed(subject: Subject, name: str) -> None:
 )
 def test_extreme_graphs(subject: Subject, name: str) -> None:
     """Graphs at the edges do what they did; without a splitting op no piece is flagged."""
-    graph = captured(name)
+    graph = graph_for(subject, name)
     result = split(subject, graph)
     check_equal(result.gm, graph)
     has_op = any(graphs.matches(node, graph.splitting_ops) for node in graph.gm.graph.nodes)
@@ -279,7 +285,7 @@ def test_extreme_graphs(subject: Subject, name: str) -> None:
 @every_graph
 def test_same_placeholders(subject: Subject, name: str) -> None:
     """Placeholders keep order, name, target and default."""
-    graph = captured(name)
+    graph = graph_for(subject, name)
     gm = split(subject, graph).gm
 
     def placeholders(module: fx.GraphModule) -> list[tuple[Any, ...]]:
@@ -299,7 +305,7 @@ def test_same_placeholders(subject: Subject, name: str) -> None:
 @every_graph
 def test_graph_is_left_intact(subject: Subject, name: str) -> None:
     """The graph that was given still does what it did, after the split graph has run too."""
-    graph = captured(name)
+    graph = graph_for(subject, name)
     given = graph.fresh()
     result = subject.split(given, graph.splitting_ops)
     for size in list(graph.args)[:1]:
@@ -312,7 +318,7 @@ def test_graph_is_left_intact(subject: Subject, name: str) -> None:
 @pytest.mark.parametrize("name", ["fx:attributes", "fx:module-leaf", "fx:attribute-mutated"])
 def test_parameters_are_shared(subject: Subject, name: str) -> None:
     """Every parameter and buffer of the split graph lies where the graph has it."""
-    graph = captured(name)
+    graph = graph_for(subject, name)
     result = split(subject, graph)
     ours = {each.data_ptr() for each in [*graph.gm.parameters(), *graph.gm.buffers()]}
     theirs = [*result.gm.named_parameters(), *result.gm.named_buffers()]
@@ -327,7 +333,7 @@ def test_parameters_are_shared(subject: Subject, name: str) -> None:
 @every_graph
 def test_items_describe_children(subject: Subject, name: str) -> None:
     """Items name the children that the split graph calls, in the order of the calls."""
-    graph = captured(name)
+    graph = graph_for(subject, name)
     result = split(subject, graph)
     called = [
         node.target
@@ -355,7 +361,7 @@ def test_items_describe_children(subject: Subject, name: str) -> None:
 @every_graph
 def test_each_op_once(subject: Subject, name: str) -> None:
     """Every op that computes or has an effect is called as often as in the graph."""
-    graph = captured(name)
+    graph = graph_for(subject, name)
     result = split(subject, graph)
 
     def calls(nodes: Any) -> Counter[str]:
@@ -415,7 +421,7 @@ def test_name_matches(subject: Subject, op: str, target: Any) -> None:
 @requirement("SPLIT-016")
 def test_higher_order_op_matches(subject: Subject) -> None:
     """A higher-order op that Dynamo captured is split at by its name."""
-    graph = captured("condition")
+    graph = graph_for(subject, "condition")
     result = subject.split(graph.fresh(), ["cond", "higher_order::cond"])
     inside = [n.target for p in result.pieces if p.is_splitting for n in p.graph.graph.nodes]
     if torch.ops.higher_order.cond not in inside:
@@ -452,7 +458,7 @@ def test_other_name_does_not_match(subject: Subject, op: str, target: Any) -> No
 @every_graph
 def test_no_needless_flag(subject: Subject, name: str) -> None:
     """A piece is flagged only if it holds a splitting op."""
-    graph = captured(name)
+    graph = graph_for(subject, name)
     for piece in split(subject, graph).pieces:
         if piece.is_splitting and not any(
             graphs.matches(node, graph.splitting_ops) for node in piece.graph.graph.nodes
