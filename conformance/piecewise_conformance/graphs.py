@@ -15,7 +15,7 @@ from torch.amp import autocast_mode
 from .boundary import inside_subject
 from .capture import Captured
 from .drive import run_graph
-from .subject import SplitResult
+from .facets import SplitResult
 
 _UNKNOWN = object()
 

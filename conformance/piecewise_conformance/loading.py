@@ -182,7 +182,7 @@ def _attribute(module: ModuleType, attribute: str, spec: str) -> Any:
 
 
 def _subject(found: Any, name: str, spec: str) -> Subject:
-    from .subject import from_object
+    from .subjects.rungs import from_object
 
     return _guarded(lambda: from_object(found, name=name, origin=spec), spec)
 

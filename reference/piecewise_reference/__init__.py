@@ -5,7 +5,8 @@ Read in this order: ``ranges``, ``config``, ``plan``, ``values``, ``stitching``,
 """
 
 from .backend import VllmBackend
-from .compilers import CompilerInterface, EagerAdaptor, make_compiler
+from .compiler_interface import CompilerInterface
+from .compilers import EagerAdaptor, make_compiler
 from .config import CompilationConfig, ParallelConfig, VllmConfig
 from .copying import make_copy_and_call
 from .events import record_events

@@ -16,7 +16,7 @@ from torch import fx
 from torch._inductor.standalone_compile import CompiledArtifact
 from torch.utils import _pytree as pytree
 
-from .compilers import CompilerInterface, Runnable
+from .compiler_interface import CompilerInterface, Runnable
 from .config import VllmConfig
 from .hashing import digest
 from .ranges import Range

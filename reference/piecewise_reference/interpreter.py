@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import fx
@@ -11,12 +11,9 @@ from torch._guards import detect_fake_mode
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from .config import VllmConfig
-from .piecewise_backend import PiecewiseBackend
+from .piecewise_backend import Owner, PiecewiseBackend
 from .symbols import plain_symbol
 from .values import UNKNOWN, value_of
-
-if TYPE_CHECKING:
-    from .backend import VllmBackend
 
 
 def _batch_symbol(args: tuple[Any, ...]) -> Any:
@@ -51,7 +48,7 @@ class PiecewiseCompileInterpreter(fx.Interpreter):
         module: fx.GraphModule,
         compile_submod_names: list[str],
         vllm_config: VllmConfig,
-        vllm_backend: VllmBackend,
+        vllm_backend: Owner,
     ) -> None:
         super().__init__(module)
         self.compile_submod_names = compile_submod_names

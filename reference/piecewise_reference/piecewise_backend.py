@@ -7,17 +7,27 @@ in its range arrives.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from torch import fx
 from torch._guards import TracingContext, tracing
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from .config import VllmConfig
+from .manager import CompilerManager
 from .ranges import Range
 from .values import value_of
 
-if TYPE_CHECKING:
-    from .backend import VllmBackend
+
+class Owner(Protocol):
+    """What a piece needs of the backend that it is a part of."""
+
+    compiler_manager: CompilerManager
+    inductor_config: dict[str, Any]
+    fake_mode: FakeTensorMode | None
+
+    def piece_compiled(self, piece: PiecewiseBackend) -> None:
+        """Told that one more range of ``piece`` is compiled or loaded."""
 
 
 class PiecewiseBackend:
@@ -34,7 +44,7 @@ class PiecewiseBackend:
         piecewise_compile_index: int,
         total_piecewise_compiles: int,
         sym_shape_indices: list[int],
-        vllm_backend: VllmBackend,
+        vllm_backend: Owner,
         returns_tuple: bool,
     ) -> None:
         self.graph = graph

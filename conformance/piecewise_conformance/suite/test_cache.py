@@ -13,10 +13,11 @@ import pytest
 import torch
 from piecewise_conformance import spy
 from piecewise_conformance.boundary import expect_refusal
+from piecewise_conformance.facets import Manager
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.options import Options
 from piecewise_conformance.pieces import PieceCase, piece, times
-from piecewise_conformance.subject import Manager, Subject
+from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from torch import fx, nn
 

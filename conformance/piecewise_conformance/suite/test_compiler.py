@@ -12,11 +12,12 @@ import pytest
 import torch
 from piecewise_conformance import globals_watch, spy
 from piecewise_conformance.boundary import expect_refusal
+from piecewise_conformance.facets import Compiler
 from piecewise_conformance.marks import needs, requirement
 from piecewise_conformance.options import Options
 from piecewise_conformance.oracle import EXACT, Near, Rule, observe
 from piecewise_conformance.pieces import ROWS, PieceCase, piece, times, tracing
-from piecewise_conformance.subject import Compiler, Subject
+from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 
 RANGE = (1, 64)

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from piecewise_conformance import spy
+from piecewise_conformance.facets import Manager
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.options import Options
 from piecewise_conformance.pieces import times
-from piecewise_conformance.subject import Manager, Subject
+from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 
 FILE = "vllm_compile_cache.py"

@@ -13,9 +13,10 @@ from piecewise_conformance import graphs
 from piecewise_conformance.boundary import inside_subject
 from piecewise_conformance.capture import Captured, all_names, captured
 from piecewise_conformance.drive import run_graph
+from piecewise_conformance.facets import SplitResult
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.oracle import check
-from piecewise_conformance.subject import SplitResult, Subject
+from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from torch import fx
 

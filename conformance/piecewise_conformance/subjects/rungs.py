@@ -1,0 +1,51 @@
+"""The rungs: what an author has, turned into a subject."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..subject import ABILITIES, SURFACE, Subject
+from . import compiler_rung
+
+
+def from_object(found: Any, *, name: str, origin: str) -> Subject:
+    """The subject that ``found`` is, has or describes; TypeError if it is nothing of the kind."""
+    for each in (found, getattr(found, "subject", None)):
+        if isinstance(each, Subject):
+            return each
+    surface = {each: getattr(found, each) for each in SURFACE if hasattr(found, each)}
+    if surface:
+        abilities = frozenset(getattr(found, "ABILITIES", _usual_abilities(surface)))
+        if unknown := abilities - set(ABILITIES):
+            raise TypeError(
+                f"ABILITIES of {origin} has {sorted(unknown)}; known are {', '.join(ABILITIES)}"
+            )
+        return Subject(name, origin, surface, abilities, str(getattr(found, "__version__", "")))
+    if _is_compiler(found):
+        return compiler_rung.make(found, name=name, origin=origin)
+    raise TypeError(
+        f"{origin} is no subject: give a module or object with some of {', '.join(SURFACE)}, "
+        "a function (graph, example_inputs) -> callable, or an object with compile() and name"
+    )
+
+
+def _usual_abilities(surface: Mapping[str, Any]) -> Sequence[str]:
+    # With the seed's own VllmBackend comes all that the seed promises of it; of a make_backend
+    # we know that it splits, and no more.
+    return ABILITIES if "VllmBackend" in surface else ("splitting",)
+
+
+def _is_compiler(found: Any) -> bool:
+    if hasattr(found, "compile") and hasattr(found, "name"):
+        return True
+    if not callable(found) or inspect.isclass(found):
+        return False
+    required = [
+        each
+        for each in inspect.signature(found).parameters.values()
+        if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+        and each.default is each.empty
+    ]
+    return len(required) == 2
