@@ -18,6 +18,7 @@ from piecewise_fixtures.programs import PROGRAMS, Program, program
 from torch import fx
 
 from .oracle import copy_values
+from .recorded import settle
 
 
 @dataclass
@@ -93,7 +94,7 @@ def _captured(chosen: Program) -> Captured:
 
         return run
 
-    torch._dynamo.reset()
+    settle()
     with torch.no_grad():
         compiled = torch.compile(chosen.build(), backend=backend, fullgraph=True)
         for size in chosen.sizes:
@@ -103,5 +104,5 @@ def _captured(chosen: Program) -> Captured:
             graph, flat = calls[-1]
             if graph is graphs[0]:
                 graph.args[size] = flat
-    torch._dynamo.reset()
+    settle()
     return graphs[0]

@@ -80,7 +80,7 @@ class Driven:
             expected,
             self.got(args),
             rule,
-            program=self.program.source(),
+            program=self.program.source,
             where=f"for {size} tokens",
         )
 

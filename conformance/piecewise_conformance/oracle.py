@@ -97,6 +97,7 @@ class Near:
 
 
 Rule = Exact | Near
+Source = str | Callable[[], str]  # of a program; called only when there is something to tell
 EXACT = Exact()
 
 
@@ -132,11 +133,12 @@ def _strides(tensor: torch.Tensor, rule: Rule) -> tuple[int, ...]:
     return strides
 
 
-def _fail(what: str, expected: Any, got: Any, program: str) -> None:
+def _fail(what: str, expected: Any, got: Any, program: Source) -> None:
     def text(value: Any) -> str:
         return value if isinstance(value, str) else describe(value)
 
-    raise Violation(what, expected=text(expected), got=text(got), program=program)
+    source = program if isinstance(program, str) else program()
+    raise Violation(what, expected=text(expected), got=text(got), program=source)
 
 
 def check(
@@ -144,7 +146,7 @@ def check(
     got: Observation,
     rule: Rule = EXACT,
     *,
-    program: str = "",
+    program: Source = "",
     where: str = "",
 ) -> None:
     """Raise Violation at the first difference. ``where`` says in which call it was."""
@@ -191,7 +193,7 @@ def _aliasing(aliases: list[tuple[int, int]]) -> str:
     return str(shared or "none shared")
 
 
-def _check_value(what: str, want: Any, have: Any, rule: Rule, truth: Any, program: str) -> None:
+def _check_value(what: str, want: Any, have: Any, rule: Rule, truth: Any, program: Source) -> None:
     if not isinstance(want, torch.Tensor) or not isinstance(have, torch.Tensor):
         if type(want) is not type(have) or want != have:
             _fail(f"{what} differs", want, have, program)

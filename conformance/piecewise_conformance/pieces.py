@@ -41,7 +41,7 @@ class PieceCase:
         args = self.args(rows)
         with torch.no_grad():
             expected, got = observe(self.gm, args), observe(runnable, args)
-        check(expected, got, rule, program=str(self.gm.graph), where=f"for {rows} rows")
+        check(expected, got, rule, program=lambda: str(self.gm.graph), where=f"for {rows} rows")
 
 
 def piece(

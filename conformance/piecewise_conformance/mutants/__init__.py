@@ -87,6 +87,7 @@ def declared() -> dict[str, list[str]]:
     return by_requirement
 
 
+@cache
 def load(name: str) -> Subject:
     """The mutant ``name`` as a subject; ``instrumented`` is the reference that tells its reach."""
     from .. import reach

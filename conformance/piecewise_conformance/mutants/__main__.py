@@ -1,9 +1,10 @@
 """The kill matrix: ``python -m piecewise_conformance.mutants``.
 
-First the suite runs on the instrumented reference, which must pass and tells which functions each
+First the suite runs on the instrumented reference, which must pass and tells which statements each
 test reaches. Then every mutant is run on the tests that reach what it changes, and on no others,
-in one pytest run. A mutant must fail exactly the requirements that it declares. Where quick tests
-reach a fault, slow ones (with Inductor) are left out: the quick ones have to see it.
+in one pytest run. Of tests that judge one requirement by the very same statements of the changed
+file a few are enough, and where quick tests reach a fault, slow ones (with Inductor) are left out: the quick ones have to
+see it. A mutant must fail exactly the requirements that it declares.
 
 Exit status: 0 all as declared, 1 a declaration is wrong or a MUST has no mutant, 3 the run failed.
 """
@@ -27,6 +28,7 @@ from ..requirements import load as load_requirements
 from ..run import Settings, command_of, environment_of
 from . import FOLDER, Mutant, catalogue, planting
 
+_ALIKE = 3
 _KILLED = ("fail", "crash", "timeout")
 _SKIPPED = ("unsupported", "not-run")
 
@@ -92,6 +94,7 @@ def _pytest(
     """One pytest run over ``plan``; its runs."""
     work = scratch / name
     work.mkdir()
+    environment = environment_of(Settings(jobs=jobs), scratch)  # both runs share compiled code
     plan_file, runs_file = work / "plan.json", work / "runs.jsonl"
     plan_file.write_text(json.dumps(plan))
     settings = Settings(backend="reference", out=work, jobs=jobs)
@@ -102,7 +105,7 @@ def _pytest(
     with log.open("wb") as file:
         done = subprocess.run(
             command,
-            env=environment_of(settings, work),
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -115,10 +118,10 @@ def _pytest(
 
 
 def make_plan(mutants: dict[str, Mutant], baseline: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """For each test the mutants to run it on, by the functions that it reached."""
+    """For each test the mutants to run it on, by the statements that it reached."""
     plan: dict[str, list[str]] = defaultdict(list)
     for name, mutant in mutants.items():
-        touched = planting.functions_of(mutant)
+        touched = planting.statements_of(mutant)
         files = {each for each in touched if ":" not in each}
         reaching = [
             run
@@ -127,9 +130,19 @@ def make_plan(mutants: dict[str, Mutant], baseline: list[dict[str, Any]]) -> dic
             and any(key in touched or key.partition(":")[0] in files for key in run["reached"])
         ]
         quick = [run for run in reaching if not run["slow"]]
-        for run in reaching if mutant.slow or not quick else quick:
+        changed = {patch.file for patch in mutant.patches}
+        for run in _representatives(reaching if mutant.slow or not quick else quick, changed):
             plan[run["test"]].append(name)
     return dict(plan)
+
+
+def _representatives(runs: list[dict[str, Any]], files: set[str]) -> list[dict[str, Any]]:
+    """Of the runs that judge one requirement by the same statements of ``files``, a few."""
+    alike: dict[tuple[str, frozenset[str]], list[dict[str, Any]]] = defaultdict(list)
+    for run in sorted(runs, key=lambda run: run["test"]):
+        way = frozenset(key for key in run["reached"] if key.partition(":")[0] in files)
+        alike[run["id"], way].append(run)
+    return [run for group in alike.values() for run in group[:_ALIKE]]
 
 
 def judge(

@@ -54,7 +54,7 @@ class Looper:
         """All runs of one test, and one report of them."""
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         names = self.plan.get(item.nodeid, [reach.INSTRUMENTED])
-        runs = [run for name in names if (run := self._run(item, nextitem, name)) is not None]
+        runs = [run for name in names if (run := self._run(item, name)) is not None]
         report = pytest.TestReport(
             nodeid=item.nodeid,
             location=item.location,
@@ -68,9 +68,7 @@ class Looper:
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
-    def _run(
-        self, item: pytest.Item, nextitem: pytest.Item | None, name: str
-    ) -> dict[str, Any] | None:
+    def _run(self, item: pytest.Item, name: str) -> dict[str, Any] | None:
         (marker,) = item.iter_markers("requirement")
         requirement = marker.args[0]
         if (name, requirement) in self.killed:
@@ -79,7 +77,8 @@ class Looper:
         item._initrequest()  # type: ignore[attr-defined]  # fresh fixtures, as reruns do it
         self.config.pluginmanager.get_plugin("piecewise").watch.begin()  # type: ignore[union-attr]
         reach.take()
-        reports = runtestprotocol(item, log=False, nextitem=nextitem)
+        # None: the next run may be of any test, for one whose mutants are all killed has none
+        reports = runtestprotocol(item, log=False, nextitem=None)
         (result,) = [
             json.loads(str(value))
             for report in reports

@@ -93,19 +93,34 @@ def plant(mutant: Mutant) -> ModuleType:
 
 
 class _Instrument(ast.NodeTransformer):
-    """Puts a call at the start of every function, which says that it was reached."""
+    """Puts a call before every statement of every function, which says that it was reached."""
 
     def __init__(self, file: str) -> None:
         self.file = file
+        self.depth = 0
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
-        """Add the call after the docstring."""
-        self.generic_visit(node)
-        key = reach.key(self.file, node.name, node.lineno)
-        call = ast.parse(f"__reached__({key!r})").body
-        position = 1 if ast.get_docstring(node, clean=False) is not None else 0
-        node.body[position:position] = call
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        """Statements of functions count, those of modules and classes run at import."""
+        self.depth += 1
+        visited = self.generic_visit(node)
+        self.depth -= 1
+        return visited
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        """Put a call before each statement in the lists of statements of ``node``."""
+        super().generic_visit(node)
+        if self.depth:
+            for name in ("body", "orelse", "finalbody"):
+                statements = getattr(node, name, None)
+                if isinstance(statements, list):  # a lambda's body is an expression
+                    setattr(node, name, [e for s in statements for e in self._noted(s)])
         return node
+
+    def _noted(self, statement: ast.stmt) -> list[ast.stmt]:
+        if isinstance(statement, ast.Nonlocal | ast.Global):
+            return [statement]  # must come first
+        call = ast.parse(f"__reached__({reach.key(self.file, statement.lineno)!r})").body
+        return [*call, statement]
 
 
 def instrumented() -> ModuleType:
@@ -118,8 +133,8 @@ def instrumented() -> ModuleType:
     return _load("piecewise_reference_instrumented", edit)
 
 
-def functions_of(mutant: Mutant) -> set[str]:
-    """The functions of the reference that ``mutant`` changes, as keys of :mod:`..reach`.
+def statements_of(mutant: Mutant) -> set[str]:
+    """The statements of the reference that ``mutant`` changes, as keys of :mod:`..reach`.
 
     A patch outside all functions, such as of a class body or a constant, touches the whole file:
     the key is then its name.
@@ -128,25 +143,26 @@ def functions_of(mutant: Mutant) -> set[str]:
     for patch in mutant.patches:
         source = (REFERENCE / patch.file).read_text(encoding="utf-8")
         start = source.count("\n", 0, source.index(patch.old)) + 1
-        end = start + patch.old.rstrip("\n").count("\n")
-        touched |= _functions_at(patch.file, source, start, end)
+        lines = range(start, start + patch.old.rstrip("\n").count("\n") + 1)
+        touched |= _statements_at(patch.file, source, lines)
     return touched
 
 
-def _functions_at(file: str, source: str, start: int, end: int) -> set[str]:
-    """The innermost functions around each of the lines, or the file for lines outside all."""
-    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+def _statements_at(file: str, source: str, lines: range) -> set[str]:
+    """The innermost statement of a function around each line, or the file for other lines."""
+    statements = [
+        statement
+        for function in ast.walk(ast.parse(source))
+        if isinstance(function, ast.FunctionDef)
+        for child in function.body
+        for statement in ast.walk(child)
+        if isinstance(statement, ast.stmt)
+    ]
+    text = source.splitlines()
     found: set[str] = set()
-    for line in range(start, end + 1):
-        around = [
-            node
-            for node in functions
-            # a decorator, or the line of the def itself, is part of what is around the function
-            if node.body[0].lineno <= line <= (node.end_lineno or node.lineno)
-        ]
-        if around:
-            innermost = max(around, key=lambda node: node.lineno)
-            found.add(reach.key(file, innermost.name, innermost.lineno))
-        elif source.splitlines()[line - 1].strip():
-            found.add(file)
+    for line in lines:
+        if not text[line - 1].strip():
+            continue
+        around = [s for s in statements if s.lineno <= line <= (s.end_lineno or s.lineno)]
+        found.add(reach.key(file, max(s.lineno for s in around)) if around else file)
     return found

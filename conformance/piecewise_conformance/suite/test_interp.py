@@ -10,6 +10,7 @@ from piecewise_conformance import graphs, spy
 from piecewise_conformance.capture import captured
 from piecewise_conformance.drive import Driven, drive, options_for
 from piecewise_conformance.marks import requirement
+from piecewise_conformance.recorded import settle
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from piecewise_fixtures.programs import program
@@ -132,11 +133,13 @@ def test_without_a_symbol(subject: Subject, name: str, sizes: tuple[int, ...]) -
 def test_no_new_symbols(subject: Subject, name: str) -> None:
     """After a run there are the symbols that Dynamo made, and static dimensions stay static."""
     chosen = program(name)
+    options = options_for(subject, chosen, compiler=spy.NAME)
     known: list[set[str]] = []
-    checked: list[Any] = []
+    checked: list[set[str]] = []
 
     def backend(gm: Any, example_inputs: Any) -> Any:
-        mode = torch._guards.detect_fake_mode(example_inputs)
+        traced = [graphs.value(node) for node in gm.graph.find_nodes(op="placeholder")]
+        mode = torch._guards.detect_fake_mode(traced)
         env: Any = mode.shape_env if mode else None
         known.append({str(symbol) for symbol in env.var_to_range})
         result = subject.backend(options)(gm, example_inputs)
@@ -148,14 +151,11 @@ def test_no_new_symbols(subject: Subject, name: str) -> None:
 
         return run
 
-    options = options_for(subject, chosen, compiler=spy.NAME)
-    torch._dynamo.reset()
-    compiled = torch.compile(chosen.build(), backend=backend, fullgraph=True)
-    with torch.no_grad(), spy.spying() as log:
+    settle()
+    driven = Driven(subject, chosen, options, backend)
+    with spy.spying() as log:
         for size in chosen.sizes[:2]:
-            args = chosen.inputs(size)
-            chosen.mark_dynamic(args)
-            compiled(*args)
+            driven.check(size)
     new = checked[-1] - known[0]
     if new:
         raise Violation("symbols that the backend made", expected="none", got=str(sorted(new)))

@@ -1,0 +1,317 @@
+"""Subjects that must not come out conformant, ones that must, and every form of a subject."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from piecewise_conformance import environment
+from piecewise_conformance.drive import drive, options_for
+from piecewise_conformance.loading import load_subject
+from piecewise_conformance.options import Options
+from piecewise_conformance.subject import ABILITIES, SURFACE, Subject
+from piecewise_conformance.subjects.rungs import from_object
+from piecewise_conformance.verdict import Unsupported, Violation
+from piecewise_fixtures.programs import program
+
+SUBJECTS = Path(__file__).parent / "subjects"
+
+# Quick cases of several families: facets of their own, and whole backends.
+SELECTION = (
+    "SPLIT-001 and linear-chain or RANGE-001 or KEY-001 or COMPILER-001"
+    " or HASH-001 and piece-without-symbol"
+    " or COPY-001 or STITCH-001 and one-tuple"
+)
+STITCHED = "SPLIT-001 and linear-chain or STITCH-001 and (one-tuple or nested)"
+
+
+@dataclass
+class Run:
+    """What came of a run."""
+
+    status: int
+    said: str
+    lines: list[dict[str, Any]]
+
+    @property
+    def footer(self) -> dict[str, Any]:
+        """The last line of the report."""
+        assert self.lines[-1]["kind"] == "footer"
+        return self.lines[-1]
+
+    def statuses(self, family: str = "") -> set[str]:
+        """Those of the results, of one family or of all."""
+        results = [each for each in self.lines if each["kind"] == "result"]
+        found = {each["status"] for each in results if each["id"].startswith(family)}
+        assert found
+        return found
+
+
+def run(folder: Path, spec: str, keyword: str) -> Run:
+    """One run through the command line, in ``folder``."""
+    arguments = ["run", "--backend", spec, "--jobs", "1", "-k", keyword, "--out", str(folder)]
+    path = os.pathsep.join(each for each in sys.path if each)
+    done = subprocess.run(
+        [sys.executable, "-m", "piecewise_conformance", *arguments],
+        env={**os.environ, "PYTHONPATH": path},
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    report = folder / "report.jsonl"
+    assert report.exists(), done.stdout
+    return Run(
+        done.returncode, done.stdout, [json.loads(x) for x in report.read_text().split("\n") if x]
+    )
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Future[Run]]:
+    """All runs, two at a time: most of each is the start of its processes."""
+    outside = tmp_path_factory.mktemp("outside")
+    shutil.copy(SUBJECTS / "ten_lines.py", outside)
+    hostile = ("raises", "returns_none", "returns_input", "unsupported")
+    wanted = {name: (str(SUBJECTS / f"{name}.py"), SELECTION) for name in hostile}
+    wanted["ten_lines"] = (str(outside / "ten_lines.py"), STITCHED)
+    with ThreadPoolExecutor(2) as pool:
+        return {
+            name: pool.submit(run, tmp_path_factory.mktemp(name), spec, keyword)
+            for name, (spec, keyword) in wanted.items()
+        }
+
+
+@pytest.mark.parametrize("name", ["raises", "returns_none", "returns_input"])
+def test_a_hostile_subject_is_not_conformant(runs: dict[str, Future[Run]], name: str) -> None:
+    """Whatever family is asked, it fails, and no fault of it is taken for the harness's own."""
+    done = runs[name].result()
+    assert done.status == 1, done.said
+    assert done.footer["verdict"] == "not conformant"
+    assert "NOT CONFORMANT" in done.said
+    assert done.statuses() == {"fail"}
+
+
+def test_a_subject_that_declines_everything(runs: dict[str, Future[Run]]) -> None:
+    """It is not conformant either: nothing was tested, which is said."""
+    done = runs["unsupported"].result()
+    assert done.status == 3, done.said
+    assert done.footer["verdict"] == "nothing was tested"
+    assert "NOTHING WAS TESTED" in done.said
+    assert done.statuses() == {"unsupported"}
+    assert "nothing is offered" in done.said
+
+
+def test_the_ten_lines_of_the_readme(runs: dict[str, Future[Run]]) -> None:
+    """A file outside the repository is a subject; what it does not offer is shown."""
+    done = runs["ten_lines"].result()
+    assert done.status == 0, done.said
+    assert done.footer["verdict"] == "conformant"
+    assert done.statuses("STITCH") == {"pass"}
+    # the file has imported split_graph, and so offers it
+    assert done.statuses("SPLIT") == {"pass"}
+
+
+# -- without the command line ------------------------------------------------------------------
+
+
+def works(subject: Subject, *names: str, **changes: Any) -> None:
+    """The subject runs each program as the program itself does."""
+    for name in names:
+        driven = drive(subject, program(name), **changes)
+        for size in program(name).sizes:
+            driven.check(size)
+
+
+@cache
+def dynamo(name: str) -> Subject:
+    """The backend ``name`` of torch.compile."""
+    return load_subject(f"dynamo:{name}")
+
+
+@pytest.mark.parametrize("name", ["eager", "aot_eager"])
+def test_programs_through_dynamo(name: str) -> None:
+    """Zero lines to write."""
+    works(dynamo(name), "one-tuple", "input-updated-by-op", "linear-chain")
+
+
+@pytest.mark.skipif(
+    environment.missing("inductor") is not None, reason=environment.missing("inductor") or ""
+)
+@pytest.mark.filterwarnings("ignore")  # of torch, about itself
+def test_inductor_through_dynamo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measured from a float64 run, not to the bit."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    works(dynamo("inductor"), "one-tuple")
+
+
+def test_what_a_backend_of_dynamo_is_not_asked() -> None:
+    """Neither splitting nor ranges nor a cache."""
+    with pytest.raises(Unsupported, match="compile-ranges"):
+        dynamo("eager").backend(Options(compiler="eager", compile_sizes=(4,)))
+    with pytest.raises(Unsupported, match="offers no split_graph"):
+        dynamo("eager").split(torch.fx.GraphModule({}, torch.fx.Graph()), [])
+    with pytest.raises(Unsupported, match="inductor"):
+        dynamo("aot_eager").backend(Options(compiler="inductor"))
+
+
+def test_the_lines_of_the_readme(tmp_path: Path) -> None:
+    """What it tells an author to write is a subject, wherever the file is."""
+    readme = (SUBJECTS.parents[1] / "README.md").read_text()
+    blocks = [each.partition("```")[0] for each in readme.split("```python\n")[1:]]
+    (lines,) = [each for each in blocks if "def make_backend(" in each]
+    assert lines.count("\n") <= 10
+    (tmp_path / "my_backend.py").write_text(lines)
+    (tmp_path / "my_project.py").write_text(
+        "class MyBackend:\n"
+        "    def __init__(self, splitting_ops): assert type(splitting_ops) is list\n"
+        "    def __call__(self, graph, example_inputs): return graph.forward\n"
+    )
+    works(load_subject(str(tmp_path / "my_backend.py")), "linear-chain")
+
+
+COMPILER = """
+def compile_piece(graph, example_inputs):
+    print("compiles", flush=True)
+    return graph.forward
+"""
+
+
+def test_a_function_is_a_compiler(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Three lines; the reference splits, and asks it once for each ordinary piece."""
+    path = tmp_path / "mine.py"
+    path.write_text(COMPILER)
+    subject = load_subject(f"{path}:compile_piece")
+    works(subject, "linear-chain")
+    assert capsys.readouterr().out.count("compiles") > 1
+    assert not subject.offers("CompilerManager")  # nothing of it can be cached
+    assert subject.can("splitting")
+
+
+def test_a_function_that_compiles_wrongly_is_seen(tmp_path: Path) -> None:
+    """The author's code is under test, not the reference around it."""
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "def f(graph, inputs):\n    return lambda *args: tuple(each + 1 for each in graph(*args))\n"
+    )
+    with pytest.raises(Violation, match="other values"):
+        works(load_subject(f"{path}:f"), "linear-chain")
+
+
+class Interface:
+    """An object with the seed's compiler interface, which counts."""
+
+    name = "mine"
+
+    def __init__(self) -> None:
+        self.compiled: list[tuple[int, int]] = []
+
+    def initialize_cache(
+        self, cache_dir: str, disable_cache: bool = False, prefix: str = ""
+    ) -> None:
+        """No folder is needed."""
+
+    def compute_hash(self, vllm_config: Any) -> str:
+        """Always the same."""
+        return "mine"
+
+    def compile(
+        self, graph: Any, inputs: Any, config: Any, compile_range: Any, key: Any = None
+    ) -> tuple[Callable[..., Any], Any]:
+        """The graph as it is, and a handle."""
+        self.compiled.append((compile_range.start, compile_range.end))
+        return graph.forward, {"number": len(self.compiled)}
+
+    def load(self, handle: Any, graph: Any, *rest: Any) -> Callable[..., Any]:
+        """The graph that is given."""
+        return graph.forward  # type: ignore[no-any-return]
+
+
+def test_an_object_with_the_interface_is_a_compiler(tmp_path: Path) -> None:
+    """With a manager and a cache of the reference's around it; also a class of such objects."""
+    mine = Interface()
+    subject = from_object(mine, name="mine", origin="here")
+    works(subject, "linear-chain", compile_sizes=(4,), cache_root=str(tmp_path))
+    assert (4, 4) in mine.compiled
+    assert subject.offers("CompilerManager")
+    works(from_object(Interface, name="mine", origin="here"), "one-tuple")
+
+
+# -- what is a subject -------------------------------------------------------------------------
+
+
+def make_backend(options: Any) -> Any:
+    """For subjects that are only looked at."""
+
+
+@pytest.mark.parametrize(
+    "found", [object(), 3, None, "text", lambda: 0, lambda one: 0, lambda a, b, c: 0, int]
+)
+def test_what_is_no_subject(found: Any) -> None:
+    """Told with where it came from and with all forms that there are."""
+    with pytest.raises(TypeError, match="over-there is no subject: give a module or object"):
+        from_object(found, name="x", origin="over-there")
+
+
+@pytest.mark.parametrize("abilities", [("splitting", "flying"), {"flying"}])
+def test_an_unknown_ability(abilities: Any) -> None:
+    """A typo there would make tests unsupported in silence."""
+    found = SimpleNamespace(make_backend=make_backend, ABILITIES=abilities)
+    with pytest.raises(TypeError, match=r"over-there has \['flying'\]; known are eager, "):
+        from_object(found, name="x", origin="over-there")
+
+
+def test_abilities_that_are_a_text() -> None:
+    """A forgotten comma in a tuple of one is an error, and not letters."""
+    found = SimpleNamespace(make_backend=make_backend, ABILITIES="splitting")
+    with pytest.raises(TypeError, match="ABILITIES of over-there"):
+        from_object(found, name="x", origin="over-there")
+
+
+def test_usual_abilities() -> None:
+    """Of a make_backend little is expected; with the seed's VllmBackend, all of it."""
+    little = from_object(SimpleNamespace(make_backend=make_backend), name="x", origin="x")
+    assert little.abilities == {"splitting"}
+    much = from_object(SimpleNamespace(VllmBackend=object), name="x", origin="x")
+    assert much.abilities == set(ABILITIES)
+    nothing = SimpleNamespace(make_backend=make_backend, ABILITIES=())
+    assert from_object(nothing, name="x", origin="x").abilities == set()
+
+
+def test_a_subject_as_it_is() -> None:
+    """Also as the attribute ``subject``; only names of the surface are taken from an object."""
+    ready = Subject("ready", "here", {})
+    assert from_object(ready, name="x", origin="x") is ready
+    assert from_object(SimpleNamespace(subject=ready), name="x", origin="x") is ready
+    found = SimpleNamespace(Range=int, other=1, __version__="2.1")
+    taken = from_object(found, name="x", origin="y")
+    assert (taken.name, taken.origin, taken.version) == ("x", "y", "2.1")
+    assert list(taken.surface) == ["Range"]
+    assert set(taken.surface) < set(SURFACE)
+
+
+def test_answers_of_the_wrong_form_are_violations() -> None:
+    """A facet checks the form before a test looks at what it says."""
+    names = {each: lambda *args, **kwargs: None for each in SURFACE}
+    subject = Subject("none", "here", names, frozenset(ABILITIES))
+    for ask in (
+        lambda: subject.split(None, []),
+        lambda: subject.range(1, 2),
+        lambda: subject.copy_and_call([], [], print),
+        lambda: subject.backend(options_for(subject, program("linear-chain"))),
+    ):
+        with pytest.raises(Violation):
+            ask()
