@@ -48,10 +48,21 @@ def copy_values(values: Any) -> Any:
                 storages[storage.data_ptr()], tensor.storage_offset(), tensor.shape, tensor.stride()
             )
             fresh.requires_grad_(tensor.requires_grad)
+            # lazily conjugated or negated: the memory holds other numbers than the tensor
+            fresh = fresh.conj() if tensor.is_conj() else fresh
+            fresh = torch._neg_view(fresh) if tensor.is_neg() else fresh
             tensors[id(tensor)] = fresh
         return tensors[id(tensor)]
 
     return pytree.tree_map_only(torch.Tensor, copy, values)
+
+
+def _has_memory(value: Any) -> bool:
+    return (
+        isinstance(value, torch.Tensor)
+        and value.layout is torch.strided
+        and value.untyped_storage().nbytes() > 0
+    )
 
 
 def _aliases(tensors: Sequence[Any]) -> list[tuple[int, int]]:
@@ -59,7 +70,7 @@ def _aliases(tensors: Sequence[Any]) -> list[tuple[int, int]]:
     first: dict[int, tuple[int, int]] = {}
     found = []
     for position, tensor in enumerate(tensors):
-        if not isinstance(tensor, torch.Tensor) or tensor.untyped_storage().nbytes() == 0:
+        if not _has_memory(tensor):
             found.append((position, 0))
             continue
         here = int(tensor.storage_offset())
@@ -104,10 +115,10 @@ EXACT = Exact()
 def describe(value: Any) -> str:
     """A short text of a value, for a failure message."""
     if isinstance(value, torch.Tensor):
+        if value.layout is not torch.strided:
+            return f"{value.layout} {list(value.shape)}"
         flat = value.detach().reshape(-1)
-        shown = (
-            ", ".join(f"{each:.6g}" for each in flat[:8].tolist()) if not flat.is_complex() else ""
-        )
+        shown = ", ".join(f"{each:.9g}" for each in flat[:8].tolist())
         dots = ", ..." if flat.numel() > 8 else ""
         kind = str(value.dtype).removeprefix("torch.")
         return f"{kind}{list(value.shape)} stride {tuple(value.stride())} [{shown}{dots}]"
@@ -117,19 +128,19 @@ def describe(value: Any) -> str:
     return repr(value)[:200]
 
 
-def _strides(tensor: torch.Tensor, rule: Rule) -> tuple[int, ...]:
+def _strides(tensor: torch.Tensor, rule: Rule) -> tuple[object, ...]:
     """Strides that can be told apart: a dimension of one element may have any.
 
     A compiler may close the gaps of an output that does not fill its memory, as Inductor does;
     the order of the dimensions in memory it must keep.
     """
-    if tensor.numel() == 0:
+    if tensor.layout is not torch.strided or tensor.numel() == 0:
         return ()
     strides = tuple(
         stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if size > 1
     )
     if isinstance(rule, Near) and 0 not in strides:
-        return tuple(sorted(range(len(strides)), key=lambda dim: (-strides[dim], dim)))
+        return ("in order", *sorted(range(len(strides)), key=lambda dim: (-strides[dim], dim)))
     return strides
 
 
@@ -195,7 +206,8 @@ def _aliasing(aliases: list[tuple[int, int]]) -> str:
 
 def _check_value(what: str, want: Any, have: Any, rule: Rule, truth: Any, program: Source) -> None:
     if not isinstance(want, torch.Tensor) or not isinstance(have, torch.Tensor):
-        if type(want) is not type(have) or want != have:
+        both_nan = want != want and have != have
+        if type(want) is not type(have) or not (want == have or both_nan):
             _fail(f"{what} differs", want, have, program)
         return
     for fact in ("dtype", "device", "shape", "layout"):
@@ -224,8 +236,9 @@ def _values_agree(want: torch.Tensor, have: torch.Tensor, rule: Rule, truth: Any
     finite = want.isfinite()
     if bool((finite != have.isfinite()).any()) or not bool(exact[~finite].all()):
         return False  # NaN and infinities stand where eager has them
-    reference = truth.detach().to(torch.float64)[finite]
-    error_eager = (want.to(torch.float64)[finite] - reference).abs().max()
-    error = (have.to(torch.float64)[finite] - reference).abs().max()
+    wide = torch.complex128 if want.is_complex() else torch.float64
+    reference = truth.detach().to(wide)[finite]
+    error_eager = (want.to(wide)[finite] - reference).abs().max()
+    error = (have.to(wide)[finite] - reference).abs().max()
     floor = FLOOR_ULPS * torch.finfo(want.dtype).eps * reference.abs().max()
     return bool(error <= FACTOR * torch.maximum(error_eager, floor))

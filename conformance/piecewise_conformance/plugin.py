@@ -32,8 +32,6 @@ from .watch import Watch, returncode_of, stack_file, why_dead
 if TYPE_CHECKING:
     from .subject import Subject
 
-pytest.register_assert_rewrite("piecewise_conformance.oracle")
-
 RESULT = "piecewise_result"  # the property of a test report that holds the result
 _MAX_STILLBORN = 5  # workers that die in a row without having begun a test
 

@@ -1,4 +1,4 @@
-"""A backend of one's own, as the README shows it."""
+"""A backend of one's own in the form that the README shows."""
 
 from typing import Any
 

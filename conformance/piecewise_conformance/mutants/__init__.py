@@ -7,6 +7,7 @@ freedom that the contract leaves, and must pass everything.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -32,8 +33,8 @@ class Patch:
 class Mutant:
     """A planted fault; ``fails`` is the exact set of requirements that it fails.
 
-    ``slow`` asks for tests that the matrix otherwise leaves out, because quicker ones reach the
-    same code: the fault shows in no quicker one.
+    ``slow`` asks for the tests that take seconds, although quicker ones reach the same code: the
+    fault shows in none of them.
     """
 
     name: str
@@ -48,6 +49,8 @@ class Mutant:
 
 def _parse(path: Path, kind: str, table: dict[str, Any]) -> Mutant:
     patches = table.get("patch") or [table]
+    if not re.fullmatch(r"[a-z0-9-]+", name := table.get("name", "")):
+        raise ValueError(f"{path.name}: the name {name!r} is not of small letters and hyphens")
     try:
         return Mutant(
             name=table["name"],

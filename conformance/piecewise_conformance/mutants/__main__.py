@@ -1,10 +1,15 @@
 """The kill matrix: ``python -m piecewise_conformance.mutants``.
 
 First the suite runs on the instrumented reference, which must pass and tells which statements each
-test reaches. Then every mutant is run on the tests that reach what it changes, and on no others,
-in one pytest run. Of tests that judge one requirement by the very same statements of the changed
-file a few are enough, and where quick tests reach a fault, slow ones (with Inductor) are left out: the quick ones have to
-see it. A mutant must fail exactly the requirements that it declares.
+test reaches. Then every mutant is run, in one pytest run, on tests that reach what it changes, and
+must fail exactly the requirements that it declares. Three rules keep that quick:
+
+* Tests are of three levels: of one part, of the whole backend, and those that take seconds (with
+  Inductor, or in fresh processes). A fault is the business of the lowest level that reaches it.
+* Requirements that a mutant declares are judged by all their tests, others by one: that it fails
+  what it should is checked in full, that it fails nothing else by sample. ``--thorough``, and
+  ``--accept`` with it, judges all in full.
+* Tests that take seconds are not traced. They serve for what no other test reaches, one a function.
 
 Exit status: 0 all as declared, 1 a declaration is wrong or a MUST has no mutant, 3 the run failed.
 """
@@ -28,7 +33,7 @@ from ..requirements import load as load_requirements
 from ..run import Settings, command_of, environment_of
 from . import FOLDER, Mutant, catalogue, planting
 
-_ALIKE = 3
+_PART, _WHOLE, _SLOW = range(3)
 _KILLED = ("fail", "crash", "timeout")
 _SKIPPED = ("unsupported", "not-run")
 
@@ -66,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"the reference itself: {run['test']}: {run.get('message', run['status'])}")
             return 3
         print(f"baseline: {len(baseline)} tests, {time.monotonic() - began:.0f} s", flush=True)
-        plan = make_plan(chosen, baseline)
+        plan = make_plan(chosen, baseline, thorough=options.thorough or options.accept)
         runs = _pytest(scratch, "matrix", plan, options.jobs) if plan else []
     verdicts = judge(chosen, plan, runs)
     if options.accept:
@@ -81,6 +86,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m piecewise_conformance.mutants")
     parser.add_argument("--only", metavar="REGEX", help="mutants whose name matches")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the matrix there")
+    parser.add_argument("--thorough", action="store_true", help="judge every requirement in full")
     parser.add_argument("--jobs", type=int, default=0)
     parser.add_argument(
         "--accept", action="store_true", help="rewrite the declared sets, to be reviewed as a diff"
@@ -117,32 +123,43 @@ def _pytest(
     return [json.loads(line) for line in runs_file.read_text().splitlines()]
 
 
-def make_plan(mutants: dict[str, Mutant], baseline: list[dict[str, Any]]) -> dict[str, list[str]]:
+def make_plan(
+    mutants: dict[str, Mutant], baseline: list[dict[str, Any]], *, thorough: bool = False
+) -> dict[str, list[str]]:
     """For each test the mutants to run it on, by the statements that it reached."""
     plan: dict[str, list[str]] = defaultdict(list)
     for name, mutant in mutants.items():
         touched = planting.statements_of(mutant)
         files = {each for each in touched if ":" not in each}
-        reaching = [
-            run
-            for run in baseline
-            if run["status"] == "pass"
-            and any(key in touched or key.partition(":")[0] in files for key in run["reached"])
-        ]
-        quick = [run for run in reaching if not run["slow"]]
-        changed = {patch.file for patch in mutant.patches}
-        for run in _representatives(reaching if mutant.slow or not quick else quick, changed):
+        reaching: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        for run in baseline:
+            if run["slow"]:
+                reaching[_SLOW].append(run)
+            elif any(key in touched or key.partition(":")[0] in files for key in run["reached"]):
+                reaching[_level(run)].append(run)
+        level = _SLOW if mutant.slow else min(reaching, default=_SLOW)
+        for run in _selected(reaching[level], None if thorough else mutant.fails):
             plan[run["test"]].append(name)
     return dict(plan)
 
 
-def _representatives(runs: list[dict[str, Any]], files: set[str]) -> list[dict[str, Any]]:
-    """Of the runs that judge one requirement by the same statements of ``files``, a few."""
-    alike: dict[tuple[str, frozenset[str]], list[dict[str, Any]]] = defaultdict(list)
+def _level(run: dict[str, Any]) -> int:
+    return _WHOLE if any(key.startswith("backend.py:") for key in run["reached"]) else _PART
+
+
+def _selected(runs: list[dict[str, Any]], in_full: frozenset[str] | None) -> list[dict[str, Any]]:
+    """All runs of the requirements ``in_full`` (None is all), and one of each other one."""
+    kept: dict[tuple[str, str], dict[str, Any]] = {}
     for run in sorted(runs, key=lambda run: run["test"]):
-        way = frozenset(key for key in run["reached"] if key.partition(":")[0] in files)
-        alike[run["id"], way].append(run)
-    return [run for group in alike.values() for run in group[:_ALIKE]]
+        full = in_full is None or run["id"] in in_full
+        if run["slow"]:
+            part = run["test"].partition("[")[0] if full else ""
+        else:
+            part = run["test"] if full else ""
+        kept.setdefault((run["id"], part), run)
+    if in_full is not None:  # what takes seconds is worth it only where it is declared
+        return [run for run in kept.values() if not run["slow"] or run["id"] in in_full]
+    return list(kept.values())
 
 
 def judge(
@@ -173,8 +190,9 @@ def accept(verdicts: list[Verdict]) -> None:
         path = FOLDER / verdict.mutant.source
         text = path.read_text(encoding="utf-8")
         measured = ", ".join(f'"{each}"' for each in sorted(verdict.failed))
-        # from the name of the mutant to the first line after it that declares
-        pattern = rf'(name = "{re.escape(verdict.mutant.name)}"\n.*?^fails = )\[[^\]]*\]'
+        # from the name of the mutant to the line that declares, within its own table
+        inside = r"(?:(?!^\[\[(?:mutant|variant)\]\]).)*?"
+        pattern = rf'(name = "{re.escape(verdict.mutant.name)}"\n{inside}^fails = )\[[^\]]*\]'
         fresh, count = re.subn(pattern, rf"\1[{measured}]", text, count=1, flags=re.S | re.M)
         if count != 1:
             raise ValueError(f"{path.name}: {verdict.mutant.name} has no line fails = [...]")

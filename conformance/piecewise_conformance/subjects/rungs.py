@@ -17,7 +17,10 @@ def from_object(found: Any, *, name: str, origin: str) -> Subject:
             return each
     surface = {each: getattr(found, each) for each in SURFACE if hasattr(found, each)}
     if surface:
-        abilities = frozenset(getattr(found, "ABILITIES", _usual_abilities(surface)))
+        declared = getattr(found, "ABILITIES", _usual_abilities(surface))
+        if isinstance(declared, str):
+            raise TypeError(f"ABILITIES of {origin} is a text: write a tuple, ({declared!r},)")
+        abilities = frozenset(declared)
         if unknown := abilities - set(ABILITIES):
             raise TypeError(
                 f"ABILITIES of {origin} has {sorted(unknown)}; known are {', '.join(ABILITIES)}"

@@ -8,19 +8,11 @@ from typing import Any
 
 import pytest
 from piecewise_conformance import spy
-from piecewise_conformance.facets import Manager
+from piecewise_conformance.caching import FILE, manager
 from piecewise_conformance.marks import requirement
-from piecewise_conformance.options import Options
 from piecewise_conformance.pieces import times
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
-
-FILE = "vllm_compile_cache.py"
-
-
-def manager(subject: Subject, folder: Path, compiler: str = spy.NAME) -> Manager:
-    """A manager on ``folder`` that compiles with the spy."""
-    return subject.manager(Options(compiler=compiler)).open(folder)
 
 
 def _parts(value: Any) -> list[Any]:
@@ -169,7 +161,7 @@ def test_no_other_place_is_hit(
         writer.compile(case.gm, case.traced, (1, 8), 0, 2)
         writer.save()
     with spy.spying() as log:
-        reader = manager(subject, tmp_path, compiler)
+        reader = manager(subject, tmp_path, compiler=compiler)
         reader.compile(case.gm, case.traced, ends, index, 2)
     if log.loads or not log.compiles:
         raise Violation(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import operator
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -396,80 +395,6 @@ def test_each_op_once(subject: Subject, name: str) -> None:
             expected=str(dict(wanted - found) or "no more"),
             got=str(dict(found - wanted) or "fewer"),
             program=graph.source(),
-        )
-
-
-def _calls(*targets: Any) -> fx.GraphModule:
-    """A graph that calls each target on the result of the one before."""
-    graph = fx.Graph()
-    value = graph.placeholder("x")
-    for target in targets:
-        if isinstance(target, str):
-            value = graph.call_method(target, (value, value))
-        else:
-            arguments = (value,) if "scaled" in str(target) else (value, value)
-            value = graph.call_function(target, arguments)
-    graph.output(value)
-    return fx.GraphModule(torch.nn.Module(), graph)
-
-
-_scaled = torch.ops.piecewise.scaled
-_add = torch.ops.aten.add
-
-
-@requirement("SPLIT-016")
-@pytest.mark.parametrize(
-    ("op", "target"),
-    [
-        pytest.param("piecewise::scaled", _scaled, id="packet"),
-        pytest.param("piecewise::scaled", _scaled.default, id="overload-by-packet-name"),
-        pytest.param("piecewise::scaled.default", _scaled.default, id="overload-by-full-name"),
-        pytest.param("aten::add", _add.Tensor, id="aten-overload-by-packet-name"),
-        pytest.param("aten::add.Tensor", _add.Tensor, id="aten-overload-by-full-name"),
-        pytest.param("aten::add", _add, id="aten-packet"),
-    ],
-)
-def test_name_matches(subject: Subject, op: str, target: Any) -> None:
-    """An op is split at by its packet's name and by its overload's."""
-    pieces = subject.split(_calls(operator.mul, target, operator.mul), [op]).pieces
-    flagged = [n.target for p in pieces if p.is_splitting for n in p.graph.graph.nodes]
-    if target not in flagged:
-        raise Violation(f"{target} was not split at by the name {op}", expected=str(target))
-
-
-@requirement("SPLIT-016")
-def test_higher_order_op_matches(subject: Subject) -> None:
-    """A higher-order op that Dynamo captured is split at by its name."""
-    graph = graph_for(subject, "condition")
-    result = subject.split(graph.fresh(), ["cond", "higher_order::cond"])
-    inside = [n.target for p in result.pieces if p.is_splitting for n in p.graph.graph.nodes]
-    if torch.ops.higher_order.cond not in inside:
-        raise Violation("cond was not split at by its name", expected="a piece of its own")
-    check_equal(result.gm, graph)
-
-
-@requirement("SPLIT-017")
-@pytest.mark.parametrize(
-    ("op", "target"),
-    [
-        pytest.param("aten::add", torch.ops.aten.add_.Tensor, id="longer-name"),
-        pytest.param("aten::add_", _add.Tensor, id="shorter-name"),
-        pytest.param("aten::add.Scalar", _add.Tensor, id="other-overload"),
-        pytest.param("prims::add", _add.Tensor, id="other-namespace"),
-        pytest.param("aten::add", "add", id="method"),
-        pytest.param("aten::add", operator.add, id="python-function"),
-        pytest.param("aten::add", torch.add, id="torch-function"),
-        pytest.param("piecewise::scale_", _scaled, id="alike"),
-    ],
-)
-def test_other_name_does_not_match(subject: Subject, op: str, target: Any) -> None:
-    """What is not named is not split at."""
-    pieces = subject.split(_calls(operator.mul, target, operator.mul), [op]).pieces
-    if flagged := [piece.name for piece in pieces if piece.is_splitting]:
-        raise Violation(
-            f"{target} was split at by the name {op}",
-            expected="no splitting piece",
-            got=str(flagged),
         )
 
 

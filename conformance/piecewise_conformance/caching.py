@@ -1,0 +1,59 @@
+"""A folder, managers on it that compile with the spy, and what they did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import spy
+from .facets import Manager
+from .options import Options
+from .pieces import PieceCase
+from .subject import Subject
+from .verdict import Violation
+
+FILE = "vllm_compile_cache.py"
+RANGE = (1, 8)
+
+
+def manager(
+    subject: Subject, folder: Path, *, compiler: str = spy.NAME, disable: bool = False
+) -> Manager:
+    """A fresh manager on ``folder`` that compiles with the spy."""
+    return subject.manager(Options(compiler=compiler)).open(folder, disable=disable)
+
+
+def fill(subject: Subject, folder: Path, *cases: PieceCase) -> None:
+    """Compile ``cases`` as pieces 0, 1, ... and save."""
+    with spy.spying():
+        writer = manager(subject, folder)
+        for index, case in enumerate(cases):
+            writer.compile(case.gm, case.traced, RANGE, index, len(cases))
+        writer.save()
+
+
+def start(subject: Subject, folder: Path, *cases: PieceCase) -> spy.Log:
+    """A later start: compile ``cases`` through a fresh manager and check each result."""
+    with spy.spying() as log:
+        reader = manager(subject, folder)
+        for index, case in enumerate(cases):
+            case.check(reader.compile(case.gm, case.traced, RANGE, index, len(cases)))
+    return log
+
+
+def expect_work(log: spy.Log, *, loads: int, compiles: int, what: str) -> None:
+    """The spy must have loaded and compiled so many pieces."""
+    if (len(log.loads), len(log.compiles)) != (loads, compiles):
+        raise Violation(
+            what,
+            expected=f"{loads} loaded, {compiles} compiled",
+            got=f"{len(log.loads)} loaded, {len(log.compiles)} compiled",
+        )
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below ``folder`` that is no lock."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.endswith(".lock")
+    }

@@ -1,0 +1,228 @@
+"""CACHE: an artifact is used only for the graph, the inputs and the handle it belongs to."""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from piecewise_conformance import spy
+from piecewise_conformance.caching import FILE, RANGE, expect_work, fill, manager, start
+from piecewise_conformance.marks import requirement
+from piecewise_conformance.pieces import PieceCase, piece, times
+from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import Violation
+from torch import fx, nn
+
+
+def _linear(bias: bool) -> Callable[..., Any]:
+    def body(graph: fx.Graph, s0: fx.Node, x: fx.Node) -> Any:
+        weight = graph.get_attr("weight")
+        arguments = (x, weight, graph.get_attr("bias")) if bias else (x, weight)
+        return (graph.call_function(torch.nn.functional.linear, arguments),)
+
+    return body
+
+
+def _weights(value: float) -> nn.Module:
+    root = nn.Module()
+    root.register_buffer("weight", torch.full((8, 8), value))
+    root.register_buffer("bias", torch.full((8,), 0.5))
+    return root
+
+
+def _calls(function: Any, *rest: Any, **kwargs: Any) -> PieceCase:
+    return piece(lambda g, s, x: (g.call_function(function, (x, *rest), kwargs),))
+
+
+def _twice(swap: bool) -> PieceCase:
+    def body(graph: fx.Graph, s0: fx.Node, x: fx.Node) -> Any:
+        a = graph.call_function(torch.sin, (x,))
+        b = graph.call_function(torch.cos, (x,))
+        return (graph.call_function(operator.sub, (b, a) if swap else (a, b)),)
+
+    return piece(body)
+
+
+def _outputs(swap: bool) -> PieceCase:
+    def body(graph: fx.Graph, s0: fx.Node, x: fx.Node) -> Any:
+        a, b = graph.call_function(torch.sin, (x,)), graph.call_function(torch.cos, (x,))
+        return (b, a) if swap else (a, b)
+
+    return piece(body)
+
+
+OTHERS: dict[str, tuple[Callable[[], PieceCase], Callable[[], PieceCase]]] = {
+    "constant": (lambda: times(2), lambda: times(3)),
+    "int-for-float-constant": (
+        lambda: _calls(torch.full_like, 2, dtype=torch.float64),
+        lambda: _calls(torch.full_like, 2.5, dtype=torch.float64),
+    ),
+    "op": (lambda: _calls(torch.sin), lambda: _calls(torch.cos)),
+    "overload": (
+        lambda: _calls(torch.ops.aten.sum.default),
+        lambda: _calls(torch.ops.aten.sum.dim_IntList, [0]),
+    ),
+    "keyword": (lambda: _calls(torch.cumsum, dim=0), lambda: _calls(torch.cumsum, dim=1)),
+    "keyword-name": (
+        lambda: _calls(torch.sum, dim=1, keepdim=True),
+        lambda: _calls(torch.sum, dim=1),
+    ),
+    "dtype": (
+        lambda: _calls(torch.Tensor.to, torch.float64),
+        lambda: _calls(torch.Tensor.to, torch.float16),
+    ),
+    "slice": (
+        lambda: _calls(operator.getitem, slice(None, 2)),
+        lambda: _calls(operator.getitem, slice(2, None)),
+    ),
+    "list-for-number": (
+        lambda: _calls(operator.getitem, [1]),
+        lambda: _calls(operator.getitem, 1),
+    ),
+    "argument-order": (lambda: _twice(False), lambda: _twice(True)),
+    "output-order": (lambda: _outputs(False), lambda: _outputs(True)),
+    "bias": (
+        lambda: piece(_linear(False), root=_weights(1.0)),
+        lambda: piece(_linear(True), root=_weights(1.0)),
+    ),
+    "buffer-content": (
+        lambda: piece(_linear(False), root=_weights(1.0)),
+        lambda: piece(_linear(False), root=_weights(2.0)),
+    ),
+    "an-op-more": (
+        lambda: times(2),
+        lambda: piece(
+            lambda g, s, x: (g.call_function(torch.neg, (g.call_function(operator.mul, (x, 2)),)),)
+        ),
+    ),
+    "method-name": (
+        lambda: piece(lambda g, s, x: (g.call_method("sin", (x,)),)),
+        lambda: piece(lambda g, s, x: (g.call_method("cos", (x,)),)),
+    ),
+    "input-used": (
+        lambda: piece(lambda g, s, x: (g.call_function(operator.mul, (x, s)),)),
+        lambda: piece(lambda g, s, x: (g.call_function(operator.mul, (x, x)),)),
+    ),
+    "piece-dtype": (lambda: times(2), lambda: _with_dtype(torch.float64)),
+}
+
+
+def _with_dtype(dtype: torch.dtype) -> PieceCase:
+    # an artifact for float32 returns float32
+    return piece(lambda g, s, x: (g.call_function(operator.mul, (x, 2)),), dtype=dtype)
+
+
+@requirement("CACHE-009")
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("way", ["forth", "back"])
+def test_other_graph_in_the_same_place(
+    subject: Subject, tmp_path: Path, name: str, way: str
+) -> None:
+    """The artifact of another graph, saved for this place, is not used; afterwards both work."""
+    first, second = OTHERS[name] if way == "forth" else reversed(OTHERS[name])
+    fill(subject, tmp_path, first())
+    log = start(subject, tmp_path, second())
+    if not log.compiles:
+        raise Violation(
+            "a graph was served by the artifact of another",
+            expected="a compile",
+            got="a load",
+            program=f"{first().gm.graph}\n{second().gm.graph}",
+        )
+    fill(subject, tmp_path, second())
+    start(subject, tmp_path, first())
+
+
+@requirement("CACHE-009")
+def test_other_graph_in_one_process(subject: Subject, tmp_path: Path) -> None:
+    """Nor is it within one manager."""
+    with spy.spying():
+        only = manager(subject, tmp_path)
+        for factor in (2, 3, 2):
+            case = times(factor)
+            case.check(only.compile(case.gm, case.traced, RANGE))
+
+
+@requirement("CACHE-010")
+def test_names_do_not_matter(subject: Subject, tmp_path: Path) -> None:
+    """A graph with other names for its nodes hits."""
+
+    def named(prefix: str) -> PieceCase:
+        case = piece(
+            lambda g, s, x: (g.call_function(torch.sin, (g.call_function(operator.mul, (x, 2)),)),)
+        )
+        for number, node in enumerate(case.gm.graph.nodes):
+            if node.op not in ("output", "get_attr"):
+                node.name = f"{prefix}_{number}"
+                if node.op == "placeholder":
+                    node.target = node.name
+        case.gm.recompile()
+        return case
+
+    fill(subject, tmp_path, named("first"))
+    expect_work(start(subject, tmp_path, named("other")), loads=1, compiles=0, what="renamed nodes")
+
+
+def _inputs(kind: str, case: PieceCase) -> list[Any]:
+    rows, x = case.args(6)
+    return {
+        "contiguous": [rows, x],
+        "transposed": [rows, torch.randn(8, 6).t()],
+        "gapped": [rows, torch.randn(6, 16)[:, ::2]],
+        "double": [rows, x.double()],
+        "number": [rows, 3],
+        "tensor-for-number": [torch.tensor(rows), x],
+    }[kind]
+
+
+@requirement("CACHE-014")
+@pytest.mark.parametrize("kind", ["transposed", "gapped", "double", "number", "tensor-for-number"])
+def test_other_kind_of_inputs(subject: Subject, tmp_path: Path, kind: str) -> None:
+    """A single size compiled for contiguous float32 is compiled again for other inputs."""
+    case = times(2)
+    with spy.spying():
+        writer = manager(subject, tmp_path)
+        writer.compile(case.gm, _inputs("contiguous", case), (6, 6))
+        writer.save()
+    with spy.spying() as log:
+        manager(subject, tmp_path).compile(case.gm, _inputs("contiguous", case), (6, 6))
+    expect_work(log, loads=1, compiles=0, what="the same kind of inputs")
+    with spy.spying() as log:
+        manager(subject, tmp_path).compile(case.gm, _inputs(kind, case), (6, 6))
+    expect_work(log, loads=0, compiles=1, what=f"inputs of another kind ({kind})")
+
+
+@requirement("CACHE-015")
+def test_swapped_handles(subject: Subject, tmp_path: Path) -> None:
+    """Two entries whose handles were exchanged do not give each other's results."""
+    cases = [times(2), times(3)]
+    fill(subject, tmp_path, *cases)
+    literal = ast.literal_eval((tmp_path / FILE).read_text())
+    (first, one), (second, other) = literal.items()
+    swapped = repr(literal)
+    for handle in _handles(one):
+        for rival in _handles(other):
+            marked = swapped.replace(repr(handle), "<first>").replace(repr(rival), "<second>")
+            swapped = marked.replace("<first>", repr(rival)).replace("<second>", repr(handle))
+    if swapped == repr(literal):
+        raise Violation("the file does not hold the compiler's handles", got=swapped)
+    (tmp_path / FILE).write_text(swapped)
+    start(subject, tmp_path, *cases)
+    (tmp_path / FILE).write_text(repr({first: other, second: one}))
+    start(subject, tmp_path, *cases)
+
+
+def _handles(value: Any) -> list[tuple[Any, ...]]:
+    if isinstance(value, tuple) and value[:1] == ("spy",):
+        return [value]
+    inside = value.values() if isinstance(value, dict) else value
+    return (
+        [h for each in inside for h in _handles(each)]
+        if isinstance(value, (dict, list, tuple))
+        else []
+    )

@@ -1,0 +1,96 @@
+"""SPLIT: which ops the name of a splitting op means."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import pytest
+import torch
+from piecewise_conformance.boundary import inside_subject
+from piecewise_conformance.capture import captured
+from piecewise_conformance.drive import run_graph
+from piecewise_conformance.marks import requirement
+from piecewise_conformance.oracle import check
+from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import Violation
+from torch import fx
+
+
+def _calls(*targets: Any) -> fx.GraphModule:
+    """A graph that calls each target on the result of the one before."""
+    graph = fx.Graph()
+    value = graph.placeholder("x")
+    for target in targets:
+        if isinstance(target, str):
+            value = graph.call_method(target, (value, value))
+        else:
+            arguments = (value,) if "scaled" in str(target) else (value, value)
+            value = graph.call_function(target, arguments)
+    graph.output(value)
+    return fx.GraphModule(torch.nn.Module(), graph)
+
+
+_scaled = torch.ops.piecewise.scaled
+_add = torch.ops.aten.add
+
+
+@requirement("SPLIT-016")
+@pytest.mark.parametrize(
+    ("op", "target"),
+    [
+        pytest.param("piecewise::scaled", _scaled, id="packet"),
+        pytest.param("piecewise::scaled", _scaled.default, id="overload-by-packet-name"),
+        pytest.param("piecewise::scaled.default", _scaled.default, id="overload-by-full-name"),
+        pytest.param("aten::add", _add.Tensor, id="aten-overload-by-packet-name"),
+        pytest.param("aten::add.Tensor", _add.Tensor, id="aten-overload-by-full-name"),
+        pytest.param("aten::add", _add, id="aten-packet"),
+    ],
+)
+def test_name_matches(subject: Subject, op: str, target: Any) -> None:
+    """An op is split at by its packet's name and by its overload's."""
+    pieces = subject.split(_calls(operator.mul, target, operator.mul), [op]).pieces
+    flagged = [n.target for p in pieces if p.is_splitting for n in p.graph.graph.nodes]
+    if target not in flagged:
+        raise Violation(f"{target} was not split at by the name {op}", expected=str(target))
+
+
+@requirement("SPLIT-016")
+def test_higher_order_op_matches(subject: Subject) -> None:
+    """A higher-order op that Dynamo captured is split at by its name."""
+    subject.get("split_graph")
+    graph = captured("condition")
+    result = subject.split(graph.fresh(), ["cond", "higher_order::cond"])
+    inside = [n.target for p in result.pieces if p.is_splitting for n in p.graph.graph.nodes]
+    if torch.ops.higher_order.cond not in inside:
+        raise Violation("cond was not split at by its name", expected="a piece of its own")
+    for size in graph.args:
+        expected = run_graph(graph.gm, graph, size)
+        with inside_subject("the split graph"):
+            got = run_graph(result.gm, graph, size)
+        check(expected, got, program=graph.source, where=f"for {size} tokens")
+
+
+@requirement("SPLIT-017")
+@pytest.mark.parametrize(
+    ("op", "target"),
+    [
+        pytest.param("aten::add", torch.ops.aten.add_.Tensor, id="longer-name"),
+        pytest.param("aten::add_", _add.Tensor, id="shorter-name"),
+        pytest.param("aten::add.Scalar", _add.Tensor, id="other-overload"),
+        pytest.param("prims::add", _add.Tensor, id="other-namespace"),
+        pytest.param("aten::add", "add", id="method"),
+        pytest.param("aten::add", operator.add, id="python-function"),
+        pytest.param("aten::add", torch.add, id="torch-function"),
+        pytest.param("piecewise::scale_", _scaled, id="alike"),
+    ],
+)
+def test_other_name_does_not_match(subject: Subject, op: str, target: Any) -> None:
+    """What is not named is not split at."""
+    pieces = subject.split(_calls(operator.mul, target, operator.mul), [op]).pieces
+    if flagged := [piece.name for piece in pieces if piece.is_splitting]:
+        raise Violation(
+            f"{target} was split at by the name {op}",
+            expected="no splitting piece",
+            got=str(flagged),
+        )
