@@ -77,9 +77,6 @@ def line_of(text: str) -> int:
     return found
 
 
-# -- planting ----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("old", "times"), [("absent", 0), ("LIMIT", 4)])
 def test_a_patch_must_match_once(old: str, times: int) -> None:
     """Otherwise it is not known what was planted; the error names file, count and text."""
@@ -137,9 +134,6 @@ def test_a_planted_fault_is_a_subject() -> None:
     assert (subject.name, subject.origin) == (name, f"mutant:{name}")
     with pytest.raises(ValueError, match="there is no mutant 'nothing'"):
         mutants.load("nothing")
-
-
-# -- reach -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -204,9 +198,6 @@ def test_every_mutant_can_be_planted(name: str) -> None:
         assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(source))
         compile(changed, file, "exec")
     assert planting.statements_of(chosen)
-
-
-# -- the catalogue -----------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -295,23 +286,26 @@ def test_a_fault_outside_functions_is_reached_by_the_file() -> None:
     assert planned(*runs, touches="    start: int\n") == ["here"]
 
 
-def test_slow_tests_are_left_out_where_quick_ones_reach(inside: list[str]) -> None:
-    """Unless the mutant asks for them, or there are no others."""
-    quick = run("quick", reached=inside)
-    slow = run("slow", reached=[*inside, "ranges.py:2"], slow=True)
-    assert planned(quick, slow) == ["quick"]
-    assert planned(quick, slow, slow=True) == ["quick", "slow"]
-    assert planned(slow) == ["slow"]
+def test_the_lowest_level_that_reaches_a_fault_is_run(inside: list[str]) -> None:
+    """Tests of one part before those of the whole backend, and those before what takes seconds."""
+    part = run("part", reached=inside)
+    whole = run("whole", reached=[*inside, "backend.py:1"])
+    slow = run("slow", slow=True, reached=[])
+    declared = {"fails": ["A-001"]}
+    assert planned(part, whole, slow, **declared) == ["part"]
+    assert planned(whole, slow, **declared) == ["whole"]
+    assert planned(slow, **declared) == ["slow"]
+    assert planned(part, whole, slow, slow=True, **declared) == ["slow"]
 
 
-def test_of_tests_that_are_alike_a_few_are_run(inside: list[str]) -> None:
-    """Alike are those of one requirement that reach the same statements of the changed file."""
-    few = matrix._ALIKE
-    alike = [run(f"alike[{n}]", reached=[*inside, f"plan.py:{n}"]) for n in range(few + 2)]
-    other = run("other-requirement", id="A-002", reached=inside)
-    more = run("reaches-more", reached=[*inside, "ranges.py:2"])
-    kept = [f"alike[{n}]" for n in range(few)]
-    assert planned(*alike, other, more) == [*kept, "other-requirement", "reaches-more"]
+def test_what_is_declared_is_run_in_full(inside: list[str]) -> None:
+    """Of what is not declared one test, and nothing that takes seconds; thorough runs all."""
+    runs = [run(f"{id}-{n}", id=id, reached=inside) for id in ("A-001", "A-002") for n in (1, 2)]
+    assert planned(*runs, fails=["A-001"]) == ["A-001-1", "A-001-2", "A-002-1"]
+    slow = [run(f"{id}[{n}]", id=id, slow=True) for id in ("A-001", "A-002") for n in (1, 2)]
+    assert planned(*slow, fails=["A-001"]) == ["A-001[1]"]
+    chosen = {"m": mutant(("ranges.py", INSIDE, "return False"), name="m")}
+    assert len(matrix.make_plan(chosen, runs, thorough=True)) == len(runs)
 
 
 @pytest.mark.parametrize(

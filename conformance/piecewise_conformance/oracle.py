@@ -8,6 +8,7 @@ float64, from which the subject may be no further off than eager by a stated fac
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -206,8 +207,7 @@ def _aliasing(aliases: list[tuple[int, int]]) -> str:
 
 def _check_value(what: str, want: Any, have: Any, rule: Rule, truth: Any, program: Source) -> None:
     if not isinstance(want, torch.Tensor) or not isinstance(have, torch.Tensor):
-        both_nan = want != want and have != have
-        if type(want) is not type(have) or not (want == have or both_nan):
+        if type(want) is not type(have) or not (want == have or _are_nan(want, have)):
             _fail(f"{what} differs", want, have, program)
         return
     for fact in ("dtype", "device", "shape", "layout"):
@@ -222,6 +222,10 @@ def _check_value(what: str, want: Any, have: Any, rule: Rule, truth: Any, progra
         _fail(f"{what} has other strides", f"{want.stride()}", f"{have.stride()}", program)
     if not _values_agree(want.detach(), have.detach(), rule, truth):
         _fail(f"{what} has other values", want, have, program)
+
+
+def _are_nan(*numbers: Any) -> bool:
+    return all(isinstance(number, float) and math.isnan(number) for number in numbers)
 
 
 def _values_agree(want: torch.Tensor, have: torch.Tensor, rule: Rule, truth: Any) -> bool:

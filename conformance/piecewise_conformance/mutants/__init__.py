@@ -49,7 +49,7 @@ class Mutant:
 
 def _parse(path: Path, kind: str, table: dict[str, Any]) -> Mutant:
     patches = table.get("patch") or [table]
-    if not re.fullmatch(r"[a-z0-9-]+", name := table.get("name", "")):
+    if not re.fullmatch(r"[a-z0-9-]+", name := table.get("name", "x")):
         raise ValueError(f"{path.name}: the name {name!r} is not of small letters and hyphens")
     try:
         return Mutant(

@@ -133,6 +133,8 @@ def make_plan(
         files = {each for each in touched if ":" not in each}
         reaching: dict[int, list[dict[str, Any]]] = defaultdict(list)
         for run in baseline:
+            if run["status"] != "pass":
+                continue
             if run["slow"]:
                 reaching[_SLOW].append(run)
             elif any(key in touched or key.partition(":")[0] in files for key in run["reached"]):

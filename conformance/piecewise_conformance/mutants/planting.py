@@ -89,7 +89,7 @@ def plant(mutant: Mutant) -> ModuleType:
     def edit(source: str, path: str) -> Any:
         return compile(apply(mutant.patches, Path(path).name, source), path, "exec")
 
-    return _load(f"piecewise_mutant_{mutant.name.replace('-', '_')}", edit)
+    return _load("piecewise_mutant_" + mutant.name.replace("_", "__").replace("-", "_"), edit)
 
 
 class _Instrument(ast.NodeTransformer):

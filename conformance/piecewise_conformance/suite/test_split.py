@@ -4,60 +4,21 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import graphs, reach
+from piecewise_conformance import graphs
 from piecewise_conformance.boundary import inside_subject
-from piecewise_conformance.capture import Captured, all_names, captured
+from piecewise_conformance.capture import all_names
 from piecewise_conformance.drive import run_graph
-from piecewise_conformance.facets import SplitResult
 from piecewise_conformance.marks import requirement
-from piecewise_conformance.oracle import check
+from piecewise_conformance.splits import check_equal, graph_for, split
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from torch import fx
 
 every_graph = pytest.mark.parametrize("name", all_names())
-
-
-def graph_for(subject: Subject, name: str) -> Captured:
-    """The graph ``name``, which is not captured for a subject that does not split."""
-    subject.get("split_graph")
-    return captured(name)
-
-
-@dataclass(frozen=True)
-class _Kept:
-    subject: Subject
-    graph: str
-    result: SplitResult
-    reached: list[str]
-
-
-_splits: dict[int, _Kept] = {}
-
-
-def split(subject: Subject, graph: Captured) -> SplitResult:
-    """``graph`` split at its own splitting ops, once for all tests that only look or run."""
-    kept = _splits.get(id(subject))
-    if kept is None or kept.graph != graph.name:
-        with reach.noting() as reached:
-            result = subject.split(graph.fresh(), graph.splitting_ops)
-        kept = _splits[id(subject)] = _Kept(subject, graph.name, result, reached)
-    reach.add(kept.reached)
-    return kept.result
-
-
-def check_equal(gm: Any, graph: Captured, sizes: list[int] | None = None) -> None:
-    """``gm`` must do what ``graph`` does, for ``sizes`` or for all it has arguments for."""
-    for size in graph.args if sizes is None else sizes:
-        expected = run_graph(graph.gm, graph, size)
-        with inside_subject("the split graph"):
-            got = run_graph(gm, graph, size)
-        check(expected, got, program=graph.source, where=f"for {size} tokens")
 
 
 @requirement("SPLIT-001")

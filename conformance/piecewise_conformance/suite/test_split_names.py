@@ -7,11 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance.boundary import inside_subject
-from piecewise_conformance.capture import captured
-from piecewise_conformance.drive import run_graph
 from piecewise_conformance.marks import requirement
-from piecewise_conformance.oracle import check
+from piecewise_conformance.splits import check_equal, graph_for
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from torch import fx
@@ -58,17 +55,12 @@ def test_name_matches(subject: Subject, op: str, target: Any) -> None:
 @requirement("SPLIT-016")
 def test_higher_order_op_matches(subject: Subject) -> None:
     """A higher-order op that Dynamo captured is split at by its name."""
-    subject.get("split_graph")
-    graph = captured("condition")
+    graph = graph_for(subject, "condition")
     result = subject.split(graph.fresh(), ["cond", "higher_order::cond"])
     inside = [n.target for p in result.pieces if p.is_splitting for n in p.graph.graph.nodes]
     if torch.ops.higher_order.cond not in inside:
         raise Violation("cond was not split at by its name", expected="a piece of its own")
-    for size in graph.args:
-        expected = run_graph(graph.gm, graph, size)
-        with inside_subject("the split graph"):
-            got = run_graph(result.gm, graph, size)
-        check(expected, got, program=graph.source, where=f"for {size} tokens")
+    check_equal(result.gm, graph)
 
 
 @requirement("SPLIT-017")
