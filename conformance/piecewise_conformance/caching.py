@@ -57,3 +57,11 @@ def contents(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.name.endswith(".lock")
     }
+
+
+def read_file(folder: Path) -> str:
+    """The text of the cache file in ``folder``, which must be there."""
+    path = folder / FILE
+    if not path.is_file():
+        raise Violation(f"there is no {FILE}", got=str(sorted(p.name for p in folder.iterdir())))
+    return path.read_text()

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from piecewise_fixtures.programs import Program
 
-from .boundary import crossing
+from .boundary import crossing, inside_subject
 from .capture import Captured, mark_dynamic
 from .options import Options
 from .oracle import EXACT, Near, Observation, Rule, check, copy_values, observe
@@ -57,7 +57,8 @@ class Driven:
 
         def call(*fresh: Any) -> Any:
             mark_dynamic(self.program, fresh)
-            return self.compiled(*fresh)
+            with inside_subject("the compiled model"):
+                return self.compiled(*fresh)
 
         with torch.no_grad():
             return observe(call, args, watched=self._watched(self.module))

@@ -113,7 +113,10 @@ def test_factors_tell_changes(subject: Subject, tmp_path: Path) -> None:
     for config in ({}, {"max_autotune": True}):
         root = tmp_path / str(len(seen))
         warm.start(subject, root, compiler_config=config)
-        seen.append(json.loads((_folders(root)[0] / "cache_key_factors.json").read_text()))
+        path = _folders(root)[0] / "cache_key_factors.json"
+        if not path.is_file():
+            raise Violation("cache_key_factors.json is not in the cache folder")
+        seen.append(json.loads(path.read_text()))
     changed = {key for key in seen[0] if seen[0][key] != seen[1].get(key)}
     if changed != {"config_hash"}:
         raise Violation("factors that differ", expected="config_hash", got=str(sorted(changed)))

@@ -12,7 +12,16 @@ import pytest
 import torch
 from piecewise_conformance import spy
 from piecewise_conformance.boundary import expect_refusal
-from piecewise_conformance.caching import FILE, RANGE, contents, expect_work, fill, manager, start
+from piecewise_conformance.caching import (
+    FILE,
+    RANGE,
+    contents,
+    expect_work,
+    fill,
+    manager,
+    read_file,
+    start,
+)
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.pieces import times
 from piecewise_conformance.subject import Subject
@@ -47,7 +56,7 @@ def test_torn_file(subject: Subject, tmp_path: Path) -> None:
     """The cache file cut at every byte: each start computes rightly, and can save again."""
     cases = [times(2), times(3)]
     fill(subject, tmp_path, *cases)
-    whole = (tmp_path / FILE).read_bytes()
+    whole = read_file(tmp_path).encode()
     for length in range(len(whole)):
         (tmp_path / FILE).write_bytes(whole[:length])
         log = start(subject, tmp_path, *cases)
@@ -161,7 +170,7 @@ def test_unreadable_file_is_kept(subject: Subject, tmp_path: Path, name: str) ->
 def test_partly_readable_file_is_kept(subject: Subject, tmp_path: Path) -> None:
     """So is that of a file of which only some entries could be read."""
     fill(subject, tmp_path, times(2))
-    literal = ast.literal_eval((tmp_path / FILE).read_text())
+    literal = ast.literal_eval(read_file(tmp_path))
     literal["note"] = "by hand"
     (tmp_path / FILE).write_text(repr(literal))
     fill(subject, tmp_path, times(7), times(3))
@@ -205,6 +214,7 @@ def test_disabled_cache_in_no_folder(subject: Subject, tmp_path: Path) -> None:
 def test_nothing_new(subject: Subject, tmp_path: Path) -> None:
     """A warm start that saves leaves the file's content, time and inode alone."""
     fill(subject, tmp_path, times(2))
+    read_file(tmp_path)
     before = (tmp_path / FILE).stat()
     os.utime(tmp_path / FILE, ns=(before.st_atime_ns, before.st_mtime_ns - 10**9))
     before = (tmp_path / FILE).stat()
@@ -221,6 +231,7 @@ def test_saving_twice(subject: Subject, tmp_path: Path) -> None:
         writer = manager(subject, tmp_path)
         writer.compile(times(2).gm, times(2).traced, RANGE)
         writer.save()
+        read_file(tmp_path)
         (tmp_path / FILE).unlink()
         writer.save()
     if (tmp_path / FILE).exists():
@@ -231,12 +242,12 @@ def test_saving_twice(subject: Subject, tmp_path: Path) -> None:
 def test_reader_keeps_the_old_file(subject: Subject, tmp_path: Path) -> None:
     """Who opened the file before a save reads the old content to its end."""
     fill(subject, tmp_path, times(2))
-    old = (tmp_path / FILE).read_bytes()
+    old = read_file(tmp_path).encode()
     with (tmp_path / FILE).open("rb") as opened:
         head = opened.read(5)
         fill(subject, tmp_path, times(2), times(3), times(5))
         rest = opened.read()
-    if (tmp_path / FILE).read_bytes() == old:
+    if read_file(tmp_path).encode() == old:
         raise Violation("the save wrote nothing")
     if head + rest != old:
         raise Violation("a reader saw a mix", expected=str(old), got=str(head + rest))
@@ -309,7 +320,7 @@ def test_unprintable_handle(subject: Subject, tmp_path: Path, name: str) -> None
         case.check(writer.compile(case.gm, case.traced, RANGE, 1, 2))
         writer.save()
     try:
-        ast.literal_eval((tmp_path / FILE).read_text())
+        ast.literal_eval(read_file(tmp_path))
     except (ValueError, SyntaxError) as error:
         raise Violation("the cache file is no literal any more", got=str(error)) from None
     log = start(subject, tmp_path, sound, case)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from piecewise_conformance import spy
-from piecewise_conformance.caching import FILE, RANGE, expect_work, fill, manager, start
+from piecewise_conformance.caching import FILE, RANGE, expect_work, fill, manager, read_file, start
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.pieces import PieceCase, piece, times
 from piecewise_conformance.subject import Subject
@@ -202,7 +202,7 @@ def test_swapped_handles(subject: Subject, tmp_path: Path) -> None:
     """Two entries whose handles were exchanged do not give each other's results."""
     cases = [times(2), times(3)]
     fill(subject, tmp_path, *cases)
-    literal = ast.literal_eval((tmp_path / FILE).read_text())
+    literal = ast.literal_eval(read_file(tmp_path))
     (first, one), (second, other) = literal.items()
     swapped = repr(literal)
     for handle in _handles(one):

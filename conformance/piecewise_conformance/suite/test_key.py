@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from piecewise_conformance import spy
-from piecewise_conformance.caching import FILE, manager
+from piecewise_conformance.caching import FILE, manager, read_file
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.pieces import times
 from piecewise_conformance.subject import Subject
@@ -39,7 +39,7 @@ def test_file_is_a_literal(subject: Subject, tmp_path: Path) -> None:
     if not (tmp_path / FILE).is_file():
         raise Violation(f"there is no {FILE}", got=str(sorted(p.name for p in tmp_path.iterdir())))
     try:
-        literal = ast.literal_eval((tmp_path / FILE).read_text())
+        literal = ast.literal_eval(read_file(tmp_path))
     except (ValueError, SyntaxError) as error:
         raise Violation("the cache file is no literal", got=str(error)) from None
     expected = {(ends, index, "spy") for ends, index in places}
@@ -203,8 +203,12 @@ def test_malformed_key_is_no_entry(subject: Subject, tmp_path: Path, name: str) 
         writer.compile(case.gm, case.traced, (1, 8), 0, 2)
         writer.compile(other.gm, other.traced, (1, 8), 1, 2)
         writer.save()
-    literal = ast.literal_eval((tmp_path / FILE).read_text())
+    literal = ast.literal_eval(read_file(tmp_path))
     # the entry of piece 1 is moved under the malformed key
+    if ((1, 8), 1, "spy") not in literal:
+        raise Violation(
+            "the key of a stored piece", expected="((1, 8), 1, 'spy')", got=str(literal)
+        )
     literal[BAD_KEYS[name]] = literal.pop(((1, 8), 1, "spy"))
     (tmp_path / FILE).write_text(repr(literal))
     with spy.spying() as log:
