@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..subject import ABILITIES, SURFACE, Subject
-from . import compiler_rung
 
 
 def from_object(found: Any, *, name: str, origin: str) -> Subject:
@@ -27,6 +26,8 @@ def from_object(found: Any, *, name: str, origin: str) -> Subject:
             )
         return Subject(name, origin, surface, abilities, str(getattr(found, "__version__", "")))
     if _is_compiler(found):
+        from . import compiler_rung  # imports torch, which other subjects need not wait for
+
         return compiler_rung.make(found, name=name, origin=origin)
     raise TypeError(
         f"{origin} is no subject: give a module or object with some of {', '.join(SURFACE)}, "
