@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -12,11 +12,18 @@ from torch import fx
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from . import cache_dir, env, events
+from .artifacts import StandaloneCompiledArtifacts
 from .config import VllmConfig
+from .contexts import compilation_complete_callback, current_model_tag
 from .copying import make_copy_and_call
+from .dynamic_shapes import evaluates_guards, relax_lower_bounds
 from .interpreter import PiecewiseCompileInterpreter
-from .manager import CompilerManager
+from .manager import CompilerManager, is_compile_cache_enabled
+from .matching import require_known_ops
+from .modes import CompilationMode, CUDAGraphMode
 from .piecewise_backend import PiecewiseBackend
+from .platforms import current_platform, resolve_qualified_name
+from .serialization import VllmSerializableFunction
 from .splitting import SplitItem, split_graph
 from .symbols import free_symbols
 from .values import UNKNOWN, value_of
@@ -28,29 +35,58 @@ class VllmBackend:
     """Splits the graph, and has the pieces between splitting ops compiled and cached.
 
     One instance serves one graph: calling it again is a RuntimeError. ``prefix`` names this
-    model's part of the cache. ``split_gm`` and ``piecewise_graphs`` tell, after the call, how the
-    graph was split. Seed: ``VllmBackend``.
+    model's part of the cache; it and ``is_encoder`` are by default those of the model tag in
+    force. ``split_gm`` and ``piecewise_graphs`` tell, after the call, how the graph was split.
+    Seed: ``VllmBackend``.
     """
 
     graph: fx.GraphModule
     split_gm: fx.GraphModule
     piecewise_graphs: list[SplitItem]
+    returned_callable: VllmSerializableFunction
     fake_mode: FakeTensorMode | None = None
 
-    def __init__(
-        self, vllm_config: VllmConfig, prefix: str = "backbone", is_encoder: bool = False
-    ) -> None:
+    def __init__(self, vllm_config: VllmConfig, prefix: str = "", is_encoder: bool = False) -> None:
         self.vllm_config = vllm_config
-        self.compilation_config = vllm_config.compilation_config
-        self.prefix = prefix
-        self.is_encoder = is_encoder
-        self.compiler_manager = CompilerManager(self.compilation_config)
+        self.compilation_config = config = vllm_config.compilation_config
+        if config.mode is not CompilationMode.VLLM_COMPILE:
+            raise ValueError(
+                f"VllmBackend serves mode VLLM_COMPILE, and the config says {config.mode.name}: "
+                "set that mode, or give torch.compile another backend"
+            )
+        require_known_ops(config.splitting_ops)
+        tag = current_model_tag()
+        self.prefix = prefix or tag.tag
+        self.is_encoder = is_encoder or tag.is_encoder
+        self.compiler_manager = CompilerManager(config)
         # The compiler may change what it is given: the user's config is not for that.
-        self.inductor_config = copy.deepcopy(self.compilation_config.inductor_compile_config)
+        self.inductor_config = copy.deepcopy(config.inductor_compile_config)
+        platform = current_platform()
+        self.pass_key = platform.pass_key
+        self.pass_manager = resolve_qualified_name(platform.pass_manager_cls, "pass manager")()
         self._called = False
-        self._compiled_pieces: set[int] = set()
+        self._on_complete: Callable[[], None] | None = None
 
-    def __call__(self, graph: fx.GraphModule, example_inputs: Sequence[Any]) -> Callable[..., Any]:
+    @property
+    def post_grad_passes(self) -> Sequence[Callable[..., Any]]:
+        """The passes that run on Inductor's graph, in their order."""
+        return list(self.pass_manager.passes)
+
+    def configure_post_pass(self) -> None:
+        """Put the pass manager at Inductor's hook, with the pass that the config has there.
+
+        Raises ValueError if that is a pass manager, TypeError if it is no pass.
+        """
+        from .passes import as_pass  # imports Inductor
+
+        self.pass_manager.configure(self.vllm_config)
+        if (own := self.inductor_config.get(self.pass_key)) is not None:
+            self.pass_manager.add(as_pass(own, f"inductor_compile_config[{self.pass_key!r}]"))
+        self.inductor_config[self.pass_key] = self.pass_manager
+
+    def __call__(
+        self, graph: fx.GraphModule, example_inputs: Sequence[Any]
+    ) -> VllmSerializableFunction:
         """The callable for ``graph``: it takes what the graph takes and returns what it returns."""
         if self._called:
             raise RuntimeError(
@@ -59,45 +95,65 @@ class VllmBackend:
                 "fullgraph=True to see where it breaks, or give each graph a backend of its own"
             )
         self.graph = graph
+        self._on_complete = compilation_complete_callback()
         folder = self._open_cache()
-        self.split_gm, self.piecewise_graphs = split_graph(
-            graph, self.compilation_config.splitting_ops
-        )
+        self.configure_post_pass()
+        config = self.compilation_config
+        # Inductor partitions at the splitting ops itself, or the graph is cut beforehand.
+        splitting_ops = [] if config.use_inductor_graph_partition else config.splitting_ops
+        self.split_gm, self.piecewise_graphs = split_graph(graph, splitting_ops)
         splitting = sum(item.is_splitting_graph for item in self.piecewise_graphs)
         events.emit(events.Split(len(self.piecewise_graphs), splitting))
 
         inputs = self._traced_inputs(example_inputs)
         names = [item.submod_name for item in self.piecewise_graphs if not item.is_splitting_graph]
         PiecewiseCompileInterpreter(self.split_gm, names, self.vllm_config, self).run(*inputs)
+        shape_env = self.fake_mode.shape_env if self.fake_mode is not None else None
+        if evaluates_guards(config.dynamic_shapes_config) and shape_env is not None:
+            relax_lower_bounds(shape_env)
         if folder is not None:
             cache_dir.write_graph(folder, self.split_gm)
         self._called = True
-        if not self.compilation_config.cudagraph_copy_inputs:
-            return self.split_gm
-        # Weights and other static inputs have no symbol in their shape, and stay where they are.
-        symbolic = [
-            index
-            for index, value in enumerate(inputs)
-            if isinstance(value, torch.Tensor) and free_symbols(value)
-        ]
-        return make_copy_and_call(symbolic, [None] * len(symbolic), self.split_gm)
+        self.returned_callable = self._function(inputs)
+        self._complete_if_all_compiled()  # there may be nothing to compile
+        return self.returned_callable
+
+    def _function(self, inputs: list[Any]) -> VllmSerializableFunction:
+        call: Callable[..., Any] = self.split_gm
+        symbolic: list[int] | None = None
+        config = self.compilation_config
+        if config.cudagraph_mode is not CUDAGraphMode.NONE and config.cudagraph_copy_inputs:
+            # Weights and other static inputs have no symbol in their shape: they stay.
+            symbolic = [
+                index
+                for index, value in enumerate(inputs)
+                if isinstance(value, torch.Tensor) and free_symbols(value)
+            ]
+            call = make_copy_and_call(symbolic, [None] * len(symbolic), self.split_gm)
+        return VllmSerializableFunction(
+            self.graph, inputs, self.prefix, call, self.is_encoder, self, symbolic
+        )
+
+    def factors(self) -> cache_dir.Factors:
+        """All that compiled code depends on, besides the graph."""
+        compiler_hash = self.compiler_manager.compute_hash(self.vllm_config)
+        return cache_dir.gather(self.vllm_config, compiler_hash)
 
     def _open_cache(self) -> str | None:
         """Open the cache in its folder; None, and no cache, if it is off or has no place."""
-        factors = cache_dir.gather(
-            self.vllm_config, self.compiler_manager.compute_hash(self.vllm_config)
-        )
-        if env.DISABLE_COMPILE_CACHE.enabled():
-            self.compiler_manager.initialize_cache("", disable_cache=True, prefix=self.prefix)
+        manager, factors = self.compiler_manager, self.factors()
+        manager.factors = factors.folder_name()
+        if not is_compile_cache_enabled(self.inductor_config):
+            manager.initialize_cache("", disable_cache=True, prefix=self.prefix)
             return None
         try:
             folder = cache_dir.create(self.vllm_config, factors, self.prefix)
         except OSError as error:
             logger.warning("No compile cache: its folder cannot be made (%s)", error)
-            self.compiler_manager.initialize_cache("", disable_cache=True, prefix=self.prefix)
+            manager.initialize_cache("", disable_cache=True, prefix=self.prefix)
             return None
         self.compilation_config.local_cache_dir = folder
-        self.compiler_manager.initialize_cache(folder, prefix=self.prefix)
+        manager.initialize_cache(folder, prefix=self.prefix)
         cache_dir.write_factors(folder, factors)
         return folder
 
@@ -109,6 +165,47 @@ class VllmBackend:
             for node, example in zip(placeholders, example_inputs, strict=True)
         ]
 
+    def compiled_pieces(self) -> Iterator[tuple[str, PiecewiseBackend]]:
+        """The pieces that are compiled, by the names of their places in the split graph."""
+        for item in self.piecewise_graphs:
+            piece = self.split_gm.__dict__.get(item.submod_name)
+            piece = getattr(piece, "runnable", piece)  # out of its static-graph wrapper
+            if isinstance(piece, PiecewiseBackend):
+                yield item.submod_name, piece
+
     def piece_compiled(self, piece: PiecewiseBackend) -> None:
         """Told by a piece that one more of its ranges is compiled or loaded."""
         self.compiler_manager.save_to_file()
+        self._complete_if_all_compiled()
+
+    def _complete_if_all_compiled(self) -> None:
+        if self._on_complete is not None and all(
+            piece.is_complete() for _, piece in self.compiled_pieces()
+        ):
+            callback, self._on_complete = self._on_complete, None  # once, also if it raises
+            callback()
+
+    def collect_standalone_compile_artifacts(
+        self,
+    ) -> tuple[
+        StandaloneCompiledArtifacts | None, dict[str, list[int]] | None, dict[str, bool] | None
+    ]:
+        """The artifacts of all pieces; by piece, the inputs that are the batch size; and by
+        piece, whether it returns a tuple. None for all three unless VLLM_USE_MEGA_AOT_ARTIFACT.
+        """
+        if not env.USE_MEGA_AOT_ARTIFACT.enabled():
+            return None, None, None
+        artifacts = StandaloneCompiledArtifacts()
+        sym_shape_indices, returns_tuple = {}, {}
+        for name, piece in self.compiled_pieces():
+            sym_shape_indices[name] = piece.sym_shape_indices
+            returns_tuple[name] = piece.returns_tuple
+            for range_text, data in piece.to_bytes().items():
+                artifacts.insert(name, range_text, data)
+        return artifacts, sym_shape_indices, returns_tuple
+
+    def take_artifacts(self, artifacts: StandaloneCompiledArtifacts) -> None:
+        """Give the pieces what was collected from a backend for the same graph."""
+        for name, piece in self.compiled_pieces():
+            piece.from_bytes(artifacts.of_piece(name))
+        self._complete_if_all_compiled()

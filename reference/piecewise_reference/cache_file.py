@@ -99,13 +99,13 @@ def _print(entries: Mapping[Key, Any]) -> str:
     return "\n".join([*lines, "}", ""])
 
 
-def write_atomically(path: str, text: str) -> None:
-    """Put ``text`` into the file ``path``: a reader sees the old file or the new, never a part."""
+def write_atomically(path: str, content: str | bytes) -> None:
+    """Put ``content`` into ``path``: a reader sees the old file or the new, never a part."""
     folder, name = os.path.split(path)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder or ".")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
+import torch._inductor
 from torch import fx
 
 from . import env
 from .compiler_interface import CompilerInterface, Runnable
 from .config import CompilationConfig, VllmConfig
 from .hashing import digest
+from .platforms import resolve_qualified_name
 from .ranges import Range
 
 
@@ -36,32 +37,29 @@ class EagerAdaptor(CompilerInterface):
         return graph, None
 
 
-def resolve_qualified_name(name: str) -> Any:
-    """The object at ``package.module.attribute``; ValueError with the reason if there is none."""
-    module_name, _, attribute = name.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(
-            f'no compiler {name!r} ({error}): use "eager", "inductor", or the qualified name '
-            "package.module.Class of a compiler"
-        ) from error
-
-
 def make_compiler(config: CompilationConfig) -> CompilerInterface:
-    """The compiler that ``config.backend`` names. Seed: ``make_compiler``."""
+    """The compiler that ``config.backend`` names. Seed: ``make_compiler``.
+
+    Raises ValueError for a name that leads nowhere or flags that contradict each other, TypeError
+    for a class without the compiler interface.
+    """
+    standalone = env.USE_STANDALONE_COMPILE.enabled()
+    if env.USE_MEGA_AOT_ARTIFACT.enabled() and not standalone:
+        raise ValueError(
+            f"{env.USE_MEGA_AOT_ARTIFACT.name}=1 needs {env.USE_STANDALONE_COMPILE.name}=1: "
+            "set that too, or leave the first off"
+        )
     if config.backend == "eager":
         return EagerAdaptor()
     if config.backend == "inductor":
-        if not env.USE_STANDALONE_COMPILE.enabled():
-            raise ValueError(
-                f"{env.USE_STANDALONE_COMPILE.name}=0 asks for Inductor without standalone "
-                "compile, which is not here yet: unset it"
-            )
-        from .inductor_standalone import InductorStandaloneAdaptor  # imports Inductor: seconds
+        if standalone and hasattr(torch._inductor, "standalone_compile"):
+            from .inductor_standalone import InductorStandaloneAdaptor  # imports Inductor: seconds
 
-        return InductorStandaloneAdaptor(config.compile_cache_save_format)
-    compiler = resolve_qualified_name(config.backend)()
+            return InductorStandaloneAdaptor(config.compile_cache_save_format)
+        from .inductor_adaptor import InductorAdaptor
+
+        return InductorAdaptor()
+    compiler = resolve_qualified_name(config.backend, "compiler")()
     missing = _missing_members(compiler, ("compile", "load", "initialize_cache", "compute_hash"))
     if missing:
         raise TypeError(f"compiler {config.backend} lacks {', '.join(missing)}")

@@ -7,13 +7,16 @@ A field that can change compiled code is part of ``compute_hash()``; one that ca
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any
+from enum import Enum
+from typing import Any, TypeVar
 
 from .hashing import digest
+from .modes import CompilationMode, CUDAGraphMode, DynamicShapesType
 from .ranges import CompileRanges
 
 _NOT_HASHED = {"hashed": False}
 _SAVE_FORMATS = ("binary", "unpacked")
+_Choice = TypeVar("_Choice", bound=Enum)
 
 
 def _hash_of(config: Any) -> str:
@@ -27,23 +30,65 @@ def _hash_of(config: Any) -> str:
     )
 
 
+def _choice(name: str, value: Any, choices: type[_Choice]) -> _Choice:
+    """``value`` as a member of ``choices``; its name, in any case, will do."""
+    if isinstance(value, choices):
+        return value
+    if isinstance(value, str) and value.upper() in choices.__members__:
+        return choices[value.upper()]
+    raise ValueError(f"{name} is {value!r}: use one of {', '.join(choices.__members__)}")
+
+
+@dataclass
+class PassConfig:
+    """Which of the passes that come with the backend run on Inductor's graph."""
+
+    eliminate_noops: bool = True
+
+
+@dataclass
+class DynamicShapesConfig:
+    """How the batch dimension is traced, and whether the guards that this leaves are checked."""
+
+    type: DynamicShapesType = DynamicShapesType.BACKED
+    evaluate_guards: bool = False
+
+    def __post_init__(self) -> None:
+        self.type = _choice("dynamic_shapes_config.type", self.type, DynamicShapesType)
+        if self.evaluate_guards and self.type is DynamicShapesType.UNBACKED:
+            raise ValueError(
+                "dynamic_shapes_config.evaluate_guards asks for guards, and type UNBACKED has "
+                "none: use BACKED, or leave evaluate_guards off"
+            )
+
+
 @dataclass
 class CompilationConfig:
     """How graphs are split, compiled and cached.
 
     ``backend`` is ``"eager"``, ``"inductor"``, or the qualified name of a class with the
     interface of :class:`~piecewise_reference.compilers.CompilerInterface`. ``splitting_ops`` are
-    qualified op names. ``compile_sizes`` and ``compile_ranges_endpoints`` are in tokens.
-    ``cudagraph_copy_inputs`` copies inputs of symbolic shape into static buffers before each
-    call. ``traced_files`` are the source files whose text the compiled code depends on.
+    qualified op names. ``compile_sizes``, ``compile_ranges_endpoints`` and
+    ``cudagraph_capture_sizes`` are in tokens. ``cudagraph_copy_inputs`` copies inputs of symbolic
+    shape into static buffers before each call. With ``use_inductor_graph_partition`` the graph is
+    compiled as a whole, and Inductor partitions it at the splitting ops. ``cache_dir`` is used
+    instead of a folder named after all that the code depends on. ``traced_files`` are the source
+    files whose text the compiled code depends on.
     """
 
+    mode: CompilationMode = CompilationMode.VLLM_COMPILE
     backend: str = "inductor"
     splitting_ops: list[str] = field(default_factory=list)
+    use_inductor_graph_partition: bool = False
     inductor_compile_config: dict[str, Any] = field(default_factory=dict)
+    pass_config: PassConfig = field(default_factory=PassConfig)
+    dynamic_shapes_config: DynamicShapesConfig = field(default_factory=DynamicShapesConfig)
     # Ranges and sizes are part of every entry's key, so they need not be part of the hash.
     compile_sizes: list[int] = field(default_factory=list, metadata=_NOT_HASHED)
     compile_ranges_endpoints: list[int] = field(default_factory=list, metadata=_NOT_HASHED)
+    # Capturing goes on around compiled code, and does not change it.
+    cudagraph_mode: CUDAGraphMode = field(default=CUDAGraphMode.NONE, metadata=_NOT_HASHED)
+    cudagraph_capture_sizes: list[int] = field(default_factory=list, metadata=_NOT_HASHED)
     cudagraph_copy_inputs: bool = field(default=False, metadata=_NOT_HASHED)
     compile_cache_save_format: str = field(default="binary", metadata=_NOT_HASHED)
     cache_dir: str = field(default="", metadata=_NOT_HASHED)
@@ -53,18 +98,60 @@ class CompilationConfig:
     compilation_time: float = field(default=0.0, metadata=_NOT_HASHED)
 
     def __post_init__(self) -> None:
-        if not self.backend:
-            raise ValueError('backend is empty: use "eager", "inductor" or a qualified name')
-        if isinstance(self.splitting_ops, str):
-            raise TypeError(f"splitting_ops must be a list of names, got {self.splitting_ops!r}")
-        for name in self.splitting_ops:
-            if "::" not in name and not name.isidentifier():
-                raise ValueError(f"splitting op {name!r} is no qualified name such as ns::op")
+        self.mode = _choice("mode", self.mode, CompilationMode)
+        self.cudagraph_mode = _choice("cudagraph_mode", self.cudagraph_mode, CUDAGraphMode)
+        self._check_backend()
+        self._check_splitting_ops()
+        self._check_cudagraphs()
+        self._check_passes()
         if self.compile_cache_save_format not in _SAVE_FORMATS:
             raise ValueError(
                 f"compile_cache_save_format is {self.compile_cache_save_format!r}: "
                 f"use one of {', '.join(_SAVE_FORMATS)}"
             )
+
+    def _check_backend(self) -> None:
+        if self.backend not in ("eager", "inductor") and "." not in self.backend:
+            raise ValueError(
+                f'backend is {self.backend!r}: use "eager", "inductor", or the qualified name '
+                "package.module.Class of a compiler"
+            )
+        if self.use_inductor_graph_partition and self.backend != "inductor":
+            raise ValueError(
+                f"use_inductor_graph_partition needs backend='inductor', not {self.backend!r}"
+            )
+
+    def _check_splitting_ops(self) -> None:
+        if isinstance(self.splitting_ops, str):
+            raise TypeError(f"splitting_ops must be a list of names, got {self.splitting_ops!r}")
+        for name in self.splitting_ops:
+            if "::" not in name and not name.isidentifier():
+                raise ValueError(f"splitting op {name!r} is no qualified name such as ns::op")
+
+    def _check_cudagraphs(self) -> None:
+        if self.cudagraph_mode.has_piecewise_cudagraphs() and not self.splitting_ops:
+            raise ValueError(
+                f"cudagraph_mode={self.cudagraph_mode.name} captures the pieces between "
+                "splitting_ops, and there are none: name the ops that must not be captured, or "
+                "use FULL"
+            )
+        if self.cudagraph_copy_inputs and self.cudagraph_mode is CUDAGraphMode.NONE:
+            raise ValueError(
+                "cudagraph_copy_inputs copies inputs to where a captured graph reads them, and "
+                "cudagraph_mode is NONE: set a mode, or leave cudagraph_copy_inputs off"
+            )
+        if wrong := [size for size in self.cudagraph_capture_sizes if size < 1]:
+            raise ValueError(f"cudagraph_capture_sizes has {wrong[0]}: sizes are at least 1")
+
+    def _check_passes(self) -> None:
+        """A function at a hook for passes becomes a pass; the user's own dict is left alone."""
+        settings = self.inductor_compile_config
+        if hooks := [key for key in settings if key.endswith("_grad_custom_post_pass")]:
+            from .passes import as_pass  # imports Inductor, which a config without passes need not
+
+            self.inductor_compile_config = dict(settings) | {
+                key: as_pass(settings[key], f"inductor_compile_config[{key!r}]") for key in hooks
+            }
 
     def compute_hash(self) -> str:
         """Hash of every field that can change compiled code, and of no other."""

@@ -33,8 +33,10 @@ class Variable:
 CACHE_ROOT = Variable("VLLM_CACHE_ROOT", os.path.join("~", ".cache", "vllm"), changes_code=False)
 DISABLE_COMPILE_CACHE = Variable("VLLM_DISABLE_COMPILE_CACHE", "0", changes_code=False)
 USE_STANDALONE_COMPILE = Variable("VLLM_USE_STANDALONE_COMPILE", "1", changes_code=True)
+# Whether the artifacts of all pieces go into the serialized function; the code is the same.
+USE_MEGA_AOT_ARTIFACT = Variable("VLLM_USE_MEGA_AOT_ARTIFACT", "0", changes_code=False)
 
-DECLARED = (CACHE_ROOT, DISABLE_COMPILE_CACHE, USE_STANDALONE_COMPILE)
+DECLARED = (CACHE_ROOT, DISABLE_COMPILE_CACHE, USE_STANDALONE_COMPILE, USE_MEGA_AOT_ARTIFACT)
 
 
 def cache_root() -> str:

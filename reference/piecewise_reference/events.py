@@ -6,9 +6,10 @@ another. An event is emitted after the thing that it reports has happened.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from .ranges import Range
 
@@ -28,11 +29,15 @@ class Split(Event):
 
 @dataclass(frozen=True)
 class Compile(Event):
-    """The compiler named ``compiler`` compiled piece ``piece`` for ``compile_range``."""
+    """The compiler named ``compiler`` compiled piece ``piece`` for ``compile_range``.
+
+    ``saved`` tells whether there is a cache entry for it now.
+    """
 
     piece: int
     compile_range: Range
     compiler: str
+    saved: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,13 +65,39 @@ class Copy(Event):
     address: int
 
 
+@dataclass(frozen=True)
+class Capture(Event):
+    """A static graph was captured for batches like ``descriptor``, in mode ``mode``."""
+
+    descriptor: Any
+    mode: str
+
+
+@dataclass(frozen=True)
+class Replay(Event):
+    """The static graph captured for ``descriptor`` was replayed."""
+
+    descriptor: Any
+    mode: str
+
+
 _recorders: list[list[Event]] = []
+_listeners: list[Callable[[Event], None]] = []
+
+
+def subscribe(listener: Callable[[Event], None]) -> None:
+    """Have ``listener`` called with every event from now on, but for those of hot paths, which
+    are emitted only while somebody records.
+    """
+    _listeners.append(listener)
 
 
 def emit(event: Event) -> None:
-    """Append ``event`` to every recording that is open; costs one list test when none is."""
+    """Append ``event`` to every recording that is open, and tell those that subscribed."""
     for recorder in _recorders:
         recorder.append(event)
+    for listener in _listeners:
+        listener(event)
 
 
 def recording() -> bool:

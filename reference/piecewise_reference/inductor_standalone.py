@@ -2,71 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
+import io
 import logging
 import os
-import shutil
 import tempfile
+import zipfile
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 import torch._inductor
 from torch import fx
 from torch._inductor.standalone_compile import CompiledArtifact
-from torch.utils import _pytree as pytree
 
-from .compiler_interface import CompilerInterface, Runnable
+from .artifact_files import checked_path, keep
+from .compiler_interface import CompilerInterface, Runnable, inductor_identity
 from .config import VllmConfig
+from .flat_outputs import InductorRunnable, flatten_outputs
 from .hashing import digest
 from .ranges import Range
 
 logger = logging.getLogger(__name__)
 
-
-def _flat_outputs(graph: fx.GraphModule) -> tuple[fx.GraphModule, pytree.TreeSpec]:
-    """``graph`` with its outputs as one flat tuple, and the structure that they had.
-
-    Inductor's callables wrap and unwrap single outputs differently when fresh and when loaded,
-    and from release to release. A flat tuple is what all agree on; the structure is put back
-    here, in the same way for both.
-    """
-    flat = fx.Graph()
-    output = flat.graph_copy(graph.graph, {})
-    leaves, spec = pytree.tree_flatten(output)
-    flat.output(tuple(leaves))
-    return fx.GraphModule(graph, flat), spec
-
-
-def _with_structure(compiled: Runnable, spec: pytree.TreeSpec) -> Runnable:
-    plain_tuple = spec == pytree.tree_structure(tuple(range(spec.num_leaves)))
-
-    def call(*args: Any) -> Any:
-        outputs = compiled(*args)
-        # graphs from the splitter return plain tuples: they pay for no tree
-        return tuple(outputs) if plain_tuple else pytree.tree_unflatten(outputs, spec)
-
-    return call
-
-
-def _content_digest(path: str) -> str:
-    """SHA-256 of an artifact: of the file, or of the names and contents of the folder's files."""
-    content = hashlib.sha256()
-    files = [path]
-    if os.path.isdir(path):
-        files = [os.path.join(root, name) for root, _, names in os.walk(path) for name in names]
-    for file in sorted(files):
-        content.update(os.path.relpath(file, path).encode())
-        with open(file, "rb") as opened:
-            content.update(hashlib.sha256(opened.read()).digest())
-    return content.hexdigest()
+# What Inductor raises for an artifact that cannot be saved.
+_CANNOT_SAVE = (RuntimeError, AssertionError, OSError)
 
 
 class InductorStandaloneAdaptor(CompilerInterface):
     """Compiles with Inductor; a handle is ``(key, path)``, the path relative to the cache folder.
 
-    The path ends in the digest of the artifact's content. What has another content than its name
-    says is not what was saved, and is not unpickled.
+    ``save_format`` is ``"binary"``, one file an artifact, or ``"unpacked"``, a folder that people
+    can read the generated code in.
     """
 
     name = "inductor_standalone"
@@ -83,9 +50,7 @@ class InductorStandaloneAdaptor(CompilerInterface):
 
     def compute_hash(self, vllm_config: VllmConfig) -> str:
         """Inductor's own view of its version, of torch's and of the machine's."""
-        from torch._inductor.codecache import CacheBase, torch_key
-
-        return digest(self.name, torch.__version__, torch_key(), CacheBase.get_system())
+        return digest(self.name, inductor_identity())
 
     def compile(
         self,
@@ -98,7 +63,7 @@ class InductorStandaloneAdaptor(CompilerInterface):
         """Compile and save. A single size takes its shapes from ``example_inputs`` as constants,
         a range takes symbols from the tracing context, which the caller has entered.
         """
-        flat, spec = _flat_outputs(graph)
+        flat, spec = flatten_outputs(graph)
         artifact = torch._inductor.standalone_compile(
             flat,
             example_inputs,
@@ -107,25 +72,21 @@ class InductorStandaloneAdaptor(CompilerInterface):
             else "from_tracing_context",
             options={"config_patches": dict(compiler_config)},
         )
-        return _with_structure(artifact, spec), self._save(artifact, key)
+        runnable = InductorRunnable(artifact, spec, partial(_as_binary, artifact))
+        return runnable, self._save(artifact, key)
 
     def _save(self, artifact: Any, key: str | None) -> tuple[str, str] | None:
         if self.cache_dir is None or key is None:
             return None
-        folder = tempfile.mkdtemp(prefix=".saving-", dir=self.cache_dir)
         try:
-            temporary = os.path.join(folder, "artifact")
-            artifact.save(path=temporary, format=self.save_format)
-            name = f"{key}-{_content_digest(temporary)[:32]}"
-            target = os.path.join(self.cache_dir, name)
-            if not os.path.exists(target):  # an equal name has equal content
-                os.replace(temporary, target)
-        except (RuntimeError, AssertionError, OSError) as error:
+            return key, keep(
+                self.cache_dir,
+                key,
+                lambda path: artifact.save(path=path, format=self.save_format),
+            )
+        except _CANNOT_SAVE as error:
             logger.warning("The artifact %s cannot be saved, and is compiled anew: %s", key, error)
             return None
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        return key, name
 
     def load(
         self,
@@ -136,13 +97,54 @@ class InductorStandaloneAdaptor(CompilerInterface):
         compile_range: Range,
     ) -> Runnable:
         """The saved artifact. Raises ValueError for a handle or content that was not saved here."""
-        key, name = handle
-        if self.cache_dir is None or name != os.path.basename(name) or name.startswith("."):
-            raise ValueError(f"{name!r} is no artifact of this cache folder")
-        path = os.path.join(self.cache_dir, name)
-        if name != f"{key}-{_content_digest(path)[:32]}":
-            raise ValueError(f"the content of {path} is not what was saved")
-        artifact = CompiledArtifact.load(
-            path=path, format="unpacked" if os.path.isdir(path) else "binary"
-        )
-        return _with_structure(artifact, _flat_outputs(graph)[1])
+        path = checked_path(self.cache_dir, handle)
+        return _load(path, graph, partial(_read, path))
+
+    def from_bytes(
+        self,
+        data: bytes,
+        graph: fx.GraphModule,
+        example_inputs: Sequence[Any],
+        compile_range: Range,
+    ) -> Runnable:
+        """The artifact in ``data``; nothing is compiled."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "artifact")
+            if zipfile.is_zipfile(io.BytesIO(data)):
+                with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                    archive.extractall(path)
+            else:
+                with open(path, "wb") as file:
+                    file.write(data)
+            return _load(path, graph, lambda: data)
+
+
+def _load(path: str, graph: fx.GraphModule, to_bytes: Any) -> InductorRunnable:
+    artifact = CompiledArtifact.load(
+        path=path, format="unpacked" if os.path.isdir(path) else "binary"
+    )
+    return InductorRunnable(artifact, flatten_outputs(graph)[1], to_bytes)
+
+
+def _as_binary(artifact: Any) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "artifact")
+        try:
+            artifact.save(path=path, format="binary")
+        except AssertionError as error:  # more than one artifact
+            raise RuntimeError(str(error)) from error
+        return _read(path)
+
+
+def _read(path: str) -> bytes:
+    """A saved artifact as bytes: the file, or the folder as a zip archive."""
+    if not os.path.isdir(path):
+        with open(path, "rb") as file:
+            return file.read()
+    archived = io.BytesIO()
+    with zipfile.ZipFile(archived, "w") as archive:
+        for root, _, names in os.walk(path):
+            for name in sorted(names):
+                file_path = os.path.join(root, name)
+                archive.write(file_path, os.path.relpath(file_path, path))
+    return archived.getvalue()

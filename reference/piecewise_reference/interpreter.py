@@ -12,6 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from .config import VllmConfig
 from .piecewise_backend import Owner, PiecewiseBackend
+from .static_graph import wrap_with_cudagraph_if_needed
 from .symbols import plain_symbol
 from .values import UNKNOWN, value_of
 
@@ -53,6 +54,7 @@ class PiecewiseCompileInterpreter(fx.Interpreter):
         super().__init__(module)
         self.compile_submod_names = compile_submod_names
         self.vllm_config = vllm_config
+        self.compilation_config = vllm_config.compilation_config
         self.vllm_backend = vllm_backend
         self.extra_traceback = False  # no dump of the whole graph into an error
         self.fake_mode: FakeTensorMode | None = None
@@ -81,8 +83,7 @@ class PiecewiseCompileInterpreter(fx.Interpreter):
             outputs = super().call_module(target, args, kwargs)
         if target in self.compile_submod_names:
             index = self.compile_submod_names.index(target)
-            # beside the child of this name, which stays for whoever reads or prints the graph
-            self.module.__dict__[target] = PiecewiseBackend(
+            backend = PiecewiseBackend(
                 piece,
                 self.vllm_config,
                 index,
@@ -91,6 +92,14 @@ class PiecewiseCompileInterpreter(fx.Interpreter):
                 [i for i, arg in enumerate(args) if self._is_batch_size(arg)],
                 self.vllm_backend,
                 isinstance(piece.graph.output_node().args[0], (tuple, list)),
+            )
+            # beside the child of this name, which stays for whoever reads or prints the graph
+            self.module.__dict__[target] = wrap_with_cudagraph_if_needed(
+                backend,
+                self.vllm_config,
+                self.compilation_config,
+                backend.is_first_graph,
+                backend.is_last_graph,
             )
         return outputs
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import torch
 from torch import fx
 
-from . import cache_file, events
+from . import cache_file, env, events
+from .compile_scope import pass_context
 from .compilers import make_compiler
 from .config import CompilationConfig, VllmConfig
 from .graph_key import graph_key
@@ -21,13 +23,26 @@ from .ranges import Range
 logger = logging.getLogger(__name__)
 
 
+def is_compile_cache_enabled(compiler_config: Mapping[str, Any]) -> bool:
+    """Whether neither the environment, nor torch, nor the compiler's settings forbid a cache."""
+    return not (
+        env.DISABLE_COMPILE_CACHE.enabled()
+        or torch.compiler.config.force_disable_caches
+        or compiler_config.get("force_disable_caches", False)
+    )
+
+
 class CompilerManager:
     """Compiles through one compiler, and keeps a cache of what it compiled.
 
     ``cache`` maps ``(range, graph_index, compiler_name)`` to ``{"graph_handle", "cache_key"}``:
-    the compiler's handle, and a digest that binds it to the graph that it was made from, so that
-    neither another graph nor another handle gets by. Seed: ``CompilerManager``.
+    the compiler's handle, and a digest that binds it to the graph that it was made from, the
+    settings of the compiler and ``factors``, so that neither another graph nor another handle
+    gets by. ``factors`` is a text for all else that the code depends on; a cache folder that the
+    user named himself does not tell it. Seed: ``CompilerManager``.
     """
+
+    factors: str = ""
 
     def __init__(self, compilation_config: CompilationConfig) -> None:
         self.compilation_config = compilation_config
@@ -36,6 +51,7 @@ class CompilerManager:
         self.disable_cache = True  # until a folder is named
         self.cache_file_path = ""
         self._unsaved: dict[cache_file.Key, Any] = {}
+        self._announced: set[Range] = set()
 
     @property
     def is_cache_updated(self) -> bool:
@@ -47,9 +63,19 @@ class CompilerManager:
         return self.compiler.compute_hash(vllm_config)
 
     @contextmanager
-    def compile_context(self, compile_range: Range) -> Iterator[None]:
-        """Open while a piece is compiled for ``compile_range``."""
-        yield
+    def compile_context(
+        self, compile_range: Range, compiler_config: Mapping[str, Any] | None = None
+    ) -> Iterator[None]:
+        """Open while a piece is compiled or loaded: what is global to torch, or to passes, and
+        belongs to one compile. Seed: ``CompilerManager.compile_context``.
+        """
+        rules: Any = nullcontext()
+        if self.compilation_config.use_inductor_graph_partition:
+            from .partition_rules import inductor_partition_rule_context  # imports Inductor
+
+            rules = inductor_partition_rule_context(self.compilation_config.splitting_ops)
+        with pass_context(compile_range, compiler_config), rules:
+            yield
 
     def initialize_cache(
         self, cache_dir: str, disable_cache: bool = False, prefix: str = ""
@@ -79,6 +105,7 @@ class CompilerManager:
         example_inputs: list[Any],
         graph_index: int,
         compile_range: Range,
+        compiler_config: Mapping[str, Any] | None = None,
     ) -> Callable[..., Any] | None:
         """The callable cached for this graph in this place; None if there is none that is sound."""
         key = (compile_range, graph_index, self.compiler.name)
@@ -86,11 +113,15 @@ class CompilerManager:
         if entry is None:
             return None
         try:
-            handle = entry["graph_handle"]
-            if entry["cache_key"] != _seal(graph_key(graph, example_inputs), handle):
-                logger.info("Piece %d is not the one that was cached as %s", graph_index, key)
-                return None
-            loaded = self.compiler.load(handle, graph, example_inputs, graph_index, compile_range)
+            with self.compile_context(compile_range, compiler_config):
+                handle = entry["graph_handle"]
+                identity = self._identity(graph, example_inputs, compiler_config or {})
+                if entry["cache_key"] != _seal(identity, handle):
+                    logger.info("Piece %d is not the one that was cached as %s", graph_index, key)
+                    return None
+                loaded = self.compiler.load(
+                    handle, graph, example_inputs, graph_index, compile_range
+                )
         except Exception as error:
             # Whatever is wrong with an artifact, compiling again is right.
             logger.warning("Cannot load the cache entry %s, compiling anew: %s", key, error)
@@ -114,12 +145,22 @@ class CompilerManager:
         raises, and leaves the cache as it was. Seed: ``CompilerManager.compile``.
         """
         start = time.perf_counter()
-        runnable = self.load(graph, example_inputs, graph_index, compile_range)
+        runnable = self.load(
+            graph, example_inputs, graph_index, compile_range, additional_inductor_config
+        )
         if runnable is None:
             runnable = self._compile(
                 graph, example_inputs, additional_inductor_config, compile_range, graph_index
             )
         compilation_config.compilation_time += time.perf_counter() - start
+        if graph_index == num_graphs - 1 and compile_range not in self._announced:
+            self._announced.add(compile_range)  # one line a range, not one a piece
+            logger.info(
+                "%d piece(s) ready for compile range %s; %.2f s of compiling so far",
+                num_graphs,
+                compile_range,
+                compilation_config.compilation_time,
+            )
         return runnable
 
     def _compile(
@@ -131,8 +172,9 @@ class CompilerManager:
         graph_index: int,
     ) -> Callable[..., Any]:
         name = f"artifact_compile_range_{compile_range.start}_{compile_range.end}"
-        identity = graph_key(graph, example_inputs)  # before a compiler has had its hands on it
-        with self.compile_context(compile_range):
+        with self.compile_context(compile_range, compiler_config):
+            # before a compiler has had its hands on the graph
+            identity = self._identity(graph, example_inputs, compiler_config)
             runnable, handle = self.compiler.compile(
                 graph,
                 example_inputs,
@@ -145,19 +187,32 @@ class CompilerManager:
                 f"compiler {self.compiler.name!r} returned nothing for piece {graph_index}, "
                 f"range {compile_range}"
             )
-        events.emit(events.Compile(graph_index, compile_range, self.compiler.name))
-        if handle is not None and not self.disable_cache:
-            self._store((compile_range, graph_index, self.compiler.name), handle, identity)
+        saved = False
+        if handle is not None and not self.disable_cache and identity is not None:
+            saved = self._store((compile_range, graph_index, self.compiler.name), handle, identity)
+        events.emit(events.Compile(graph_index, compile_range, self.compiler.name, saved))
         return runnable
 
-    def _store(self, key: cache_file.Key, handle: Any, identity: str) -> None:
+    def _identity(
+        self, graph: fx.GraphModule, example_inputs: list[Any], compiler_config: Mapping[str, Any]
+    ) -> str | None:
+        """One text for all that the compiled code depends on; None if there is no such text."""
+        try:
+            settings = digest(dict(compiler_config))
+        except TypeError as error:
+            logger.warning("Nothing is cached, for the settings of the compiler: %s", error)
+            return None
+        return digest(graph_key(graph, example_inputs), settings, self.factors)
+
+    def _store(self, key: cache_file.Key, handle: Any, identity: str) -> bool:
         if not cache_file.is_literal(handle):
             logger.warning("Not caching %s: its handle %r is no plain literal", key, handle)
-            return
+            return False
         entry = {"graph_handle": handle, "cache_key": _seal(identity, handle)}
         self.cache[key] = self._unsaved[key] = entry
+        return True
 
 
-def _seal(identity: str, handle: Any) -> str:
-    """One digest of a graph key and a handle."""
+def _seal(identity: str | None, handle: Any) -> str:
+    """One digest of a graph's identity and a handle."""
     return digest(identity, handle)

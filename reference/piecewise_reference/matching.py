@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import torch
 from torch import fx
 from torch._ops import HigherOrderOperator, OpOverload, OpOverloadPacket
 
@@ -32,3 +33,16 @@ def op_names(target: object) -> frozenset[str]:
 def should_split(node: fx.Node, splitting_ops: Collection[str]) -> bool:
     """Whether ``node`` calls one of ``splitting_ops`` (seed ``split_graph``)."""
     return node.op == "call_function" and not op_names(node.target).isdisjoint(splitting_ops)
+
+
+def require_known_ops(splitting_ops: Collection[str]) -> None:
+    """Raise ValueError for a splitting op that torch does not know: it would split nothing."""
+    for name in splitting_ops:
+        namespace, _, rest = name.rpartition("::")
+        op, _, overload = rest.partition(".")
+        packet = getattr(getattr(torch.ops, namespace or "higher_order"), op, None)
+        if packet is None or (overload and not hasattr(packet, overload)):
+            raise ValueError(
+                f"splitting_ops has {name!r}, and torch knows no such op: import what registers "
+                "it before the backend is made, or correct the name"
+            )

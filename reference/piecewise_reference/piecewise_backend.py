@@ -6,17 +6,22 @@ in its range arrives.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from torch import fx
 from torch._guards import TracingContext, tracing
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from . import events
 from .config import VllmConfig
 from .manager import CompilerManager
 from .ranges import Range
 from .values import value_of
+
+logger = logging.getLogger(__name__)
 
 
 class Owner(Protocol):
@@ -69,22 +74,80 @@ class PiecewiseBackend:
             runnable = self._by_size[size] = self._runnable_for(size, args)
         return runnable(*args)
 
-    def _runnable_for(self, size: int, args: tuple[Any, ...]) -> Callable[..., Any]:
+    def prepare(self, *args: Any) -> None:
+        """Compile what ``args`` need, and run nothing."""
+        self._runnable_for(args[self.sym_shape_indices[0]] if self.sym_shape_indices else 0, args)
+
+    def all_ranges(self) -> list[Range]:
+        """Every range that the piece may be compiled for."""
         if self.sym_shape_indices:
-            compile_range = self.ranges.find(size)
-        else:
-            compile_range = Range(1, self.vllm_config.max_num_batched_tokens)
+            return self.ranges.all()
+        return [Range(1, self.vllm_config.max_num_batched_tokens)]
+
+    def is_complete(self) -> bool:
+        """Whether every range is compiled or loaded."""
+        return self.compiled.keys() >= set(self.all_ranges())
+
+    def to_bytes(self) -> dict[str, bytes]:
+        """The artifacts of the ranges compiled so far, by the text of the range. What cannot be
+        kept, such as the graph that the eager compiler returns, is left out.
+        """
+        artifacts = {}
+        for compile_range, runnable in self.compiled.items():
+            if (to_bytes := getattr(runnable, "to_bytes", None)) is None:
+                continue
+            try:
+                artifacts[str(compile_range)] = to_bytes()
+            except (OSError, RuntimeError) as error:
+                logger.warning(
+                    "The artifact of piece %d for %s cannot be kept: %s",
+                    self.piecewise_compile_index,
+                    compile_range,
+                    error,
+                )
+        return artifacts
+
+    def from_bytes(self, artifacts: Mapping[str, bytes]) -> None:
+        """Take the artifacts that ``to_bytes`` gave, instead of compiling.
+
+        Ranges that this configuration does not have are left out. Raises what the compiler raises
+        for an artifact that it cannot load.
+        """
+        compiler = self.vllm_backend.compiler_manager.compiler
+        for compile_range in self.all_ranges():
+            if (data := artifacts.get(str(compile_range))) is None:
+                continue
+            with self._tracing(), self._compile_context(compile_range):
+                self.compiled[compile_range] = compiler.from_bytes(
+                    data, self.graph, self._traced_inputs(), compile_range
+                )
+            index = self.piecewise_compile_index
+            events.emit(events.CacheHit(index, compile_range, compiler.name))
+
+    def _runnable_for(self, size: int, args: tuple[Any, ...]) -> Callable[..., Any]:
+        compile_range = self.ranges.find(size) if self.sym_shape_indices else self.all_ranges()[0]
         if compile_range not in self.compiled:
             self.compiled[compile_range] = self._compile(compile_range, args)
             self.vllm_backend.piece_compiled(self)
         return self.compiled[compile_range]
 
+    def _traced_inputs(self) -> list[Any]:
+        return [value_of(node) for node in self.graph.graph.find_nodes(op="placeholder")]
+
+    def _tracing(self) -> AbstractContextManager[Any]:
+        return tracing(TracingContext(self.vllm_backend.fake_mode))
+
+    def _compile_context(self, compile_range: Range) -> AbstractContextManager[None]:
+        return self.vllm_backend.compiler_manager.compile_context(
+            compile_range, self.vllm_backend.inductor_config
+        )
+
     def _compile(self, compile_range: Range, args: tuple[Any, ...]) -> Callable[..., Any]:
         # A range is compiled for symbols, which tracing left in the graph; a single size for
         # the very shapes and strides at hand.
-        traced = [value_of(node) for node in self.graph.graph.find_nodes(op="placeholder")]
-        inputs = list(args) if compile_range.is_single_size() and self.sym_shape_indices else traced
-        with tracing(TracingContext(self.vllm_backend.fake_mode)):
+        single = compile_range.is_single_size() and self.sym_shape_indices
+        inputs = list(args) if single else self._traced_inputs()
+        with self._tracing():
             return self.vllm_backend.compiler_manager.compile(
                 self.graph,
                 inputs,

@@ -53,6 +53,8 @@ def make(package: ModuleType, *, name: str, origin: str) -> Subject:
                 inductor_compile_config=dict(options.compiler_config),
                 compile_sizes=list(options.compile_sizes),
                 compile_ranges_endpoints=list(options.compile_ranges_endpoints),
+                # copying is for captured graphs; without a forward context nothing is captured
+                cudagraph_mode="FULL" if options.copy_inputs else "NONE",
                 cudagraph_copy_inputs=options.copy_inputs,
                 traced_files=set(options.traced_files),
             ),

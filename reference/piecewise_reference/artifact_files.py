@@ -1,0 +1,63 @@
+"""Artifacts in the cache folder, under names that tell what they must hold.
+
+The name of an artifact ends in the digest of its content. What has another content than its name
+says is not what was saved: it is not unpickled, imported or run, and counts as missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+_DIGEST_LENGTH = 32
+
+
+def content_digest(path: str) -> str:
+    """SHA-256 of a file, or of the names and contents of the files of a folder."""
+    content = hashlib.sha256()
+    files = [path]
+    if os.path.isdir(path):
+        files = [os.path.join(root, name) for root, _, names in os.walk(path) for name in names]
+    for file in sorted(files):
+        content.update(os.path.relpath(file, path).encode())
+        with open(file, "rb") as opened:
+            content.update(hashlib.sha256(opened.read()).digest())
+    return content.hexdigest()
+
+
+def keep(folder: str, key: str, write: Callable[[str], None]) -> str:
+    """Have ``write`` make a file or folder at the path it is given, and keep that in ``folder``.
+
+    Returns its name there. Another process sees all of it or nothing. Raises what ``write``
+    raises, and OSError.
+    """
+    workplace = tempfile.mkdtemp(prefix=".saving-", dir=folder)
+    try:
+        made = os.path.join(workplace, "artifact")
+        write(made)
+        name = f"{key}-{content_digest(made)[:_DIGEST_LENGTH]}"
+        target = os.path.join(folder, name)
+        if not os.path.exists(target):  # an equal name has equal content
+            os.replace(made, target)
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+    return name
+
+
+def checked_path(folder: str | None, handle: Any) -> str:
+    """The path of the artifact that ``handle``, ``(key, name)``, means in ``folder``.
+
+    Raises ValueError for a name that leads elsewhere or a content that is not what was saved,
+    OSError if there is no such file.
+    """
+    key, name = handle
+    if folder is None or name != os.path.basename(name) or name.startswith("."):
+        raise ValueError(f"{name!r} is no artifact of this cache folder")
+    path = os.path.join(folder, name)
+    if name != f"{key}-{content_digest(path)[:_DIGEST_LENGTH]}":
+        raise ValueError(f"the content of {path} is not what was saved")
+    return path

@@ -1,0 +1,134 @@
+"""Inductor through ``compile_fx``, which finds its own key for what it compiles.
+
+This is the way for a torch without ``standalone_compile``, or if that is switched off. The key is
+that of Inductor's FX graph cache; an artifact is what that cache would keep, as one file. To load
+it, it is put into torch's own cache, and the graph is compiled again, which then finds it there.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+import torch._functorch.config as functorch_config
+import torch._inductor.config as inductor_config
+from torch import fx
+from torch._guards import TracingContext, tracing
+from torch._inductor.compile_fx import compile_fx, compile_fx_inner
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.compiler._cache import CacheArtifactManager
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+from .artifact_files import checked_path, keep
+from .compile_scope import current_compiler_config
+from .compiler_interface import CompilerInterface, Runnable, inductor_identity
+from .config import VllmConfig
+from .flat_outputs import InductorRunnable, flatten_outputs
+from .hashing import digest
+from .ranges import Range
+
+logger = logging.getLogger(__name__)
+
+
+class InductorAdaptor(CompilerInterface):
+    """Compiles with Inductor; a handle is ``(hash, path)``: the key that Inductor found, and the
+    path of the artifact relative to the cache folder.
+    """
+
+    name = "inductor"
+
+    def __init__(self) -> None:
+        self.cache_dir: str | None = None
+
+    def initialize_cache(
+        self, cache_dir: str, disable_cache: bool = False, prefix: str = ""
+    ) -> None:
+        """Artifacts go into ``cache_dir``, unless the cache is off."""
+        self.cache_dir = None if disable_cache else cache_dir
+
+    def compute_hash(self, vllm_config: VllmConfig) -> str:
+        """Inductor's own view of its version, of torch's and of the machine's."""
+        return digest(self.name, inductor_identity())
+
+    def compile(
+        self,
+        graph: fx.GraphModule,
+        example_inputs: list[Any],
+        compiler_config: dict[str, Any],
+        compile_range: Range,
+        key: str | None = None,
+    ) -> tuple[Runnable | None, Any]:
+        """Compile and save; ``key`` is not needed. Shapes as in the standalone adaptor."""
+        compiled, found, artifacts = _compile(graph, example_inputs, compiler_config, compile_range)
+        runnable = InductorRunnable(compiled, flatten_outputs(graph)[1])
+        if self.cache_dir is None or len(found) != 1 or not found[0] or artifacts is None:
+            return runnable, None
+        try:
+            name = keep(self.cache_dir, found[0], lambda path: _write(path, artifacts))
+        except OSError as error:
+            logger.warning("The artifact cannot be saved, and is compiled anew: %s", error)
+            return runnable, None
+        return runnable, (found[0], name)
+
+    def load(
+        self,
+        handle: Any,
+        graph: fx.GraphModule,
+        example_inputs: Sequence[Any],
+        graph_index: int,
+        compile_range: Range,
+    ) -> Runnable:
+        """The saved artifact; ValueError if it is not what was saved, or not of this graph."""
+        with open(checked_path(self.cache_dir, handle), "rb") as file:
+            loaded = torch.compiler.load_cache_artifacts(file.read())
+        kept = loaded.inductor_artifacts if loaded is not None else []
+        # the settings are part of the key, and the contract of ``load`` does not pass them
+        settings = current_compiler_config()
+        compiled, found, _ = _compile(graph, example_inputs, settings, compile_range)
+        if found != kept:
+            raise ValueError(f"Inductor knows this graph as {found}, and the artifact is of {kept}")
+        return InductorRunnable(compiled, flatten_outputs(graph)[1])
+
+
+def _compile(
+    graph: fx.GraphModule,
+    example_inputs: Sequence[Any],
+    settings: Mapping[str, Any],
+    compile_range: Range,
+) -> tuple[Callable[..., Any], list[str], bytes | None]:
+    """The callable, the keys that Inductor found on the way, and what it would cache."""
+    found: list[str] = []
+
+    def inner_compile(*args: Any, **kwargs: Any) -> Any:
+        compiled = compile_fx_inner(*args, **kwargs)
+        found.append(getattr(compiled, "_fx_graph_cache_key", None) or "")
+        return compiled
+
+    flat, _ = flatten_outputs(graph)
+    single = compile_range.is_single_size()
+    with ExitStack() as stack:
+        if single:  # shapes are constants: no symbol of the tracing context is of use
+            fake_mode = FakeTensorMode(shape_env=ShapeEnv())
+            stack.enter_context(tracing(TracingContext(fake_mode)))
+        stack.enter_context(CacheArtifactManager.with_fresh_cache())
+        stack.enter_context(inductor_config.patch(fx_graph_cache=True))
+        # a hit in the cache of AOTAutograd would not come by ``inner_compile``
+        stack.enter_context(functorch_config.patch(enable_autograd_cache=False))
+        compiled: Any = compile_fx(
+            copy.deepcopy(flat),
+            list(example_inputs),
+            inner_compile=inner_compile,
+            config_patches=dict(settings),
+            ignore_shape_env=single,
+        )
+        saved = torch.compiler.save_cache_artifacts()
+    return compiled, found, None if saved is None else saved[0]
+
+
+def _write(path: str, content: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(content)

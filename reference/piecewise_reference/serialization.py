@@ -1,0 +1,154 @@
+"""``VllmSerializableFunction``: what the backend returns, and how it outlives the process.
+
+Kept are the graph as Dynamo captured it, with its inputs as tracing saw them, and the artifacts of
+its pieces. To make the function again, the graph is split again, which takes milliseconds, and the
+pieces take the artifacts instead of compiling: there is one way in which pieces are put together,
+and no second one for what was loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import fx
+from torch._guards import TracingContext, tracing
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+from .artifacts import StandaloneCompiledArtifacts
+from .cache_file import write_atomically
+from .config import VllmConfig
+from .manifest import Unusable, pack, unpack
+
+if TYPE_CHECKING:
+    from .backend import VllmBackend
+
+logger = logging.getLogger(__name__)
+
+# What the reference reads of a node; all else that tools leave there need not be picklable.
+_KEPT_METADATA = ("example_value", "unbacked_bindings", "stack_trace")
+
+
+class VllmSerializableFunction:
+    """The callable for a graph, with all that is needed to make it again in another process.
+
+    ``optimized_call`` takes what ``graph_module`` takes and returns what it returns;
+    ``example_inputs`` are its inputs as tracing saw them, ``sym_tensor_indices`` those that are
+    copied into static buffers. Seed: ``VllmSerializableFunction``.
+    """
+
+    def __init__(
+        self,
+        graph_module: fx.GraphModule,
+        example_inputs: Sequence[Any],
+        prefix: str,
+        optimized_call: Callable[..., Any],
+        is_encoder: bool = False,
+        vllm_backend: VllmBackend | None = None,
+        sym_tensor_indices: Sequence[int] | None = None,
+    ) -> None:
+        self.graph_module = graph_module
+        self.example_inputs = list(example_inputs)
+        self.prefix = prefix
+        self.optimized_call = optimized_call
+        self.is_encoder = is_encoder
+        self.vllm_backend = vllm_backend
+        self.sym_tensor_indices = sym_tensor_indices
+
+    def __call__(self, *args: Any) -> Any:
+        return self.optimized_call(*args)
+
+    @classmethod
+    def serialize_compile_artifacts(cls, function: VllmSerializableFunction) -> bytes:
+        """``function`` as bytes. Raises RuntimeError if its graph cannot be pickled."""
+        from torch.fx._graph_pickler import GraphPickler, Options  # imports Inductor: seconds
+
+        backend = function.vllm_backend
+        if backend is None:
+            raise RuntimeError("this function was not made by a backend: there is nothing to keep")
+        state = {"graph": function.graph_module, "inputs": function.example_inputs}
+        options = Options(
+            ops_filter=None, node_metadata_key_filter=lambda key: key in _KEPT_METADATA
+        )
+        try:
+            parts = {"state": GraphPickler.dumps(state, options)}
+        except Exception as error:  # pickling runs code of whatever the graph holds
+            raise RuntimeError(
+                f"the graph of {function.prefix!r} cannot be kept: {error}"
+            ) from error
+        artifacts, _, _ = backend.collect_standalone_compile_artifacts()
+        for name, range_text, data in artifacts or ():
+            parts[json.dumps([name, range_text])] = data
+        facts = {
+            "prefix": function.prefix,
+            "is_encoder": function.is_encoder,
+            "made_by": _made_by(backend),
+        }
+        return pack(facts, parts)
+
+    @classmethod
+    def deserialize_compile_artifacts(
+        cls, data: bytes, vllm_config: VllmConfig
+    ) -> VllmSerializableFunction:
+        """The function in ``data``; what was compiled is not compiled again.
+
+        Raises Unusable, a ValueError, if ``data`` is torn or altered, or was made by another
+        torch, Python, compiler, code or configuration.
+        """
+        from torch.fx._graph_pickler import GraphPickler  # imports Inductor: seconds
+
+        from .backend import VllmBackend  # which makes these functions
+
+        facts, parts = unpack(data)
+        backend = VllmBackend(vllm_config, facts["prefix"], facts["is_encoder"])
+        if (now := _made_by(backend)) != facts["made_by"]:
+            changed = [name for name, value in now.items() if facts["made_by"].get(name) != value]
+            raise Unusable(f"it was made with another {', '.join(changed)}")
+        fake_mode = FakeTensorMode(shape_env=ShapeEnv())
+        # the digests are right: this is what a process of the user's own wrote
+        state: Any = GraphPickler.loads(parts.pop("state"), fake_mode)
+        artifacts = StandaloneCompiledArtifacts()
+        for key, content in parts.items():
+            name, range_text = json.loads(key)
+            artifacts.insert(name, range_text, content)
+        with tracing(TracingContext(fake_mode)):
+            function = backend(state["graph"], state["inputs"])
+        backend.take_artifacts(artifacts)
+        return function
+
+
+def _made_by(backend: VllmBackend) -> dict[str, str]:
+    """All that makes a kept function right for a backend, by what it is."""
+    factors = backend.factors()
+    return {
+        "torch": torch.__version__,
+        "Python": platform.python_version(),
+        "configuration": factors.config_hash,
+        "code": factors.code_hash,
+        "compiler": factors.compiler_hash,
+        "environment": json.dumps(factors.environment, sort_keys=True),
+    }
+
+
+def save_function(function: VllmSerializableFunction, path: str) -> None:
+    """Write ``function`` to the file ``path``, all or nothing. Raises OSError, RuntimeError."""
+    write_atomically(path, VllmSerializableFunction.serialize_compile_artifacts(function))
+
+
+def load_function(path: str, vllm_config: VllmConfig) -> VllmSerializableFunction | None:
+    """The function in the file ``path``; None, with a warning, if there is none that is sound."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        return VllmSerializableFunction.deserialize_compile_artifacts(data, vllm_config)
+    except (OSError, Unusable) as error:
+        logger.warning("No function is taken from %s: %s", path, error)
+    except Exception as error:
+        # The bytes are right, and torch cannot make anything of them: compile anew.
+        logger.warning("The function in %s cannot be loaded: %r", path, error)
+    return None
