@@ -30,6 +30,22 @@ SURFACE = (
     "VllmBackend",
     "make_backend",
     "record_events",
+    "set_model_tag",
+    "set_on_compilation_complete",
+    "compilation_counter",
+    "InductorPass",
+    "PostGradPassManager",
+    "pass_context",
+    "get_pass_context",
+    "pass_key",
+    "StandaloneCompiledArtifacts",
+    "serialize",
+    "deserialize",
+    "CUDAGraphMode",
+    "CUDAGraphWrapper",
+    "BatchDescriptor",
+    "set_forward_context",
+    "use_static_graph_wrapper",
 )
 
 # What a whole backend may understand of Options beyond splitting; see ``Subject.backend``.
@@ -41,6 +57,12 @@ ABILITIES = (
     "compile-ranges",
     "cache",
     "copy-inputs",
+    "model-tag",
+    "cudagraphs",
+    "inductor-partition",
+    "compile-fx",
+    "unpacked-artifacts",
+    "guards",
 )
 
 
@@ -148,9 +170,31 @@ class Subject:
             wanted.append("compile-ranges")
         if options.cache_root is not None:
             wanted.append("cache")
-        if options.copy_inputs:
-            wanted.append("copy-inputs")
+        wanted += [ability for asked, ability in _asked(options) if asked]
         self.need(*wanted)
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """``name`` of SURFACE called; exceptions are the subject's."""
+        function = self.get(name)
+        with inside_subject(name):
+            return function(*args, **kwargs)
+
+    @contextmanager
+    def context(self, name: str, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """``name`` of SURFACE as a context: entering and leaving it are the subject's."""
+        manager = self.call(name, *args, **kwargs)
+        with inside_subject(f"entering {name}"):
+            value = manager.__enter__()
+        try:
+            yield value
+        except BaseException as error:
+            with inside_subject(f"leaving {name}"):
+                swallowed = manager.__exit__(type(error), error, error.__traceback__)
+            if swallowed:
+                raise Violation(f"{name} swallows an exception", got=repr(error)[:200]) from None
+            raise
+        with inside_subject(f"leaving {name}"):
+            manager.__exit__(None, None, None)
 
     @contextmanager
     def events(self) -> Iterator[Callable[[], Trace]]:
@@ -158,6 +202,19 @@ class Subject:
         record = self.get("record_events")
         with record() as events:
             yield lambda: Trace(events)
+
+
+def _asked(options: Options) -> list[tuple[bool, str]]:
+    """What of ``options`` asks for an ability, and the ability."""
+    return [
+        (options.copy_inputs, "copy-inputs"),
+        (not options.prefix, "model-tag"),
+        (options.cudagraph_mode != "NONE", "cudagraphs"),
+        (options.partition_in_inductor, "inductor-partition"),
+        (not options.standalone, "compile-fx"),
+        (options.save_format != "binary", "unpacked-artifacts"),
+        (options.evaluate_guards, "guards"),
+    ]
 
 
 def _make(function: Callable[[Options], Any], options: Options, what: str) -> Any:

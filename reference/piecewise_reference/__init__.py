@@ -6,7 +6,7 @@ Read in this order: ``ranges``, ``config``, ``plan``, ``values``, ``stitching``,
 
 from .artifacts import StandaloneCompiledArtifacts
 from .backend import VllmBackend
-from .compile_scope import current_compile_range, pass_context
+from .compile_scope import get_pass_context, pass_context
 from .compiler_interface import CompilerInterface
 from .compilers import EagerAdaptor, make_compiler
 from .config import CompilationConfig, DynamicShapesConfig, ParallelConfig, PassConfig, VllmConfig
@@ -61,10 +61,10 @@ __all__ = [
     "VllmConfig",
     "VllmSerializableFunction",
     "compilation_counter",
-    "current_compile_range",
     "current_model_tag",
     "current_platform",
     "get_forward_context",
+    "get_pass_context",
     "guard_filter",
     "load_function",
     "make_compiler",

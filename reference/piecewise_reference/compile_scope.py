@@ -9,23 +9,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
 from .ranges import Range
 
-_scope: ContextVar[tuple[Range | None, Mapping[str, Any]]] = ContextVar(
-    "compile_scope", default=(None, {})
-)
+
+@dataclass(frozen=True)
+class PassContext:
+    """One compile, or one load: for ``compile_range``, with the compiler's settings."""
+
+    compile_range: Range
+    compiler_config: Mapping[str, Any] = field(default_factory=dict)
 
 
-def current_compile_range() -> Range | None:
-    """The range that is being compiled; None outside of a compile."""
-    return _scope.get()[0]
+_current: ContextVar[PassContext | None] = ContextVar("pass_context", default=None)
 
 
-def current_compiler_config() -> Mapping[str, Any]:
-    """The settings of the compiler; empty outside of a compile."""
-    return _scope.get()[1]
+def current_pass_context() -> PassContext | None:
+    """The compile under way, or None."""
+    return _current.get()
+
+
+def get_pass_context() -> PassContext:
+    """The compile under way; RuntimeError if there is none."""
+    context = _current.get()
+    if context is None:
+        raise RuntimeError("nothing is being compiled: open pass_context(compile_range) first")
+    return context
 
 
 @contextmanager
@@ -33,8 +44,8 @@ def pass_context(
     compile_range: Range, compiler_config: Mapping[str, Any] | None = None
 ) -> Iterator[None]:
     """Open while a piece is compiled, or loaded, for ``compile_range``. Seed: ``pass_context``."""
-    token = _scope.set((compile_range, compiler_config or {}))
+    token = _current.set(PassContext(compile_range, compiler_config or {}))
     try:
         yield
     finally:
-        _scope.reset(token)
+        _current.reset(token)

@@ -24,7 +24,7 @@ from torch.compiler._cache import CacheArtifactManager
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from .artifact_files import checked_path, keep
-from .compile_scope import current_compiler_config
+from .compile_scope import current_pass_context
 from .compiler_interface import CompilerInterface, Runnable, inductor_identity
 from .config import VllmConfig
 from .flat_outputs import InductorRunnable, flatten_outputs
@@ -87,7 +87,8 @@ class InductorAdaptor(CompilerInterface):
             loaded = torch.compiler.load_cache_artifacts(file.read())
         kept = loaded.inductor_artifacts if loaded is not None else []
         # the settings are part of the key, and the contract of ``load`` does not pass them
-        settings = current_compiler_config()
+        context = current_pass_context()
+        settings = context.compiler_config if context is not None else {}
         compiled, found, _ = _compile(graph, example_inputs, settings, compile_range)
         if found != kept:
             raise ValueError(f"Inductor knows this graph as {found}, and the artifact is of {kept}")

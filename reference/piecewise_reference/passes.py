@@ -15,7 +15,7 @@ from torch import fx
 from torch._inductor.custom_graph_pass import CustomGraphPass
 from torch.fx.experimental.symbolic_shapes import statically_known_true, sym_eq
 
-from .compile_scope import current_compile_range
+from .compile_scope import current_pass_context
 from .config import VllmConfig
 from .hashing import digest
 from .ranges import Range
@@ -85,6 +85,11 @@ def _same_view(node: fx.Node) -> bool:
     )
 
 
+def _range_compiled() -> Range | None:
+    context = current_pass_context()
+    return None if context is None else context.compile_range
+
+
 class PostGradPassManager(CustomGraphPass):
     """Runs the passes that the config asks for, then those that were added, in that order.
 
@@ -112,12 +117,12 @@ class PostGradPassManager(CustomGraphPass):
             each(graph)
 
     def _applicable(self) -> list[InductorPass]:
-        compile_range = current_compile_range()
+        compile_range = _range_compiled()
         return [each for each in self.passes if each.is_applicable(compile_range)]
 
     def uuid(self) -> str:
         """Covers the passes in their order, their settings, and the range that is compiled."""
-        compile_range = current_compile_range()
+        compile_range = _range_compiled()
         covered = (compile_range.start, compile_range.end) if compile_range else ()
         return digest(self._settings, [each.uuid() for each in self.passes], covered)
 

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# What the reference reads of a node; all else that tools leave there need not be picklable.
-_KEPT_METADATA = ("example_value", "unbacked_bindings", "stack_trace")
+_GRAPH = "graph"  # the part that is no artifact
 
 
 class VllmSerializableFunction:
@@ -66,17 +65,13 @@ class VllmSerializableFunction:
     @classmethod
     def serialize_compile_artifacts(cls, function: VllmSerializableFunction) -> bytes:
         """``function`` as bytes. Raises RuntimeError if its graph cannot be pickled."""
-        from torch.fx._graph_pickler import GraphPickler, Options  # imports Inductor: seconds
+        from .graph_bytes import graph_to_bytes  # imports Inductor: seconds
 
         backend = function.vllm_backend
         if backend is None:
             raise RuntimeError("this function was not made by a backend: there is nothing to keep")
-        state = {"graph": function.graph_module, "inputs": function.example_inputs}
-        options = Options(
-            ops_filter=None, node_metadata_key_filter=lambda key: key in _KEPT_METADATA
-        )
         try:
-            parts = {"state": GraphPickler.dumps(state, options)}
+            parts = {_GRAPH: graph_to_bytes(function.graph_module, function.example_inputs)}
         except Exception as error:  # pickling runs code of whatever the graph holds
             raise RuntimeError(
                 f"the graph of {function.prefix!r} cannot be kept: {error}"
@@ -100,9 +95,8 @@ class VllmSerializableFunction:
         Raises Unusable, a ValueError, if ``data`` is torn or altered, or was made by another
         torch, Python, compiler, code or configuration.
         """
-        from torch.fx._graph_pickler import GraphPickler  # imports Inductor: seconds
-
         from .backend import VllmBackend  # which makes these functions
+        from .graph_bytes import graph_from_bytes  # imports Inductor: seconds
 
         facts, parts = unpack(data)
         backend = VllmBackend(vllm_config, facts["prefix"], facts["is_encoder"])
@@ -111,13 +105,13 @@ class VllmSerializableFunction:
             raise Unusable(f"it was made with another {', '.join(changed)}")
         fake_mode = FakeTensorMode(shape_env=ShapeEnv())
         # the digests are right: this is what a process of the user's own wrote
-        state: Any = GraphPickler.loads(parts.pop("state"), fake_mode)
+        graph, inputs = graph_from_bytes(parts.pop(_GRAPH), fake_mode)
         artifacts = StandaloneCompiledArtifacts()
         for key, content in parts.items():
             name, range_text = json.loads(key)
             artifacts.insert(name, range_text, content)
         with tracing(TracingContext(fake_mode)):
-            function = backend(state["graph"], state["inputs"])
+            function = backend(graph, inputs)
         backend.take_artifacts(artifacts)
         return function
 

@@ -68,7 +68,7 @@ def make(found: Any, *, name: str, origin: str) -> Subject:
         backend.compiler_manager = Manager(backend.compilation_config)
 
         def call(graph: Any, example_inputs: Any) -> Any:
-            with reference._environment(piecewise_reference, options):
+            with reference.environment(piecewise_reference, options):
                 return backend(graph, example_inputs)
 
         return call

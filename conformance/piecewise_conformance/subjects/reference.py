@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +13,26 @@ import piecewise_reference
 
 from ..options import Options
 from ..subject import ABILITIES, Subject
+
+# What the reference calls as the seed does.
+_SEED_NAMES = (
+    "split_graph",
+    "Range",
+    "make_copy_and_call",
+    "record_events",
+    "set_model_tag",
+    "set_on_compilation_complete",
+    "compilation_counter",
+    "InductorPass",
+    "PostGradPassManager",
+    "pass_context",
+    "get_pass_context",
+    "StandaloneCompiledArtifacts",
+    "CUDAGraphMode",
+    "CUDAGraphWrapper",
+    "BatchDescriptor",
+    "set_forward_context",
+)
 
 
 def _version() -> str:
@@ -22,13 +42,19 @@ def _version() -> str:
         return ""
 
 
+def _flag(value: bool) -> str:
+    return "1" if value else "0"
+
+
 @contextmanager
-def _environment(package: ModuleType, options: Options) -> Iterator[None]:
-    """The reference takes its cache root, and whether it caches, from the environment."""
+def environment(package: ModuleType, options: Options) -> Iterator[None]:
+    """The reference takes its cache root, and some choices, from the environment."""
     env = package.env
     wanted = {
         env.CACHE_ROOT.name: options.cache_root or "",
-        env.DISABLE_COMPILE_CACHE.name: "1" if options.cache_root is None else "0",
+        env.DISABLE_COMPILE_CACHE.name: _flag(options.cache_root is None),
+        env.USE_STANDALONE_COMPILE.name: _flag(options.standalone),
+        env.USE_MEGA_AOT_ARTIFACT.name: _flag(options.collect_artifacts),
     }
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
@@ -42,47 +68,90 @@ def _environment(package: ModuleType, options: Options) -> Iterator[None]:
                 os.environ[name] = value
 
 
+def config_for(package: ModuleType, options: Options) -> Any:
+    """``options`` as the config of ``package``."""
+    return package.VllmConfig(
+        package.CompilationConfig(
+            backend="inductor" if options.compiler == "own" else options.compiler,
+            splitting_ops=list(options.splitting_ops),
+            use_inductor_graph_partition=options.partition_in_inductor,
+            inductor_compile_config=dict(options.compiler_config),
+            dynamic_shapes_config=package.DynamicShapesConfig(
+                evaluate_guards=options.evaluate_guards
+            ),
+            compile_sizes=list(options.compile_sizes),
+            compile_ranges_endpoints=list(options.compile_ranges_endpoints),
+            cudagraph_mode=_cudagraph_mode(options),
+            cudagraph_copy_inputs=options.copy_inputs,
+            compile_cache_save_format=options.save_format,
+            traced_files=set(options.traced_files),
+        ),
+        package.ParallelConfig(options.rank, options.data_parallel_index),
+        options.max_num_batched_tokens,
+    )
+
+
+def _cudagraph_mode(options: Options) -> str:
+    # Copying is for captured graphs; without a forward context nothing is captured.
+    if options.copy_inputs and options.cudagraph_mode == "NONE":
+        return "FULL"
+    return options.cudagraph_mode
+
+
 def make(package: ModuleType, *, name: str, origin: str) -> Subject:
     """The subject that ``package``, the reference or a mutant of it, is."""
 
     def make_config(options: Options) -> Any:
-        return package.VllmConfig(
-            package.CompilationConfig(
-                backend="inductor" if options.compiler == "own" else options.compiler,
-                splitting_ops=list(options.splitting_ops),
-                inductor_compile_config=dict(options.compiler_config),
-                compile_sizes=list(options.compile_sizes),
-                compile_ranges_endpoints=list(options.compile_ranges_endpoints),
-                # copying is for captured graphs; without a forward context nothing is captured
-                cudagraph_mode="FULL" if options.copy_inputs else "NONE",
-                cudagraph_copy_inputs=options.copy_inputs,
-                traced_files=set(options.traced_files),
-            ),
-            package.ParallelConfig(options.rank, options.data_parallel_index),
-            options.max_num_batched_tokens,
-        )
+        config = config_for(package, options)
+        # what of the options is no part of a config goes by the environment
+        config.compilation_config.options = options
+        return config
+
+    def make_compiler(config: Any) -> Any:
+        with environment(package, config.options):
+            return package.make_compiler(config)
+
+    def make_manager(config: Any) -> Any:
+        with environment(package, config.options):
+            return package.CompilerManager(config)
 
     def make_backend(options: Options) -> Callable[[Any, Any], Any]:
-        backend = package.VllmBackend(make_config(options), options.prefix)
+        with environment(package, options):
+            backend = package.VllmBackend(make_config(options), options.prefix)
 
         def call(graph: Any, example_inputs: Any) -> Any:
-            with _environment(package, options):
+            with environment(package, options):
                 return backend(graph, example_inputs)
 
         return call
 
-    surface = {
-        each: getattr(package, each)
-        for each in (
-            "split_graph",
-            "Range",
-            "CompilerManager",
-            "make_compiler",
-            "make_copy_and_call",
-            "record_events",
-        )
-    }
-    surface.update(make_config=make_config, make_backend=make_backend)
+    def serialize(function: Any, options: Options) -> bytes:
+        with environment(package, options):
+            made: bytes = package.VllmSerializableFunction.serialize_compile_artifacts(function)
+            return made
+
+    def deserialize(data: bytes, options: Options) -> Any:
+        with environment(package, options):
+            return package.VllmSerializableFunction.deserialize_compile_artifacts(
+                data, make_config(options)
+            )
+
+    def use_static_graph_wrapper(qualified_name: str) -> AbstractContextManager[None]:
+        platform = package.Platform(static_graph_wrapper_cls=qualified_name)
+        chosen: AbstractContextManager[None] = package.use_platform(platform)
+        return chosen
+
+    surface = {each: getattr(package, each) for each in _SEED_NAMES}
+    surface.update(
+        make_config=make_config,
+        make_compiler=make_compiler,
+        CompilerManager=make_manager,
+        make_backend=make_backend,
+        serialize=serialize,
+        deserialize=deserialize,
+        use_static_graph_wrapper=use_static_graph_wrapper,
+        pass_key=package.current_platform().pass_key,
+    )
     return Subject(name, origin, surface, frozenset(ABILITIES), _version())
 
 

@@ -1,0 +1,229 @@
+"""CONTEXT: what holds for the duration of a ``with``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from piecewise_conformance import spy
+from piecewise_conformance.boundary import expect_refusal
+from piecewise_conformance.caching import RANGE
+from piecewise_conformance.drive import drive
+from piecewise_conformance.facets import Manager
+from piecewise_conformance.marks import requirement
+from piecewise_conformance.options import Options
+from piecewise_conformance.pieces import piece
+from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import Violation
+from piecewise_fixtures.programs import program
+
+
+def _start(subject: Subject, root: Path, **changes: Any) -> str:
+    """A start on ``root``; the name of the folder that its cache file lies in."""
+    with spy.spying():
+        driven = drive(
+            subject,
+            program("linear-chain"),
+            compiler=spy.NAME,
+            cache_root=str(root),
+            **{"prefix": "", **changes},
+        )
+        driven.check(6)
+    folders = [path.parent.name for path in root.rglob("vllm_compile_cache.py")]
+    if len(folders) != 1:
+        raise Violation("the cache folders of one start", expected="one", got=str(folders))
+    return folders[0]
+
+
+def _expect(got: str, expected: str, what: str) -> None:
+    if got != expected:
+        raise Violation(f"the folder of a backend {what}", expected=expected, got=got)
+
+
+@requirement("CONTEXT-001")
+def test_tag_is_the_prefix(subject: Subject, tmp_path: Path) -> None:
+    """Without a tag the folder is ``backbone``, with one it is the tag, with a prefix that."""
+    _expect(_start(subject, tmp_path / "1"), "backbone", "without a tag")
+    with subject.context("set_model_tag", "eagle_head"):
+        _expect(_start(subject, tmp_path / "2"), "eagle_head", "made under the tag eagle_head")
+        got = _start(subject, tmp_path / "3", prefix="vision")
+        _expect(got, "vision", "made under a tag and given the prefix vision")
+
+
+@requirement("CONTEXT-002")
+@pytest.mark.parametrize("outer", ["backbone", "draft"])
+def test_tag_twice(subject: Subject, tmp_path: Path, outer: str) -> None:
+    """The tag in force, be it the default or one that was set, cannot be set again."""
+
+    def twice() -> None:
+        with (
+            expect_refusal(f"the tag {outer!r} set while it is in force", outer),
+            subject.context("set_model_tag", outer),
+        ):
+            pass
+
+    if outer == "backbone":
+        twice()
+        return
+    with subject.context("set_model_tag", outer):
+        twice()
+        _expect(_start(subject, tmp_path), outer, "made after the refusal")
+
+
+class _Stop(Exception):
+    pass
+
+
+@requirement("CONTEXT-003")
+def test_tag_is_restored(subject: Subject, tmp_path: Path) -> None:
+    """Nested tags come back in order, also past an exception."""
+    with subject.context("set_model_tag", "outer"):
+        with subject.context("set_model_tag", "inner", is_encoder=True):
+            _expect(_start(subject, tmp_path / "1"), "inner", "made under two tags")
+        _expect(_start(subject, tmp_path / "2"), "outer", "made after the inner tag")
+        with pytest.raises(_Stop), subject.context("set_model_tag", "failing"):
+            raise _Stop
+        _expect(_start(subject, tmp_path / "3"), "outer", "made after an exception")
+        # a tag that was left may be set again
+        with subject.context("set_model_tag", "inner"):
+            _expect(_start(subject, tmp_path / "4"), "inner", "made under a tag set again")
+    _expect(_start(subject, tmp_path / "5"), "backbone", "made after all tags")
+
+
+def _model(subject: Subject, name: str = "linear-chain", **changes: Any) -> Callable[[int], None]:
+    driven = drive(subject, program(name), **changes)
+    return driven.check
+
+
+@requirement("CONTEXT-004")
+@pytest.mark.parametrize("name", ["linear-chain", "thirteen-ops", "piece-without-symbol"])
+def test_callback_once(subject: Subject, name: str) -> None:
+    """One call by the time the model has run at its sizes, and no more afterwards."""
+    calls: list[int] = []
+    with subject.context("set_on_compilation_complete", lambda: calls.append(1)):
+        check = _model(subject, name)
+        for size in program(name).sizes:
+            check(size)
+        _expect_calls(calls, 1, "after all sizes")
+        for size in program(name).sizes:
+            check(size)
+    _expect_calls(calls, 1, "after all sizes once more")
+
+
+def _expect_calls(calls: list[int], expected: int, when: str) -> None:
+    if len(calls) != expected:
+        raise Violation(
+            f"calls of the completion callback {when}", expected=str(expected), got=str(len(calls))
+        )
+
+
+@requirement("CONTEXT-004")
+def test_callback_after_the_last_range(subject: Subject) -> None:
+    """With two ranges and a single size: once all have been met, and one call in all.
+
+    A backend that compiles all ranges before the first batch may call at once, and then what it
+    compiled must be all: nothing is compiled after the call.
+    """
+    calls: list[int] = []
+    ranges: dict[str, Any] = {"compile_ranges_endpoints": (5,), "compile_sizes": (4,)}
+    with (
+        spy.spying() as log,
+        subject.context("set_on_compilation_complete", lambda: calls.append(len(log.compiles))),
+    ):
+        check = _model(subject, compiler=spy.NAME, cache_root=None, **ranges)
+        for size in (6, 4, 3, 6, 4, 3):
+            check(size)
+    _expect_calls(calls, 1, "after every range was met")
+    if calls[0] != len(log.compiles):
+        raise Violation(
+            "the completion callback came before the last compile",
+            expected=f"after {len(log.compiles)} compiles",
+            got=f"after {calls[0]}",
+        )
+
+
+@requirement("CONTEXT-004")
+def test_callback_for_each_backend(subject: Subject) -> None:
+    """Two models under one callback are two calls."""
+    calls: list[int] = []
+    with subject.context("set_on_compilation_complete", lambda: calls.append(1)):
+        _model(subject)(6)
+        _model(subject, "two-layers")(6)
+    _expect_calls(calls, 2, "for two models")
+
+
+@requirement("CONTEXT-005")
+def test_callback_ends_with_its_context(subject: Subject) -> None:
+    """Models made afterwards call nobody, or the outer callback."""
+    outer: list[int] = []
+    inner: list[int] = []
+    with subject.context("set_on_compilation_complete", lambda: outer.append(1)):
+        with (
+            pytest.raises(_Stop),
+            subject.context("set_on_compilation_complete", lambda: inner.append(1)),
+        ):
+            raise _Stop
+        _model(subject)(6)
+    _expect_calls(outer, 1, "of the outer context, after the inner one was left by an exception")
+    _model(subject)(6)
+    _expect_calls(outer, 1, "after its context")
+    _expect_calls(inner, 0, "of a context in which nothing was made")
+
+
+def _range(subject: Subject) -> tuple[int, int] | None:
+    """The range in the pass context, or None outside of one."""
+    try:
+        context = subject.call("get_pass_context")
+    except Exception:
+        return None  # outside of a compile the seed raises
+    if context is None:
+        return None
+    compile_range = context.compile_range
+    return compile_range.start, compile_range.end
+
+
+@requirement("CONTEXT-006")
+def test_pass_context(subject: Subject) -> None:
+    """It tells the range, nests, and ends, also past an exception."""
+    subject.get("get_pass_context")
+    seen = [_range(subject)]
+    with subject.context("pass_context", subject.range(1, 8)):
+        seen.append(_range(subject))
+        with subject.context("pass_context", subject.range(9, 9)):
+            seen.append(_range(subject))
+        seen.append(_range(subject))
+        with pytest.raises(_Stop), subject.context("pass_context", subject.range(2, 3)):
+            raise _Stop
+        seen.append(_range(subject))
+    seen.append(_range(subject))
+    expected = [None, (1, 8), (9, 9), (1, 8), (1, 8), None]
+    if seen != expected:
+        raise Violation("the range in the pass context", expected=str(expected), got=str(seen))
+
+
+@requirement("CONTEXT-006")
+def test_pass_context_while_compiling(subject: Subject, tmp_path: Path) -> None:
+    """The manager opens it around each compile, for the range at hand, and closes it."""
+    subject.get("get_pass_context")
+    case = piece(lambda g, s, x: (g.call_method("relu", (x,)),))
+    seen: list[Any] = []
+
+    def note(number: int) -> Any:
+        seen.append(_range(subject))
+        return ("spy", number)
+
+    with spy.spying() as log:
+        log.handle = note
+        manager: Manager = subject.manager(Options(compiler=spy.NAME)).open(tmp_path)
+        for index, ends in enumerate([RANGE, (9, 9), (10, 64)]):
+            manager.compile(case.gm, case.traced, ends, index, 3)
+            seen.append(_range(subject))
+        log.fail = True
+        with expect_refusal("a compile that fails", "the spy was told to fail"):
+            manager.compile(case.gm, case.traced, (65, 70), 0, 1)
+        seen.append(_range(subject))
+    expected = [RANGE, None, (9, 9), None, (10, 64), None, None]
+    if seen != expected:
+        raise Violation("the range while compiling", expected=str(expected), got=str(seen))

@@ -1,0 +1,148 @@
+"""COUNT: counters, which mean the same in every release of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from piecewise_conformance import spy, warm
+from piecewise_conformance.boundary import inside_subject
+from piecewise_conformance.drive import drive
+from piecewise_conformance.marks import requirement
+from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import Violation
+from piecewise_fixtures.programs import program
+
+_NAMES = (
+    "num_graphs_seen",
+    "num_piecewise_graphs_seen",
+    "num_piecewise_capturable_graphs_seen",
+    "num_backend_compilations",
+    "num_inductor_compiles",
+    "num_eager_compiles",
+    "num_cache_entries_updated",
+    "num_compiled_artifacts_saved",
+    "num_compiled_artifacts_loaded",
+    "num_cudagraph_captured",
+)
+
+
+def _read(subject: Subject) -> dict[str, int]:
+    counter = subject.get("compilation_counter")
+    with inside_subject("compilation_counter"):
+        return {name: int(getattr(counter, name)) for name in _NAMES}
+
+
+def _grown(subject: Subject, action: Callable[[], Any]) -> dict[str, int]:
+    before = _read(subject)
+    action()
+    return {name: value - before[name] for name, value in _read(subject).items()}
+
+
+def _expect(grown: dict[str, int], what: str, **expected: int) -> None:
+    got = {name: grown[name] for name in expected}
+    if got != expected:
+        raise Violation(f"counters {what}", expected=str(expected), got=str(got))
+
+
+@requirement("COUNT-001")
+@pytest.mark.parametrize("name", ["linear-chain", "two-layers", "nothing-to-split", "op-first"])
+def test_graphs(subject: Subject, name: str) -> None:
+    """One graph, and the pieces that the trace tells of, with and without splitting ops."""
+    subject.get("compilation_counter")
+    with subject.events() as trace:
+        grown = _grown(subject, lambda: drive(subject, program(name)).check(6))
+        (split,) = trace().of("Split")
+    pieces, splitting = split.details.pieces, split.details.splitting
+    _expect(
+        grown,
+        f"after {name} in {pieces} pieces, {splitting} of splitting ops",
+        num_graphs_seen=1,
+        num_piecewise_graphs_seen=pieces,
+        num_piecewise_capturable_graphs_seen=pieces - splitting,
+    )
+
+
+@requirement("COUNT-002")
+@pytest.mark.parametrize("ranges", [{}, {"compile_ranges_endpoints": (5,), "compile_sizes": (4,)}])
+def test_cold_start(subject: Subject, tmp_path: Path, ranges: dict[str, Any]) -> None:
+    """As many as the compiler was asked for."""
+    log = spy.Log()
+
+    def start() -> None:
+        nonlocal log
+        log = warm.start(subject, tmp_path, sizes=(6, 4, 3), **ranges)
+
+    grown = _grown(subject, start)
+    asked = len(log.compiles)
+    _expect(
+        grown,
+        f"after a first start with {asked} compiles",
+        num_backend_compilations=asked,
+        num_cache_entries_updated=asked,
+        num_compiled_artifacts_loaded=0,
+    )
+
+
+@requirement("COUNT-002")
+def test_compiler_without_handles(subject: Subject, tmp_path: Path) -> None:
+    """Compiles without a handle are counted, and no entry is."""
+    with spy.spying() as log:
+        log.handle = lambda number: None
+        driven = drive(
+            subject, program("linear-chain"), compiler=spy.NAME, cache_root=str(tmp_path)
+        )
+        grown = _grown(subject, lambda: driven.check(6))
+    _expect(
+        grown,
+        f"after {len(log.compiles)} compiles without a handle",
+        num_backend_compilations=len(log.compiles),
+        num_cache_entries_updated=0,
+        num_compiled_artifacts_saved=0,
+    )
+
+
+@requirement("COUNT-003")
+def test_warm_start(subject: Subject, tmp_path: Path) -> None:
+    """A second start on the cache updates and saves nothing."""
+    warm.start(subject, tmp_path)
+    grown = _grown(subject, lambda: warm.start(subject, tmp_path))
+    _expect(
+        grown,
+        "after a second start",
+        num_graphs_seen=1,
+        num_cache_entries_updated=0,
+        num_compiled_artifacts_saved=0,
+    )
+
+
+@requirement("COUNT-003")
+def test_without_cache(subject: Subject) -> None:
+    """Without a cache no entry is updated and no artifact saved."""
+    with spy.spying():
+        driven = drive(subject, program("linear-chain"), compiler=spy.NAME, cache_root=None)
+        grown = _grown(subject, lambda: driven.check(6))
+    _expect(
+        grown,
+        "without a cache",
+        num_cache_entries_updated=0,
+        num_compiled_artifacts_saved=0,
+        num_compiled_artifacts_loaded=0,
+    )
+
+
+@requirement("COUNT-004")
+def test_eager(subject: Subject) -> None:
+    """Each piece of the eager compiler's is an eager compile."""
+    subject.need("eager")
+    driven = drive(subject, program("two-layers"), compiler="eager")
+    grown = _grown(subject, lambda: driven.check(6))
+    compiled = grown["num_backend_compilations"]
+    _expect(
+        grown,
+        f"after {compiled} compiles by the eager compiler",
+        num_eager_compiles=grown["num_piecewise_capturable_graphs_seen"],
+        num_inductor_compiles=0,
+    )

@@ -1,0 +1,164 @@
+"""GRAPH: static graphs, as far as they need no device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from piecewise_conformance import wrappers
+from piecewise_conformance.boundary import inside_subject
+from piecewise_conformance.drive import drive
+from piecewise_conformance.marks import requirement
+from piecewise_conformance.options import Options
+from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import Violation
+from piecewise_fixtures.programs import program
+
+# mode: (decode part, mixed part)
+MODES = {
+    "NONE": ("NONE", "NONE"),
+    "PIECEWISE": ("PIECEWISE", "PIECEWISE"),
+    "FULL": ("FULL", "FULL"),
+    "FULL_DECODE_ONLY": ("FULL", "NONE"),
+    "FULL_AND_PIECEWISE": ("FULL", "PIECEWISE"),
+}
+
+
+@requirement("GRAPH-001")
+@pytest.mark.parametrize("name", MODES)
+def test_mode(subject: Subject, name: str) -> None:
+    """The two parts of a mode, and the questions that are asked of it."""
+    modes = subject.get("CUDAGraphMode")
+    with inside_subject("CUDAGraphMode"):
+        mode = modes[name]
+        got = (
+            mode.decode_mode().name,
+            mode.mixed_mode().name,
+            bool(mode.has_piecewise_cudagraphs()),
+            bool(mode.has_full_cudagraphs()),
+            bool(mode.separate_routine()),
+        )
+    parts = MODES[name]
+    expected = (*parts, "PIECEWISE" in parts, "FULL" in parts, parts[0] != parts[1])
+    if got != expected:
+        raise Violation(
+            f"decode part, mixed part, piecewise, full, separate of {name}",
+            expected=str(expected),
+            got=str(got),
+        )
+
+
+def _wrapped(subject: Subject, name: str, **changes: Any) -> list[wrappers.Wrapped]:
+    """The wrappers made for the program ``name``, which is checked at every size."""
+    with wrappers.watching() as made, subject.context("use_static_graph_wrapper", wrappers.NAME):
+        driven = drive(subject, program(name), **changes)
+        for size in program(name).sizes:
+            driven.check(size)
+    return made
+
+
+@requirement("GRAPH-002")
+@pytest.mark.parametrize("mode", ["PIECEWISE", "FULL_AND_PIECEWISE"])
+@pytest.mark.parametrize("name", ["linear-chain", "two-layers", "op-first", "ops-back-to-back"])
+def test_pieces_are_wrapped(subject: Subject, name: str, mode: str) -> None:
+    """As many wrappers as compiled pieces, all PIECEWISE, and each runs with the model."""
+    with subject.events() as trace:
+        made = _wrapped(subject, name, cudagraph_mode=mode)
+        (split,) = trace().of("Split")
+    expected = split.details.pieces - split.details.splitting
+    runtime_modes = {each.runtime_mode for each in made}
+    if len(made) != expected or runtime_modes - {"PIECEWISE"}:
+        raise Violation(
+            f"the wrappers of {name}",
+            expected=f"{expected}, in mode PIECEWISE",
+            got=f"{len(made)}, in {sorted(runtime_modes)}",
+        )
+    if idle := [each for each in made if each.calls != len(program(name).sizes)]:
+        raise Violation(
+            "calls of each wrapper", expected=str(len(program(name).sizes)), got=str(idle)
+        )
+
+
+@requirement("GRAPH-003")
+@pytest.mark.parametrize("name", ["two-layers", "linear-chain", "op-last"])
+def test_options(subject: Subject, name: str) -> None:
+    """First, middle and last piece, in the order in which they run; one piece is first and last."""
+    made = sorted(_wrapped(subject, name, cudagraph_mode="PIECEWISE"), key=lambda each: each.turn)
+    got = [each.options for each in made]
+    last = len(made) - 1
+    expected = [(i == 0, i != 0, i == last) for i in range(len(made))]
+    if got != expected:
+        raise Violation(
+            "(debug_log_enable, gc_disable, weak_ref_output) of the pieces",
+            expected=str(expected),
+            got=str(got),
+        )
+
+
+@requirement("GRAPH-004")
+@pytest.mark.parametrize("mode", ["NONE", "FULL", "FULL_DECODE_ONLY"])
+def test_nothing_is_wrapped(subject: Subject, mode: str) -> None:
+    """In modes without a piecewise part."""
+    if made := _wrapped(subject, "two-layers", cudagraph_mode=mode):
+        raise Violation(f"wrappers in mode {mode}", expected="none", got=str(len(made)))
+
+
+@requirement("GRAPH-005")
+@pytest.mark.parametrize("own", ["PIECEWISE", "FULL"])
+def test_runs_what_it_wraps(subject: Subject, own: str) -> None:
+    """Without a context, in NONE and in the other mode: the callable itself, each time."""
+    modes = subject.get("CUDAGraphMode")
+    calls: list[tuple[Any, ...]] = []
+
+    def runnable(*args: Any) -> Any:
+        calls.append(args)
+        return ("result", len(calls))
+
+    wrapper = subject.call(
+        "CUDAGraphWrapper", runnable, subject.config(Options()), runtime_mode=modes[own]
+    )
+    other = "FULL" if own == "PIECEWISE" else "PIECEWISE"
+    descriptor = subject.call("BatchDescriptor", num_tokens=4)
+    token = object()
+
+    def expect_direct(number: int, where: str) -> None:
+        with inside_subject("CUDAGraphWrapper"):
+            got = wrapper(token, number)
+        if got != ("result", len(calls)) or calls[-1] != (token, number):
+            raise Violation(f"a call {where}", expected="the callable's own result", got=repr(got))
+
+    expect_direct(1, "outside of a forward context")
+    for number, mode in enumerate(("NONE", other, "NONE"), start=2):
+        with subject.context(
+            "set_forward_context",
+            None,
+            batch_descriptor=descriptor,
+            cudagraph_runtime_mode=modes[mode],
+        ):
+            expect_direct(number, f"in mode {mode}")
+    expect_direct(5, "outside of a forward context again")
+    if len(calls) != 5:
+        raise Violation("calls of what is wrapped", expected="5", got=str(len(calls)))
+
+
+@requirement("GRAPH-006")
+@pytest.mark.parametrize("mode", ["PIECEWISE", "FULL_AND_PIECEWISE"])
+def test_no_splitting_ops(subject: Subject, mode: str) -> None:
+    """Nothing is captured piece by piece where nothing is split."""
+    subject.need("cudagraphs")
+    try:
+        made = _wrapped(subject, "two-layers", cudagraph_mode=mode, splitting_ops=())
+    except Violation:
+        raise
+    except Exception as error:
+        if "splitting" not in str(error):
+            raise Violation(
+                f"{mode} without splitting ops is refused without telling why",
+                expected="an error that names splitting ops",
+                got=str(error)[:300],
+            ) from None
+        return
+    if made:
+        raise Violation(
+            f"{mode} without splitting ops", expected="an error, or no wrapper", got=str(len(made))
+        )

@@ -1,0 +1,202 @@
+"""PASS: passes over Inductor's graph."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from piecewise_conformance import spy, warm
+from piecewise_conformance.boundary import expect_refusal, inside_subject
+from piecewise_conformance.drive import drive
+from piecewise_conformance.marks import needs, requirement, slow
+from piecewise_conformance.options import Options
+from piecewise_conformance.recorded import settle
+from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import Violation
+from piecewise_fixtures.programs import program
+from piecewise_fixtures.programs.base import Program
+from torch import fx
+
+
+def make_pass(subject: Subject, uuid: str, action: Any = None) -> Any:
+    """A pass of the subject's class, known by ``uuid``, that does ``action(graph)``."""
+    base: Any = subject.get("InductorPass")
+
+    class Pass(base):  # type: ignore[misc]  # the subject's class
+        def __call__(self, graph: fx.Graph) -> None:
+            if action is not None:
+                action(graph)
+
+        def uuid(self) -> str:
+            return uuid
+
+    with inside_subject("InductorPass"):
+        return Pass()
+
+
+class _SinForCos(torch.nn.Module):
+    """Computes a cosine, but the graph that is captured of it has a sine."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        wave = torch.sin if torch.compiler.is_compiling() else torch.cos
+        y = torch.ops.piecewise.scaled(wave(x) + 1)
+        return wave(y) * 2
+
+
+def _sin_for_cos() -> Program:
+    base = program("linear-chain")
+    return Program("sin-for-cos", "", _SinForCos, base.inputs, base.splitting_ops, base.sizes)
+
+
+@requirement("PASS-001")
+@slow
+@needs("inductor")
+def test_pass_runs(subject: Subject) -> None:
+    """A pass that makes every sine a cosine; the model is right only if it ran on each piece."""
+    subject.need("inductor")
+    graphs: list[Any] = []
+
+    def to_cosine(graph: fx.Graph) -> None:
+        graphs.append(type(graph).__name__)
+        for node in graph.find_nodes(op="call_function", target=torch.ops.aten.sin.default):
+            node.target = torch.ops.aten.cos.default
+
+    settings = {subject.get("pass_key"): make_pass(subject, "sin to cos", to_cosine)}
+    with subject.events() as trace:
+        driven = drive(subject, _sin_for_cos(), compiler="inductor", compiler_config=settings)
+        for size in (6, 4, 9):
+            driven.check(size)
+        compiles = len(trace().of("Compile"))
+    if graphs != ["Graph"] * compiles:
+        raise Violation(
+            "how often the pass ran",
+            expected=f"once a compile, on a Graph: {compiles}",
+            got=str(graphs),
+        )
+
+
+@requirement("PASS-002")
+def test_uuid_is_in_the_key(subject: Subject, tmp_path: Path) -> None:
+    """Another uuid loads nothing, the same one in another object everything."""
+    key = subject.get("pass_key")
+
+    def start(uuid: str) -> Any:
+        return warm.start(subject, tmp_path, compiler_config={key: make_pass(subject, uuid)})
+
+    warm.expect_cold(start("one"), "a first start")
+    warm.expect_warm(start("one"), "a start with a pass of the same uuid")
+    warm.expect_cold(start("two"), "a start with a pass of another uuid")
+    warm.expect_warm(start("one"), "a start with the first pass again")
+    warm.expect_cold(warm.start(subject, tmp_path), "a start without a pass")
+
+
+def _manager(subject: Subject, *passes: Any) -> Any:
+    """A pass manager, configured, with ``passes`` added."""
+    manager = subject.call("PostGradPassManager")
+    config = subject.config(Options())
+    with inside_subject("PostGradPassManager"):
+        manager.configure(config)
+        for each in passes:
+            manager.add(each)
+    return manager
+
+
+def _uuid(subject: Subject, compile_range: tuple[int, int], *uuids: str) -> Any:
+    manager = _manager(subject, *(make_pass(subject, each) for each in uuids))
+    with (
+        subject.context("pass_context", subject.range(*compile_range)),
+        inside_subject("PostGradPassManager.uuid"),
+    ):
+        return manager.uuid()
+
+
+@requirement("PASS-003")
+def test_uuid_of_the_manager(subject: Subject) -> None:
+    """Each pass, their order and the range change it; making all again does not."""
+    subject.get("PostGradPassManager")
+    cases = {
+        "no pass": _uuid(subject, (1, 8)),
+        "one pass": _uuid(subject, (1, 8), "a"),
+        "another pass": _uuid(subject, (1, 8), "b"),
+        "two passes": _uuid(subject, (1, 8), "a", "b"),
+        "two passes in the other order": _uuid(subject, (1, 8), "b", "a"),
+        "one pass twice": _uuid(subject, (1, 8), "a", "a"),
+        "two passes whose names run together": _uuid(subject, (1, 8), "ab"),
+        "another end of the range": _uuid(subject, (1, 9), "a"),
+        "another start of the range": _uuid(subject, (2, 8), "a"),
+        "a single size": _uuid(subject, (8, 8), "a"),
+    }
+    seen: dict[Any, str] = {}
+    for what, uuid in cases.items():
+        if uuid in seen:
+            raise Violation(
+                "two pass managers have one uuid",
+                expected="another one for another graph pass",
+                got=f"{seen[uuid]}, and {what}: {uuid!r}",
+            )
+        seen[uuid] = what
+    for what, again in (
+        ("one pass", _uuid(subject, (1, 8), "a")),
+        ("two passes", _uuid(subject, (1, 8), "a", "b")),
+    ):
+        if again != cases[what]:
+            raise Violation(
+                "the uuid of an equal manager", expected=repr(cases[what]), got=repr(again)
+            )
+
+
+@requirement("PASS-004")
+def test_manager_in_the_config(subject: Subject) -> None:
+    """Refused by the time the model is compiled."""
+    key, manager = subject.get("pass_key"), _manager(subject)
+    settle()
+    with expect_refusal("a pass manager in the config", type(manager).__name__):
+        drive(subject, program("linear-chain"), compiler_config={key: manager}).check(6)
+
+
+@requirement("PASS-005")
+def test_order(subject: Subject) -> None:
+    """Three passes are called in the order in which they came, on the one graph, each once."""
+    subject.get("PostGradPassManager")
+    calls: list[tuple[str, int]] = []
+
+    def noting(name: str) -> Any:
+        return make_pass(subject, name, lambda graph: calls.append((name, id(graph))))
+
+    manager = _manager(subject, noting("c"), noting("a"), noting("b"))
+    graph = fx.Graph()
+    graph.output((graph.placeholder("x"),))
+    fx.GraphModule(torch.nn.Module(), graph)
+    with (
+        subject.context("pass_context", subject.range(1, 8)),
+        inside_subject("PostGradPassManager"),
+    ):
+        manager(graph)
+    expected = [(name, id(graph)) for name in "cab"]
+    if calls != expected:
+        raise Violation("the passes that ran", expected="c, a, b on the graph", got=str(calls))
+
+
+@requirement("PASS-006")
+@pytest.mark.parametrize("with_pass", [False, True])
+def test_settings_stay(subject: Subject, with_pass: bool) -> None:
+    """The dict of settings, and what is in it, are as they were."""
+    inner = {"deep": [1, 2]}
+    settings: dict[str, Any] = {"epilogue_fusion": True, "nested": inner}
+    if with_pass:
+        settings[subject.get("pass_key")] = make_pass(subject, "one")
+    before = dict(settings), copy.deepcopy(inner)
+    with spy.spying() as log:
+        driven = drive(
+            subject, program("linear-chain"), compiler=spy.NAME, compiler_config=settings
+        )
+        driven.check(6)
+        for call in log.compiles:  # what a compiler does to its settings is its own business
+            call.config.clear()
+    if (settings, inner) != before or settings["nested"] is not inner:
+        raise Violation(
+            "the settings that a backend was given", expected=str(before), got=str(settings)
+        )

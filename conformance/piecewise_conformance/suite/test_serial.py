@@ -1,0 +1,238 @@
+"""SERIAL: functions and artifacts as bytes."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from piecewise_conformance import serial
+from piecewise_conformance.boundary import inside_subject
+from piecewise_conformance.child import call_in_child
+from piecewise_conformance.marks import needs, requirement, slow
+from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import Violation
+
+PROGRAMS = ["linear-chain", "two-symbols", "piece-without-symbol", "nothing-to-split"]
+OTHERS = [
+    "two-outputs",
+    "input-updated-by-op",
+    "only-splitting-ops",
+    "nested-outputs",
+    "derived-size-across-op",
+    "condition",
+    "constant-output",
+    "autocast-region",
+    "split-unpacked-late",
+    "parameter-returned",
+]
+
+
+@requirement("SERIAL-001")
+def test_artifacts(subject: Subject) -> None:
+    """What was inserted is found again; equal contents count once."""
+    artifacts = subject.call("StandaloneCompiledArtifacts")
+    kept = {
+        ("submod_0", "(1, 8)"): b"first" * 100,
+        ("submod_0", "(9, 64)"): b"second",
+        ("submod_2", "(1, 8)"): b"first" * 100,
+        ("submod_4", "(1, 8)"): b"",
+    }
+    with inside_subject("StandaloneCompiledArtifacts"):
+        for (name, range_text), data in kept.items():
+            artifacts.insert(name, range_text, data)
+        got = {key: artifacts.get(*key) for key in kept}
+        counts = artifacts.num_entries(), artifacts.num_artifacts(), artifacts.size_bytes()
+    if got != kept:
+        wrong = [key for key in kept if got[key] != kept[key]]
+        raise Violation("artifacts come back changed", expected="what was inserted", got=str(wrong))
+    if counts != (4, 3, 506):
+        raise Violation(
+            "the counts of four entries with three contents",
+            expected="4 entries, 3 artifacts, 506 bytes",
+            got="{} entries, {} artifacts, {} bytes".format(*counts),
+        )
+
+
+@requirement("SERIAL-001")
+def test_replaced_artifact(subject: Subject) -> None:
+    """A second insertion for one piece and range takes the place of the first."""
+    artifacts = subject.call("StandaloneCompiledArtifacts")
+    with inside_subject("StandaloneCompiledArtifacts"):
+        artifacts.insert("submod_0", "(1, 8)", b"old")
+        artifacts.insert("submod_0", "(1, 8)", b"new")
+        got, entries = artifacts.get("submod_0", "(1, 8)"), artifacts.num_entries()
+    if (got, entries) != (b"new", 1):
+        raise Violation("a second insertion", expected="b'new', 1 entry", got=f"{got!r}, {entries}")
+
+
+@requirement("SERIAL-002")
+@pytest.mark.parametrize("name", [*PROGRAMS, *OTHERS])
+def test_through_bytes(subject: Subject, name: str) -> None:
+    """The function made again does what the program does."""
+    subject.get("serialize")
+    _, function = serial.compiled(subject, name)
+    asked = serial.options(subject, name)
+    data = serial.to_bytes(subject, function, asked)
+    serial.check_function(subject, serial.from_bytes(subject, data, asked), name, asked)
+
+
+@requirement("SERIAL-002")
+def test_with_ranges_and_copied_inputs(subject: Subject) -> None:
+    """So with several ranges, a single size, and inputs that are copied."""
+    subject.get("serialize")
+    changes: dict[str, Any] = {"compile_ranges_endpoints": (5,), "compile_sizes": (4,)}
+    for more in ({}, {"copy_inputs": True}):
+        asked = serial.options(subject, "linear-chain", **changes, **more)
+        _, function = serial.compiled(subject, "linear-chain", **changes, **more)
+        data = serial.to_bytes(subject, function, asked)
+        loaded = serial.from_bytes(subject, data, asked)
+        serial.check_function(subject, loaded, "linear-chain", asked)
+
+
+@requirement("SERIAL-003")
+@slow
+def test_in_another_process(subject: Subject, tmp_path: Path) -> None:
+    """A fresh process makes the function from the file, and gets what the program gives."""
+    subject.get("serialize")
+    _, function = serial.compiled(subject, "two-symbols")
+    path = tmp_path / "function"
+    path.write_bytes(serial.to_bytes(subject, function, serial.options(subject, "two-symbols")))
+    call_in_child(
+        subject, "piecewise_conformance.serial:run_in_child", str(path), "two-symbols", {}
+    )
+
+
+def _written(subject: Subject) -> bytes:
+    subject.get("serialize")
+    _, function = serial.compiled(subject, "linear-chain")
+    return serial.to_bytes(subject, function, serial.options(subject, "linear-chain"))
+
+
+def _expect_miss(subject: Subject, data: bytes, what: str) -> None:
+    if not serial.is_missed(subject, data, serial.options(subject, "linear-chain")):
+        raise Violation(f"a function was made of {what}", expected="an error, or None")
+
+
+@requirement("SERIAL-004")
+def test_cut_bytes(subject: Subject) -> None:
+    """Every length short of the whole is missed, and so is a longer one."""
+    data = _written(subject)
+    lengths = {*range(0, len(data), max(1, len(data) // 150)), len(data) - 1, 1, 2}
+    for length in sorted(lengths):
+        _expect_miss(subject, data[:length], f"the first {length} of {len(data)} bytes")
+    _expect_miss(subject, data + b"\0", "bytes with one more at the end")
+
+
+@requirement("SERIAL-004")
+def test_changed_bytes(subject: Subject) -> None:
+    """One bit changed anywhere is a miss."""
+    data = _written(subject)
+    for position in range(3, len(data), max(1, len(data) // 150)):
+        changed = bytearray(data)
+        changed[position] ^= 1 << (position % 8)
+        _expect_miss(subject, bytes(changed), f"bytes with a changed bit at {position}")
+
+
+class _Hostile:
+    """Unpickled, it writes the file that it is given."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+    def __reduce__(self) -> Any:
+        return (_run, (self.path,))
+
+
+def _run(path: str) -> None:
+    Path(path).write_text("ran")
+
+
+@requirement("SERIAL-004")
+def test_hostile_bytes(subject: Subject, tmp_path: Path) -> None:
+    """No pickle is opened that no backend wrote: alone, in front, behind, or in the middle."""
+    data = _written(subject)
+    trace = tmp_path / "trace"
+    hostile = pickle.dumps(_Hostile(trace))
+    middle = len(data) // 2
+    forged = {
+        "a pickle": hostile,
+        "a pickle in front": hostile + data,
+        "a pickle behind": data + hostile,
+        "a pickle in the middle": data[:middle] + hostile + data[middle:],
+        "a pickle instead of the end": data[: -len(hostile)] + hostile,
+        "every part a pickle": data[:middle].rpartition(b"\n")[0] + b"\n" + hostile,
+    }
+    for what, content in forged.items():
+        _expect_miss(subject, content, what)
+        if trace.exists():
+            raise Violation(f"code ran that lay in {what}", expected="nothing is unpickled")
+
+
+@requirement("SERIAL-005")
+def test_other_settings(subject: Subject, tmp_path: Path) -> None:
+    """What was made for other settings, splitting ops or code is missed."""
+    subject.get("serialize")
+    code = tmp_path / "model.py"
+    code.write_text("x = 1\n")
+    files = (str(code),)
+    asked = serial.options(subject, "linear-chain", traced_files=files)
+    _, function = serial.compiled(subject, "linear-chain", traced_files=files)
+    data = serial.to_bytes(subject, function, asked)
+    others = {
+        "another setting": asked.but(compiler_config={"max_autotune": True}),
+        "other splitting ops": asked.but(splitting_ops=(*asked.splitting_ops, "aten::relu")),
+        "no splitting ops": asked.but(splitting_ops=()),
+    }
+    for what, other in others.items():
+        if not serial.is_missed(subject, data, other):
+            raise Violation(f"a function was taken with {what}", expected="an error, or None")
+    code.write_text("x = 2\n")
+    if not serial.is_missed(subject, data, asked):
+        raise Violation("a function was taken though a traced file was edited")
+    code.write_text("x = 1\n")
+    serial.from_bytes(subject, data, asked)
+
+
+@requirement("SERIAL-006")
+@slow
+@needs("inductor")
+@pytest.mark.parametrize("save_format", ["binary", "unpacked"])
+def test_nothing_is_compiled(subject: Subject, tmp_path: Path, save_format: str) -> None:
+    """With collected artifacts a fresh process compiles nothing, with no cache at hand."""
+    subject.get("serialize")
+    subject.get("record_events")
+    subject.need("inductor")
+    changes: dict[str, Any] = {
+        "compiler": "inductor",
+        "collect_artifacts": True,
+        "save_format": save_format,
+        "compile_ranges_endpoints": [5],
+    }
+    asked = serial.options(subject, "linear-chain", **changes)
+    _, function = serial.compiled(
+        subject, "linear-chain", **changes, cache_root=str(tmp_path / "c")
+    )
+    path = tmp_path / "function"
+    path.write_bytes(serial.to_bytes(subject, function, asked))
+    compiles = call_in_child(
+        subject, "piecewise_conformance.serial:run_in_child", str(path), "linear-chain", changes
+    )
+    if compiles:
+        raise Violation(
+            "a function with all artifacts", expected="0 compiles", got=f"{compiles} compiles"
+        )
+
+
+@requirement("SERIAL-007")
+def test_function_stays(subject: Subject) -> None:
+    """After it was serialized the model runs as before, and serializes to a function again."""
+    subject.get("serialize")
+    driven, function = serial.compiled(subject, "two-symbols")
+    asked = serial.options(subject, "two-symbols")
+    serial.to_bytes(subject, function, asked)
+    for size in driven.program.sizes:
+        driven.check(size)
+    again = serial.to_bytes(subject, function, asked)
+    serial.check_function(subject, serial.from_bytes(subject, again, asked), "two-symbols", asked)
