@@ -55,7 +55,7 @@ def test_mutants_declare_what_exists() -> None:
         assert mutant.fails <= set(LIVE), mutant.name
         assert bool(mutant.fails) != mutant.is_variant, mutant.name
         assert mutant.about.endswith("."), mutant.name
-        assert all(re.fullmatch(r"(NEW|BUG)-\d{2}", each) for each in mutant.faults), mutant.name
+        assert all(re.fullmatch(r"(NEW|BUG)-\d{2,3}", each) for each in mutant.faults), mutant.name
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda each: each.name)
@@ -81,7 +81,7 @@ def test_faults_have_names() -> None:
     """As the collection of known faults gives them."""
     for each in load().values():
         for fault in each.faults:
-            assert re.fullmatch(r"(NEW|BUG)-\d{2}", fault), each.id
+            assert re.fullmatch(r"(NEW|BUG)-\d{2,3}", fault), each.id
         assert max(Counter(each.faults).values(), default=1) == 1, each.id
 
 
