@@ -1,14 +1,22 @@
-"""Torch's global state, before and after."""
+"""Torch's global state, and the process's, before and after."""
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
+import random
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from .verdict import Violation
+
+
+# What Inductor and Triton tell their own processes when they are first used.
+_TORCHS_OWN = ("TORCHINDUCTOR_", "TRITON_")
 
 
 def _state() -> dict[str, Any]:
@@ -25,9 +33,18 @@ def _state() -> dict[str, Any]:
         "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
         "the number of threads": torch.get_num_threads(),
         "the random state": bytes(torch.get_rng_state().numpy()),
+        "Python's random state": random.getstate(),
+        "the precision of float32 products": torch.get_float32_matmul_precision(),
         "the fake mode": torch._guards.detect_fake_mode(),
         "the dispatch modes": torch._C._len_torch_dispatch_stack(),
         "the current folder": os.getcwd(),
+        "the environment": {
+            name: value for name, value in os.environ.items() if not name.startswith(_TORCHS_OWN)
+        },
+        "the search path": list(sys.path),
+        "the recursion limit": sys.getrecursionlimit(),
+        "garbage collection": gc.isenabled(),
+        "the level of logging": (logging.getLogger().level, logging.root.manager.disable),
         "the handler of SIGINT": signal.getsignal(signal.SIGINT),
         "the handler of SIGTERM": signal.getsignal(signal.SIGTERM),
     }
@@ -36,16 +53,21 @@ def _state() -> dict[str, Any]:
     return state
 
 
-def _difference(before: Any, after: Any) -> tuple[str, str]:
+def _difference(before: Any, after: Any) -> tuple[str, ...]:
     if isinstance(before, dict) and isinstance(after, dict):
-        keys = [key for key in before if before[key] != after.get(key)]
-        return str({key: before[key] for key in keys}), str({key: after.get(key) for key in keys})
+        keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+        return tuple(str({k: each[k] for k in keys if k in each}) for each in (before, after))
     return str(before)[:200], str(after)[:200]
 
 
 @contextmanager
 def unchanged() -> Iterator[None]:
     """What is done inside must leave torch's global state, and the process's, as it was."""
+    import torch
+
+    # A state that no seed gives: who seeds as another did before would not be seen otherwise.
+    torch.rand(1)
+    random.random()
     before = _state()
     yield
     after = _state()
