@@ -61,16 +61,43 @@ def _difference(before: Any, after: Any) -> tuple[str, ...]:
 
 
 @contextmanager
+def _unusual() -> Iterator[None]:
+    """Settings that nobody else chooses.
+
+    Who sets one of them to a value of his own has often done so before, in another test: where
+    that value stood already, setting it once more would not be seen.
+    """
+    import torch
+    import torch._dynamo.config as dynamo
+
+    root = logging.getLogger()
+    precision, threads = torch.get_float32_matmul_precision(), torch.get_num_threads()
+    limit, level, collecting = sys.getrecursionlimit(), root.level, gc.isenabled()
+    torch.rand(1)  # a state that no seed gives
+    random.random()
+    torch.set_float32_matmul_precision("high" if precision == "medium" else "medium")
+    torch.set_num_threads(threads + 1)
+    sys.setrecursionlimit(limit + 17)
+    root.setLevel(level + 1)
+    (gc.disable if collecting else gc.enable)()
+    try:
+        with dynamo.patch(recompile_limit=dynamo.recompile_limit + 17):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        torch.set_num_threads(threads)
+        sys.setrecursionlimit(limit)
+        root.setLevel(level)
+        (gc.enable if collecting else gc.disable)()
+
+
+@contextmanager
 def unchanged() -> Iterator[None]:
     """What is done inside must leave torch's global state, and the process's, as it was."""
-    import torch
-
-    # A state that no seed gives: who seeds as another did before would not be seen otherwise.
-    torch.rand(1)
-    random.random()
-    before = _state()
-    yield
-    after = _state()
+    with _unusual():
+        before = _state()
+        yield
+        after = _state()
     for name, value in before.items():
         if value != after[name]:
             expected, got = _difference(value, after[name])

@@ -303,3 +303,30 @@ def test_root_goes_away(subject: Subject, tmp_path: Path) -> None:
             driven.check(size)
     if root.read_text() != "mine":
         raise Violation("the user's file was changed")
+
+
+@requirement("BACKEND-008")
+def test_compiler_gets_the_settings(subject: Subject) -> None:
+    """Every compile, of a range and of a single size, is given the settings that the user chose."""
+    chosen: dict[str, Any] = {"max_autotune": True, "words": ["a", "b"], "number": 7}
+    with spy.spying() as log:
+        driven = drive(
+            subject,
+            program("linear-chain"),
+            compiler=spy.NAME,
+            compiler_config=chosen,
+            compile_ranges_endpoints=(5,),
+            compile_sizes=(4,),
+        )
+        for size in (6, 4, 3):
+            driven.check(size)
+    if not log.compiles:
+        raise Violation("compiles by the named compiler", expected="some", got="none")
+    for call in log.compiles:
+        given = {name: call.config.get(name) for name in chosen}
+        if given != chosen:
+            raise Violation(
+                f"the settings that the compiler was given for {call.range}",
+                expected=str(chosen),
+                got=str(call.config)[:500],
+            )

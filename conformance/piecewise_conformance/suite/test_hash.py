@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from functools import cache
-from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +42,13 @@ def test_second_start_with_ranges(subject: Subject, tmp_path: Path) -> None:
 
 
 @requirement("HASH-001")
-@pytest.mark.parametrize("sizes", list(permutations((6, 4, 3))), ids=str)
+@pytest.mark.parametrize("sizes", [(4,), (6, 4), (3, 4), (4, 3), (6, 3, 4), (4, 3, 6)], ids=str)
 def test_whatever_came_last(subject: Subject, tmp_path: Path, sizes: tuple[int, ...]) -> None:
     """Whichever range or single size is compiled last, the next start has it."""
     options: dict[str, Any] = {"compile_ranges_endpoints": (5,), "compile_sizes": (4,)}
-    for number in range(1, 4):
-        warm.start(subject, tmp_path / str(number), sizes=sizes[:number], **options)
-        again = warm.start(subject, tmp_path / str(number), sizes=sizes[:number], **options)
-        warm.expect_warm(again, f"a second start for the sizes {sizes[:number]}")
+    warm.start(subject, tmp_path, sizes=sizes, **options)
+    again = warm.start(subject, tmp_path, sizes=sizes, **options)
+    warm.expect_warm(again, f"a second start for the sizes {sizes}")
 
 
 @requirement("HASH-001")
