@@ -14,7 +14,6 @@ from typing import Any
 
 from .verdict import Violation
 
-
 # What Inductor and Triton tell their own processes when they are first used.
 _TORCHS_OWN = ("TORCHINDUCTOR_", "TRITON_")
 

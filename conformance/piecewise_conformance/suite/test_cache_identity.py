@@ -139,9 +139,7 @@ OTHERS: dict[str, tuple[Callable[[], PieceCase], Callable[[], PieceCase]]] = {
         lambda: _calls(operator.getitem, 1),
     ),
     "float-for-int": (
-        lambda: piece(
-            lambda g, s, x: (g.call_function(operator.mul, (x, 2)),), dtype=torch.int64
-        ),
+        lambda: piece(lambda g, s, x: (g.call_function(operator.mul, (x, 2)),), dtype=torch.int64),
         lambda: piece(
             lambda g, s, x: (g.call_function(operator.mul, (x, 2.0)),), dtype=torch.int64
         ),
