@@ -86,6 +86,16 @@ def _large(middle: float) -> nn.Module:
     return root
 
 
+def _sets(index: Any) -> PieceCase:
+    # a write returns nothing, so that no shape or stride gives away where it went
+    def body(graph: fx.Graph, s0: fx.Node, x: fx.Node) -> Any:
+        y = graph.call_function(torch.neg, (x,))
+        graph.call_function(operator.setitem, (y, index, 7.0))
+        return (y,)
+
+    return piece(body)
+
+
 def _outputs(swap: bool) -> PieceCase:
     def body(graph: fx.Graph, s0: fx.Node, x: fx.Node) -> Any:
         a, b = graph.call_function(torch.sin, (x,)), graph.call_function(torch.cos, (x,))
@@ -130,6 +140,10 @@ OTHERS: dict[str, tuple[Callable[[], PieceCase], Callable[[], PieceCase]]] = {
         lambda: _calls(operator.getitem, (slice(None), slice(0, 4))),
         lambda: _calls(operator.getitem, (slice(None), slice(4, 8))),
     ),
+    "set-slice": (lambda: _sets(slice(0, 2)), lambda: _sets(slice(2, 4))),
+    "set-slice-step": (lambda: _sets(slice(0, 4, 1)), lambda: _sets(slice(0, 4, 2))),
+    "set-list-for-tuple": (lambda: _sets([0, 1]), lambda: _sets((0, 1))),
+    "set-true-for-one": (lambda: _sets(True), lambda: _sets(1)),
     "list-for-tuple": (
         lambda: _calls(operator.getitem, [0, 1]),
         lambda: _calls(operator.getitem, (0, 1)),
