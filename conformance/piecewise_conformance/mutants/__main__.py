@@ -140,7 +140,11 @@ def make_plan(
             elif any(key in touched or key.partition(":")[0] in files for key in run["reached"]):
                 reaching[_level(run)].append(run)
         level = _SLOW if mutant.slow else min(reaching, default=_SLOW)
-        for run in _selected(reaching[level], None if thorough else mutant.fails):
+        chosen = _selected(reaching[level], None if thorough else mutant.fails)
+        # a declared requirement is judged wherever its tests are
+        above = [run for each in reaching if each > level for run in reaching[each]]
+        chosen += [run for run in above if run["id"] in mutant.fails]
+        for run in chosen:
             plan[run["test"]].append(name)
     return dict(plan)
 
