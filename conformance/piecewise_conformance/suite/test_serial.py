@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from piecewise_conformance import serial
+import torch
+from piecewise_conformance import serial, spy
 from piecewise_conformance.boundary import inside_subject
 from piecewise_conformance.child import call_in_child
 from piecewise_conformance.marks import needs, requirement, slow
@@ -38,6 +39,8 @@ def test_artifacts(subject: Subject) -> None:
         ("submod_0", "(9, 64)"): b"second",
         ("submod_2", "(1, 8)"): b"first" * 100,
         ("submod_4", "(1, 8)"): b"",
+        ("submod_6", "(1, 8)"): b"as long",
+        ("submod_8", "(1, 8)"): b"another",
     }
     with inside_subject("StandaloneCompiledArtifacts"):
         for (name, range_text), data in kept.items():
@@ -47,10 +50,10 @@ def test_artifacts(subject: Subject) -> None:
     if got != kept:
         wrong = [key for key in kept if got[key] != kept[key]]
         raise Violation("artifacts come back changed", expected="what was inserted", got=str(wrong))
-    if counts != (4, 3, 506):
+    if counts != (6, 5, 520):
         raise Violation(
-            "the counts of four entries with three contents",
-            expected="4 entries, 3 artifacts, 506 bytes",
+            "the counts of six entries with five contents",
+            expected="6 entries, 5 artifacts, 520 bytes",
             got="{} entries, {} artifacts, {} bytes".format(*counts),
         )
 
@@ -89,6 +92,39 @@ def test_with_ranges_and_copied_inputs(subject: Subject) -> None:
         data = serial.to_bytes(subject, function, asked)
         loaded = serial.from_bytes(subject, data, asked)
         serial.check_function(subject, loaded, "linear-chain", asked)
+
+
+@requirement("SERIAL-002")
+def test_compiled_for_symbols(subject: Subject) -> None:
+    """A range that is compiled after the function was made again is compiled for symbols."""
+    subject.get("serialize")
+    changes: dict[str, Any] = {"compiler": spy.NAME}
+    asked = serial.options(subject, "linear-chain", **changes)
+    _, function = serial.compiled(subject, "linear-chain", **changes)
+    loaded = serial.from_bytes(subject, serial.to_bytes(subject, function, asked), asked)
+    with spy.spying() as log:
+        serial.check_function(subject, loaded, "linear-chain", asked)
+    for call in log.compiles:
+        tensors = [each for each in call.inputs if isinstance(each, torch.Tensor)]
+        if not any(isinstance(size, torch.SymInt) for each in tensors for size in each.shape):
+            raise Violation(
+                "the inputs that a range is compiled for",
+                expected="a symbol for the batch size",
+                got=str([tuple(each.shape) for each in tensors]),
+            )
+
+
+@requirement("SERIAL-002")
+@slow
+@needs("inductor")
+def test_through_bytes_with_inductor(subject: Subject) -> None:
+    """Without artifacts the graph that was kept compiles to what the program computes."""
+    subject.get("serialize")
+    subject.need("inductor")
+    asked = serial.options(subject, "two-symbols", compiler="inductor")
+    _, function = serial.compiled(subject, "two-symbols", compiler="inductor")
+    data = serial.to_bytes(subject, function, asked)
+    serial.check_function(subject, serial.from_bytes(subject, data, asked), "two-symbols", asked)
 
 
 @requirement("SERIAL-003")
