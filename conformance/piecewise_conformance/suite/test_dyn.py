@@ -92,3 +92,14 @@ def test_no_recompile(subject: Subject, name: str) -> None:
         raise Violation(
             "graphs that Dynamo made for five sizes", expected="1", got=str(driven.graphs)
         )
+
+
+@requirement("DYN-005")
+@pytest.mark.parametrize("name", ["linear-chain", "two-layers", "thirteen-ops"])
+def test_guards_on_one_token(subject: Subject, name: str) -> None:
+    """Guards kept, six tokens and then one: one graph, both right."""
+    driven = drive(subject, program(name), evaluate_guards=True)
+    for size in (6, 1, 4, 1):
+        driven.check(size)
+    if driven.graphs != 1:
+        raise Violation("graphs for six tokens and one", expected="1", got=str(driven.graphs))
