@@ -10,6 +10,8 @@ uses this.
 from __future__ import annotations
 
 import copy
+import dataclasses
+import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +42,19 @@ def settle() -> None:
     """Forget what Dynamo compiled, so that tests start alike; unless it is replayed."""
     if not _enabled:
         torch._dynamo.reset()
+
+
+def with_own_code(program: Program) -> Program:
+    """``program`` as code that Dynamo has not seen, for tests of what it does with guards.
+
+    Those cannot be replayed, and what was compiled of the same code before would be in their way.
+    """
+    forward: Any = program.module.forward
+    own = types.FunctionType(
+        forward.__code__.replace(), forward.__globals__, "forward", forward.__defaults__
+    )
+    module = type(program.module.__name__, (program.module,), {"forward": own})
+    return dataclasses.replace(program, module=module)
 
 
 @dataclass

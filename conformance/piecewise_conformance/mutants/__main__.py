@@ -9,7 +9,7 @@ must fail exactly the requirements that it declares. Three rules keep that quick
 * Requirements that a mutant declares are judged by all their tests, others by one: that it fails
   what it should is checked in full, that it fails nothing else by sample. ``--thorough``, and
   ``--accept`` with it, judges all in full.
-* Tests that take seconds are not traced. They serve for what no other test reaches, one a function.
+* Tests that take seconds are not traced. They serve for what no other test reaches.
 
 Exit status: 0 all as declared, 1 a declaration is wrong or a MUST has no mutant, 3 the run failed.
 """
@@ -140,10 +140,11 @@ def make_plan(
             elif any(key in touched or key.partition(":")[0] in files for key in run["reached"]):
                 reaching[_level(run)].append(run)
         level = _SLOW if mutant.slow else min(reaching, default=_SLOW)
-        chosen = _selected(reaching[level], None if thorough else mutant.fails)
-        # a declared requirement is judged wherever its tests are
-        above = [run for each in reaching if each > level for run in reaching[each]]
-        chosen += [run for run in above if run["id"] in mutant.fails]
+        chosen = _selected(reaching[level], mutant.fails, thorough)
+        # a declared requirement is judged wherever its tests are, but by slow ones only at need
+        for above in range(level + 1, _SLOW + 1):
+            judged = {run["id"] for run in chosen} if above == _SLOW else set()
+            chosen += [run for run in reaching[above] if run["id"] in mutant.fails - judged]
         for run in chosen:
             plan[run["test"]].append(name)
     return dict(plan)
@@ -153,18 +154,21 @@ def _level(run: dict[str, Any]) -> int:
     return _WHOLE if any(key.startswith("backend.py:") for key in run["reached"]) else _PART
 
 
-def _selected(runs: list[dict[str, Any]], in_full: frozenset[str] | None) -> list[dict[str, Any]]:
-    """All runs of the requirements ``in_full`` (None is all), and one of each other one."""
+def _selected(
+    runs: list[dict[str, Any]], declared: frozenset[str], thorough: bool
+) -> list[dict[str, Any]]:
+    """All runs of the requirements ``declared``, and one of each other one, or all of them.
+
+    Of the slow ones that is too much: of other requirements one a function, or none.
+    """
     kept: dict[tuple[str, str], dict[str, Any]] = {}
     for run in sorted(runs, key=lambda run: run["test"]):
-        full = in_full is None or run["id"] in in_full
-        if run["slow"]:
-            part = run["test"].partition("[")[0] if full else ""
-        else:
-            part = run["test"] if full else ""
-        kept.setdefault((run["id"], part), run)
-    if in_full is not None:  # what takes seconds is worth it only where it is declared
-        return [run for run in kept.values() if not run["slow"] or run["id"] in in_full]
+        full = run["id"] in declared or (thorough and not run["slow"])
+        if full:
+            kept[run["id"], run["test"]] = run
+        elif thorough or not run["slow"]:
+            function = run["test"].partition("[")[0] if run["slow"] else ""
+            kept.setdefault((run["id"], function), run)
     return list(kept.values())
 
 

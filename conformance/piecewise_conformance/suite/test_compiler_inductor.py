@@ -200,21 +200,22 @@ def test_partition_rules_end(subject: Subject) -> None:
         compiler="inductor", splitting_ops=("piecewise::scaled",), partition_in_inductor=True
     )
     manager = subject.manager(options)
-    before = list(config.custom_should_partition_ops), config.graph_partition
     compile_range = subject.range(1, 8)
+    before = ["somebody::elses"], False
 
     class Stop(Exception):
         pass
 
     for raising in (False, True):
-        try:
-            with manager.inner.compile_context(compile_range):
-                inside = list(config.custom_should_partition_ops), config.graph_partition
-                if raising:
-                    raise Stop
-        except Stop:
-            pass
-        after = list(config.custom_should_partition_ops), config.graph_partition
+        with config.patch(custom_should_partition_ops=before[0], graph_partition=before[1]):
+            try:
+                with manager.inner.compile_context(compile_range):
+                    inside = list(config.custom_should_partition_ops), config.graph_partition
+                    if raising:
+                        raise Stop
+            except Stop:
+                pass
+            after = list(config.custom_should_partition_ops), config.graph_partition
         if inside != (["piecewise::scaled"], True) or after != before:
             raise Violation(
                 "the rules inside and after the compile context",
