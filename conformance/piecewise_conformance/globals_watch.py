@@ -72,8 +72,8 @@ def _unusual() -> Iterator[None]:
     root = logging.getLogger()
     precision, threads = torch.get_float32_matmul_precision(), torch.get_num_threads()
     limit, level, collecting = sys.getrecursionlimit(), root.level, gc.isenabled()
-    torch.rand(1)  # a state that no seed gives
-    random.random()
+    torch.rand(1017)  # a state that no seed gives, nor a seed and a few draws
+    random.getrandbits(10_017)
     torch.set_float32_matmul_precision("high" if precision == "medium" else "medium")
     torch.set_num_threads(threads + 1)
     sys.setrecursionlimit(limit + 17)

@@ -53,7 +53,9 @@ def with_own_code(program: Program) -> Program:
     own = types.FunctionType(
         forward.__code__.replace(), forward.__globals__, "forward", forward.__defaults__
     )
-    module = type(program.module.__name__, (program.module,), {"forward": own})
+    original = program.module
+    members = {"forward": own, "__module__": original.__module__}  # where its text is found
+    module = type(original.__name__, (original,), members)
     return dataclasses.replace(program, module=module)
 
 
@@ -78,14 +80,18 @@ class Recorded:
 
     def __init__(self, program: Program) -> None:
         self.module = program.build().eval()
-        self._state = {name: value.clone() for name, value in self.module.state_dict().items()}
+        # not its state_dict, which leaves out buffers that are not persistent
+        self._tensors = [*self.module.parameters(), *self.module.buffers()]
+        self._state = [each.clone() for each in self._tensors]
         self._compile: Compile | None = None
         self._compiled: dict[int, Callable[..., Any]] = {}
         self._run = torch.compile(self.module, backend=self._backend, fullgraph=True)
 
     def use(self, compile: Compile) -> tuple[torch.nn.Module, Callable[..., Any]]:
         """The module in its first state, and the callable that runs it through ``compile``."""
-        self.module.load_state_dict(self._state)
+        with torch.no_grad():
+            for tensor, value in zip(self._tensors, self._state, strict=True):
+                tensor.copy_(value)
         compiled: dict[int, Callable[..., Any]] = {}
 
         def call(*args: Any) -> Any:

@@ -6,9 +6,9 @@ must fail exactly the requirements that it declares. Three rules keep that quick
 
 * Tests are of three levels: of one part, of the whole backend, and those that take seconds (with
   Inductor, or in fresh processes). A fault is the business of the lowest level that reaches it.
-* Requirements that a mutant declares are judged by all their tests, others by one: that it fails
-  what it should is checked in full, that it fails nothing else by sample. ``--thorough``, and
-  ``--accept`` with it, judges all in full.
+* Requirements that a mutant declares are judged by all their tests, others of the same families by
+  one, other families by one: that it fails what it should is checked in full, that it fails nothing
+  else by sample. ``--thorough``, and ``--accept`` with it, judges all in full.
 * Tests that take seconds are not traced. They serve for what no other test reaches.
 
 Exit status: 0 all as declared, 1 a declaration is wrong or a MUST has no mutant, 3 the run failed.
@@ -157,18 +157,24 @@ def _level(run: dict[str, Any]) -> int:
 def _selected(
     runs: list[dict[str, Any]], declared: frozenset[str], thorough: bool
 ) -> list[dict[str, Any]]:
-    """All runs of the requirements ``declared``, and one of each other one, or all of them.
+    """All runs of the requirements ``declared``, and of the others a sample, or all of them.
 
-    Of the slow ones that is too much: of other requirements one a function, or none.
+    The sample: one a requirement in the families that are declared, one a family elsewhere; for a
+    variant, which declares none, one a requirement. Of slow ones even that is too much: none, or
+    one a function.
     """
+    families = {id.partition("-")[0] for id in declared}
     kept: dict[tuple[str, str], dict[str, Any]] = {}
     for run in sorted(runs, key=lambda run: run["test"]):
-        full = run["id"] in declared or (thorough and not run["slow"])
-        if full:
+        family = run["id"].partition("-")[0]
+        near = not declared or family in families
+        if run["id"] in declared or (thorough and not run["slow"]):
             kept[run["id"], run["test"]] = run
-        elif thorough or not run["slow"]:
-            function = run["test"].partition("[")[0] if run["slow"] else ""
-            kept.setdefault((run["id"], function), run)
+        elif run["slow"]:
+            if thorough:
+                kept.setdefault((run["id"], run["test"].partition("[")[0]), run)
+        else:
+            kept.setdefault((run["id"] if near else family, ""), run)
     return list(kept.values())
 
 

@@ -64,7 +64,7 @@ def test_pieces_are_wrapped(subject: Subject, name: str, mode: str) -> None:
     """As many wrappers as compiled pieces, all PIECEWISE, and each runs with the model."""
     with subject.events() as trace:
         made = _wrapped(subject, name, cudagraph_mode=mode)
-        (split,) = trace().of("Split")
+        split = trace().only("Split")
     expected = split.details.pieces - split.details.splitting
     runtime_modes = {each.runtime_mode for each in made}
     if len(made) != expected or runtime_modes - {"PIECEWISE"}:
