@@ -1,0 +1,49 @@
+"""CACHE: one folder, many processes, one of them killed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from piecewise_conformance import fire
+from piecewise_conformance.marks import requirement, slow
+from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import Violation
+
+WRITERS, EACH = 2, 40
+KILLED_FIRST, KILLED_SAVES = 1_000, 15
+
+
+@requirement("CACHE-017")
+@slow
+def test_writers_and_a_kill(subject: Subject, tmp_path: Path) -> None:
+    """Two processes save forty entries each, a third is killed while it saves, and this one reads.
+
+    Every load sees a sound cache, and at the end every entry of a save that had finished is there.
+    """
+    writers = [fire.start(subject, tmp_path, n * EACH, EACH) for n in range(WRITERS)]
+    victim = fire.start(subject, tmp_path, KILLED_FIRST, 1_000_000)
+    everything = range(WRITERS * EACH)
+    try:
+        for saves in range(0, KILLED_SAVES, 3):
+            fire.saved_until(victim, KILLED_FIRST + saves)
+            fire.served(subject, tmp_path, everything)
+        fire.saved_until(victim, KILLED_FIRST + KILLED_SAVES - 1)
+        victim.kill()
+        victim.wait()
+        for n, writer in enumerate(writers):
+            fire.saved_until(writer, (n + 1) * EACH - 1)
+            fire.served(subject, tmp_path, everything)
+            writer.wait()
+    finally:
+        for process in (*writers, victim):
+            process.kill()
+            process.wait()
+    promised = [*everything, *range(KILLED_FIRST, KILLED_FIRST + KILLED_SAVES)]
+    found = fire.served(subject, tmp_path, everything)
+    found += fire.served(subject, tmp_path, range(KILLED_FIRST, KILLED_FIRST + KILLED_SAVES))
+    if missing := sorted(set(promised) - set(found)):
+        raise Violation(
+            "entries of finished saves that are gone",
+            expected=f"all {len(promised)}",
+            got=f"{len(missing)} missing: {missing[:20]}",
+        )
