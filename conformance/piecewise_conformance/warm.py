@@ -61,3 +61,21 @@ def work_of_starts(subject: Subject, root: str) -> dict[str, tuple[int, int]]:
         ),
     }
     return {what: (len(log.compiles), len(log.loads)) for what, log in logs.items()}
+
+
+def work_with_torch(subject: Subject, root: str, version: str) -> tuple[int, int]:
+    """For a fresh process: what a start compiles and loads where torch says it is ``version``."""
+    import importlib.metadata
+
+    import torch
+
+    real = importlib.metadata.version
+
+    def _version(distribution_name: str) -> str:
+        return version if distribution_name == "torch" else real(distribution_name)
+
+    torch.__version__ = torch.torch_version.TorchVersion(version)
+    torch.version.__version__ = version
+    importlib.metadata.version = _version
+    log = start(subject, Path(root))
+    return len(log.compiles), len(log.loads)

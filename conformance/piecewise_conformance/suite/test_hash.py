@@ -240,3 +240,23 @@ def test_other_process(subject: Subject, tmp_path: Path) -> None:
                 expected=f"0 compiled, {compiled} loaded",
                 got=f"{again[what][0]} compiled, {again[what][1]} loaded",
             )
+
+
+@requirement("HASH-008")
+@slow
+def test_other_torch(subject: Subject, tmp_path: Path) -> None:
+    """Another release of torch loads nothing of this one's, and finds its own again."""
+    function = "piecewise_conformance.warm:work_with_torch"
+    for version, what in ((torch.__version__, "a first start"), ("9.8.7", "another torch")):
+        compiled, loaded = call_in_child(subject, function, str(tmp_path), str(version))
+        if loaded or not compiled:
+            raise Violation(
+                what, expected="nothing loaded", got=f"{compiled} compiled, {loaded} loaded"
+            )
+    compiled, loaded = call_in_child(subject, function, str(tmp_path), "9.8.7")
+    if compiled or not loaded:
+        raise Violation(
+            "a second start with the other torch",
+            expected="nothing compiled",
+            got=f"{compiled} compiled, {loaded} loaded",
+        )
