@@ -7,6 +7,7 @@ import importlib
 import inspect
 import re
 import textwrap
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -173,12 +174,11 @@ def rows() -> dict[str, list[str]]:
 
 
 def instance_attributes(cls: type) -> set[str]:
-    """What the instances of ``cls`` have: annotated in it, or set in its ``__init__``."""
+    """What the instances of ``cls`` have: annotated in it, or set in its methods."""
     names: set[str] = set()
     for base in cls.__mro__:
-        names |= set(base.__dict__.get("__annotations__", {}))
-    init = ast.parse(textwrap.dedent(inspect.getsource(cls.__init__)))  # type: ignore[misc]
-    for node in ast.walk(init):
+        names |= set(inspect.get_annotations(base))
+    for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(cls)))):
         if (
             isinstance(node, ast.Attribute)
             and isinstance(node.ctx, ast.Store)
@@ -192,7 +192,9 @@ def instance_attributes(cls: type) -> set[str]:
 def resolve(path: str) -> None:
     """AssertionError unless ``path``, module and attributes, leads to something."""
     module, *attributes = path.split(".")
-    value: Any = importlib.import_module(f"{piecewise_reference.__name__}.{module}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of torch's own modules
+        value: Any = importlib.import_module(f"{piecewise_reference.__name__}.{module}")
     assert attributes, f"{path} is a module only"
     for number, name in enumerate(attributes, 1):
         if hasattr(value, name):
