@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import shlex
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from piecewise_conformance import cli, requirements
+from piecewise_conformance.subject import ABILITIES, SURFACE
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -49,6 +51,8 @@ def test_sessions_exist(command: str) -> None:
 def test_commands_run(command: str, tmp_path: Path) -> None:
     """A command of the harness does what it says, and exits with 0."""
     words = shlex.split(command)
+    if words == ["python", "tests/walk.py"]:
+        return  # writes into the document: test_the_walk_is_real makes the same and compares
     assert words[:2] == ["python", "-m"]
     if words[2] == "piecewise_conformance.mutants":
         words = [*words[:3], "--help"]  # the matrix itself is a step of the tests session
@@ -81,6 +85,50 @@ def test_every_fault_is_explained() -> None:
     text = (ROOT / "docs" / "faults.md").read_text()
     named = {fault for each in requirements.load().values() for fault in each.faults}
     assert {fault for fault in named if f"| {fault} |" not in text} == set()
+
+
+def test_the_walk_is_real() -> None:
+    """What docs/architecture.md prints of one graph is what the reference prints."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tests" / "walk.py"), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    made = json.loads(done.stdout)
+    told = re.findall(
+        r"<!-- walk: ([a-z ]+) -->\n\n```text\n(.*?)\n```",
+        (ROOT / "docs" / "architecture.md").read_text(),
+        flags=re.DOTALL,
+    )
+    assert dict(told) == made
+    assert len(told) == len(made)
+
+
+def test_every_module_is_listed() -> None:
+    """The reading order in docs/architecture.md has each module of the reference once."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    listed = re.findall(r"^- `(\w+\.py)` – \S", text, flags=re.MULTILINE)
+    modules = [path.name for path in (ROOT / "reference" / "piecewise_reference").glob("*.py")]
+    assert sorted(listed) == sorted(set(modules) - {"__init__.py"})
+
+
+@pytest.mark.parametrize("names", [SURFACE, ABILITIES], ids=["surface", "abilities"])
+def test_what_a_subject_offers_is_listed(names: tuple[str, ...]) -> None:
+    """docs/subjects.md has a line for each name and each ability."""
+    text = (ROOT / "docs" / "subjects.md").read_text()
+    assert [name for name in names if text.count(f"\n| `{name}` |") != 1] == []
+
+
+def test_deviations_cite_requirements() -> None:
+    """The requirements and families that docs/deviations.md cites exist."""
+    known = requirements.load()
+    for line in (ROOT / "docs" / "deviations.md").read_text().splitlines():
+        if line.startswith("|") and not line.startswith(("| the seed |", "|---")):
+            cited = line.strip("| ").rsplit("|", 1)[1].strip()
+            for each in [] if cited == "–" else cited.split(", "):
+                assert each in known or each in {name.split("-")[0] for name in known}, line
 
 
 def test_cli_is_importable() -> None:
