@@ -59,8 +59,10 @@ class CompilerManager:
         return bool(self._unsaved)
 
     def compute_hash(self, vllm_config: VllmConfig) -> str:
-        """The compiler's own part of the cache folder's name."""
-        return self.compiler.compute_hash(vllm_config)
+        """What the compiler says of itself, and what no artifact survives: another torch, another
+        kind of device.
+        """
+        return digest(self.compiler.compute_hash(vllm_config), str(torch.__version__), _device())
 
     @contextmanager
     def compile_context(
@@ -211,6 +213,14 @@ class CompilerManager:
         entry = {"graph_handle": handle, "cache_key": _seal(identity, handle)}
         self.cache[key] = self._unsaved[key] = entry
         return True
+
+
+def _device() -> str:
+    """The kind of device that code is compiled for: a name that another machine may share."""
+    if not torch.cuda.is_available():
+        return "cpu"
+    major, minor = torch.cuda.get_device_capability()
+    return f"{torch.cuda.get_device_name()} {major}.{minor}"
 
 
 def _seal(identity: str | None, handle: Any) -> str:
