@@ -83,3 +83,17 @@ def expect_refusal(what: str, *mentions: str) -> Iterator[None]:
             ) from None
     else:
         raise Violation(f"{what} was accepted", expected="a clear error", got="no error")
+
+
+@contextmanager
+def may_refuse(allowed: bool) -> Iterator[None]:
+    """If ``allowed``, the subject may refuse what is done inside with an error that says why."""
+    try:
+        yield
+    except (Violation, Unsupported, NotRun, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        if not allowed or whose(error) is None:
+            raise
+        if not str(error).strip():
+            raise Violation("a call was refused without a reason", got=repr(error)) from None

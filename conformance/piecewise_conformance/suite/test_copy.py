@@ -61,7 +61,8 @@ def test_sees_what_was_passed(subject: Subject, kind: str, order: tuple[int, ...
     seen = Seen()
     call = subject.copy_and_call([0, 2], buffers(kind, 8, 8), seen)
     for number, count in enumerate(order):
-        first, second = rows(count, number), rows(order[-1 - number], number + 50)
+        # in another order, and the largest first: a wrapper may refuse to grow
+        first, second = rows(count, number), rows(order[-number], number + 50)
         call(first, 7, second)
         for want, have in ((first, seen.copies[-1][0]), (second, seen.copies[-1][2])):
             if not same(want, have):
