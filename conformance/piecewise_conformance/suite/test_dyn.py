@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from piecewise_conformance.drive import drive
+from piecewise_conformance.drive import drive, other_values
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
@@ -33,6 +33,19 @@ def test_ranges_in_any_order(subject: Subject, order: tuple[int, ...]) -> None:
     )
     for size in order:
         driven.check(size)
+
+
+@requirement("DYN-001")
+@pytest.mark.parametrize("name", ["linear-chain", "two-layers", "lone-empty"])
+@pytest.mark.parametrize("sizes", [(), (6,)], ids=["range", "single-size"])
+def test_other_values_of_a_size(subject: Subject, name: str, sizes: tuple[int, ...]) -> None:
+    """Two batches of one size with other numbers, in turn: each gets its own result."""
+    chosen = program(name)
+    driven = drive(subject, chosen, compile_sizes=sizes)
+    for size in (6, 4):
+        args = chosen.inputs(size)
+        for values in (args, other_values(args), args):
+            driven.check_with(values, f"for {size} tokens")
 
 
 @requirement("DYN-002")
