@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +86,21 @@ def test_every_fault_is_explained() -> None:
 def test_cli_is_importable() -> None:
     """The script of the distribution has its entry."""
     assert callable(cli.main)
+
+
+def test_every_module_is_listed() -> None:
+    """The reader's guide names each module of the reference once, in its table."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| [^|`]+ \| (`[^|]+) \|$", text, flags=re.MULTILINE)
+    listed = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    modules = {path.stem for path in (ROOT / "reference" / "piecewise_reference").glob("*.py")}
+    assert sorted(listed) == sorted(modules - {"__init__"})
+
+
+# importing Inductor's compile_fx makes torch warn of a function of its own
+@pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")
+@pytest.mark.skipif(shutil.which("g++") is None, reason="Inductor needs a C++ compiler")
+def test_walk_is_what_the_reference_does() -> None:
+    """The walk in the reader's guide is printed by the reference as it is now."""
+    walkthrough = runpy.run_path(str(ROOT / "tests" / "walkthrough.py"))
+    assert (ROOT / "docs" / "architecture.md").read_text() == walkthrough["document"]()

@@ -56,6 +56,7 @@ def subjects_own(error: BaseException) -> BaseException:
         (subjects_own(SystemExit(0)), Status.FAIL),
         (subjects_own(Unprintable()), Status.FAIL),
         (handled(RuntimeError(), subjects_own(ValueError("x"))), Status.FAIL),
+        (Wrapped(subjects_own(ValueError("x"))), Status.FAIL),
         (Unprintable(), Status.ERROR),
     ],
 )

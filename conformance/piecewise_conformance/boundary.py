@@ -43,15 +43,24 @@ def whose(error: BaseException) -> str | None:
 
     Dynamo wraps what a backend raises, so that the whole chain of exceptions counts.
     """
-    pending: list[BaseException | None] = [error]
+    raiser = raised_inside(error)
+    return None if raiser is None else str(raiser.from_subject)  # type: ignore[attr-defined]
+
+
+def raised_inside(error: BaseException) -> BaseException | None:
+    """The outermost exception in the chain of ``error`` that the subject raised, if there is one.
+
+    The chain is what it was raised from, what was being handled, and what Dynamo says it wraps.
+    """
+    pending: list[object] = [error]
     seen: set[int] = set()
     while pending:
-        each = pending.pop()
-        if each is None or id(each) in seen:
+        each = pending.pop(0)
+        if not isinstance(each, BaseException) or id(each) in seen:
             continue
         seen.add(id(each))
-        if what := getattr(each, "from_subject", None):
-            return str(what)
+        if getattr(each, "from_subject", None):
+            return each
         pending += [each.__cause__, each.__context__, getattr(each, "inner_exception", None)]
     return None
 

@@ -22,11 +22,17 @@ class Driven:
     """A program compiled by a subject, and the same program as it is.
 
     Each graph that Dynamo makes gets a backend of its own, since a backend serves one graph,
-    unless it is given ``backend`` for all of them; ``graphs`` counts them.
+    unless it is given ``backend`` for all of them; ``graphs`` counts them. A ``live`` one is never
+    replayed.
     """
 
     def __init__(
-        self, subject: Subject, program: Program, options: Options, backend: Any = None
+        self,
+        subject: Subject,
+        program: Program,
+        options: Options,
+        backend: Any = None,
+        live: bool = False,
     ) -> None:
         self.subject = subject
         self.backend = backend
@@ -34,7 +40,7 @@ class Driven:
         self.options = options
         self.graphs = 0
         self.plain = program.build().eval()
-        if reusing():
+        if reusing() and not live:
             self.module, self.compiled = recorded(program).use(self._compile)
         else:
             self.module = program.build().eval()

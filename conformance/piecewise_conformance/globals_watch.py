@@ -1,14 +1,21 @@
-"""Torch's global state, before and after."""
+"""Torch's global state, and the process's, before and after."""
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
+import random
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from .verdict import Violation
+
+# What Inductor and Triton tell their own processes when they are first used.
+_TORCHS_OWN = ("TORCHINDUCTOR_", "TRITON_")
 
 
 def _state() -> dict[str, Any]:
@@ -25,9 +32,18 @@ def _state() -> dict[str, Any]:
         "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
         "the number of threads": torch.get_num_threads(),
         "the random state": bytes(torch.get_rng_state().numpy()),
+        "Python's random state": random.getstate(),
+        "the precision of float32 products": torch.get_float32_matmul_precision(),
         "the fake mode": torch._guards.detect_fake_mode(),
         "the dispatch modes": torch._C._len_torch_dispatch_stack(),
         "the current folder": os.getcwd(),
+        "the environment": {
+            name: value for name, value in os.environ.items() if not name.startswith(_TORCHS_OWN)
+        },
+        "the search path": list(sys.path),
+        "the recursion limit": sys.getrecursionlimit(),
+        "garbage collection": gc.isenabled(),
+        "the level of logging": (logging.getLogger().level, logging.root.manager.disable),
         "the handler of SIGINT": signal.getsignal(signal.SIGINT),
         "the handler of SIGTERM": signal.getsignal(signal.SIGTERM),
     }
@@ -36,19 +52,51 @@ def _state() -> dict[str, Any]:
     return state
 
 
-def _difference(before: Any, after: Any) -> tuple[str, str]:
+def _difference(before: Any, after: Any) -> tuple[str, ...]:
     if isinstance(before, dict) and isinstance(after, dict):
-        keys = [key for key in before if before[key] != after.get(key)]
-        return str({key: before[key] for key in keys}), str({key: after.get(key) for key in keys})
+        keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+        return tuple(str({k: each[k] for k in keys if k in each}) for each in (before, after))
     return str(before)[:200], str(after)[:200]
+
+
+@contextmanager
+def _unusual() -> Iterator[None]:
+    """Settings that nobody else chooses.
+
+    Who sets one of them to a value of his own has often done so before, in another test: where
+    that value stood already, setting it once more would not be seen.
+    """
+    import torch
+    import torch._dynamo.config as dynamo
+
+    root = logging.getLogger()
+    precision, threads = torch.get_float32_matmul_precision(), torch.get_num_threads()
+    limit, level, collecting = sys.getrecursionlimit(), root.level, gc.isenabled()
+    torch.rand(1017)  # a state that no seed gives, nor a seed and a few draws
+    random.getrandbits(10_017)
+    torch.set_float32_matmul_precision("high" if precision == "medium" else "medium")
+    torch.set_num_threads(threads + 1)
+    sys.setrecursionlimit(limit + 17)
+    root.setLevel(level + 1)
+    (gc.disable if collecting else gc.enable)()
+    try:
+        with dynamo.patch(recompile_limit=dynamo.recompile_limit + 17):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        torch.set_num_threads(threads)
+        sys.setrecursionlimit(limit)
+        root.setLevel(level)
+        (gc.enable if collecting else gc.disable)()
 
 
 @contextmanager
 def unchanged() -> Iterator[None]:
     """What is done inside must leave torch's global state, and the process's, as it was."""
-    before = _state()
-    yield
-    after = _state()
+    with _unusual():
+        before = _state()
+        yield
+        after = _state()
     for name, value in before.items():
         if value != after[name]:
             expected, got = _difference(value, after[name])

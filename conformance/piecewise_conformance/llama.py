@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
 from piecewise_fixtures.forward_context import ForwardContext, set_forward_context
 from piecewise_fixtures.programs import Program
 
-from .drive import drive
+from . import serial
+from .drive import Driven, drive, options_for
+from .options import Options
 from .subject import Subject
 
 
@@ -52,3 +56,43 @@ def with_triton_attention(subject: Subject) -> None:
 
     with set_attention_implementation("triton"):
         run_decoder(subject, decoder(), (7, 3))
+
+
+_STARTS: dict[str, Any] = {"compiler": "inductor", "collect_artifacts": True}
+_START_SIZES = (7, 2, 12)
+
+
+def _bits(driven: Driven) -> list[str]:
+    """A digest of the decoder's output at each size, which is checked as well."""
+    digests = []
+    for size in _START_SIZES:
+        with set_forward_context(one_sequence(size)), torch.no_grad():
+            driven.check(size)
+            (output,) = torch.utils._pytree.tree_leaves(
+                driven.compiled(*driven.program.inputs(size))
+            )
+            digests.append(hashlib.sha256(output.contiguous().numpy().tobytes()).hexdigest())
+    return digests
+
+
+def first_start(subject: Subject, root: str, kept: str | None) -> list[str]:
+    """The decoder with Inductor and its cache under ``root``; the function goes to ``kept``."""
+    asked = options_for(subject, decoder(), cache_root=root, **_STARTS)
+    keeping = serial.Keeping(subject.backend(asked))
+    digests = _bits(Driven(subject, decoder(), asked, keeping))
+    if kept is not None:
+        Path(kept).write_bytes(serial.to_bytes(subject, keeping.function, asked))
+    return digests
+
+
+def second_start(subject: Subject, path: str, by_cache: bool) -> tuple[int, list[str]]:
+    """For a fresh process: the number of compiles, and digests as of ``first_start``."""
+    with subject.events() as trace:
+        if by_cache:
+            driven = drive(subject, decoder(), cache_root=path, **_STARTS)
+        else:
+            asked: Options = options_for(subject, decoder(), **_STARTS)
+            function = serial.from_bytes(subject, Path(path).read_bytes(), asked)
+            driven = Driven(subject, decoder(), asked, lambda graph, example_inputs: function)
+        digests = _bits(driven)
+        return len(trace().of("Compile")), digests

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .boundary import raised_inside, whose
 from .verdict import NotRun, Status, Unsupported, Violation
 
 _LIMIT = 20_000  # characters of one text: a report is to be read
@@ -45,10 +46,9 @@ def outcome_of(error: BaseException) -> Outcome:
             return Outcome(Status.UNSUPPORTED, clip(describe(each, bare=True)))
         if isinstance(each, NotRun):
             return Outcome(Status.NOT_RUN, clip(describe(each, bare=True)))
-    for each in _chain(error):
-        if what := getattr(each, "from_subject", None):
-            message = f"the subject raised {describe(each)}, in {what}"
-            return Outcome(Status.FAIL, clip(message), "no exception", clip(_trace(each)))
+    if (raiser := raised_inside(error)) is not None:
+        message = f"the subject raised {describe(raiser)}, in {whose(raiser)}"
+        return Outcome(Status.FAIL, clip(message), "no exception", clip(_trace(raiser)))
     return Outcome(Status.ERROR, clip(f"{describe(error)}\n\n{_trace(error)}"))
 
 
@@ -60,19 +60,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(current))
         yield current
         current = current.__cause__ or getattr(current, "inner_exception", None)
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """``error`` with all causes and contexts, the outermost first."""
-    seen: set[int] = set()
-    todo: list[BaseException | None] = [error]
-    while todo:
-        current = todo.pop(0)
-        if current is None or id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        todo += [current.__cause__, current.__context__]
 
 
 def describe(error: BaseException, *, bare: bool = False) -> str:

@@ -10,6 +10,8 @@ uses this.
 from __future__ import annotations
 
 import copy
+import dataclasses
+import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +44,21 @@ def settle() -> None:
         torch._dynamo.reset()
 
 
+def with_own_code(program: Program) -> Program:
+    """``program`` as code that Dynamo has not seen, for tests of what it does with guards.
+
+    Those cannot be replayed, and what was compiled of the same code before would be in their way.
+    """
+    forward: Any = program.module.forward
+    own = types.FunctionType(
+        forward.__code__.replace(), forward.__globals__, "forward", forward.__defaults__
+    )
+    original = program.module
+    members = {"forward": own, "__module__": original.__module__}  # where its text is found
+    module = type(original.__name__, (original,), members)
+    return dataclasses.replace(program, module=module)
+
+
 @dataclass
 class _Graph:
     gm: fx.GraphModule
@@ -63,14 +80,18 @@ class Recorded:
 
     def __init__(self, program: Program) -> None:
         self.module = program.build().eval()
-        self._state = {name: value.clone() for name, value in self.module.state_dict().items()}
+        # not its state_dict, which leaves out buffers that are not persistent
+        self._tensors = [*self.module.parameters(), *self.module.buffers()]
+        self._state = [each.clone() for each in self._tensors]
         self._compile: Compile | None = None
         self._compiled: dict[int, Callable[..., Any]] = {}
         self._run = torch.compile(self.module, backend=self._backend, fullgraph=True)
 
     def use(self, compile: Compile) -> tuple[torch.nn.Module, Callable[..., Any]]:
         """The module in its first state, and the callable that runs it through ``compile``."""
-        self.module.load_state_dict(self._state)
+        with torch.no_grad():
+            for tensor, value in zip(self._tensors, self._state, strict=True):
+                tensor.copy_(value)
         compiled: dict[int, Callable[..., Any]] = {}
 
         def call(*args: Any) -> Any:

@@ -129,6 +129,7 @@ class Subject:
 
     def compiler(self, options: Options) -> Compiler:
         """A fresh compiler from ``make_compiler``."""
+        self.need(*(ability for asked, ability in _asked(options) if asked))
         make, config = self.get("make_compiler"), self.config(options)
         with inside_subject("make_compiler"):
             inner = make(getattr(config, "compilation_config", config))

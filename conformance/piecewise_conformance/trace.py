@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from .verdict import Violation
+
 KINDS = ("Split", "Compile", "CacheHit", "CacheStore", "Copy", "Capture", "Replay")
 
 
@@ -35,6 +37,13 @@ class Trace:
 
     def __init__(self, events: Iterable[Any]) -> None:
         self.events = [_translate(event) for event in events]
+
+    def only(self, kind: str) -> Event:
+        """The one event of ``kind``; a Violation if there is another number of them."""
+        found = self.of(kind)
+        if len(found) != 1:
+            raise Violation(f"{kind} events", expected="one", got=str(found)[:300])
+        return found[0]
 
     def of(self, kind: str) -> list[Event]:
         """The events of one kind."""

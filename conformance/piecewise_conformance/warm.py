@@ -44,7 +44,20 @@ def _work(log: spy.Log) -> str:
     return f"{len(log.compiles)} compiled, {len(log.loads)} loaded"
 
 
-def work_of_a_start(subject: Subject, root: str) -> tuple[int, int]:
-    """For a fresh process: how many pieces a start there compiled and loaded."""
-    log = start(subject, Path(root))
-    return len(log.compiles), len(log.loads)
+# Names in a set come in another order in each process.
+_WORDS = frozenset({"alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"})
+
+
+def work_of_starts(subject: Subject, root: str) -> dict[str, tuple[int, int]]:
+    """For a fresh process: how many pieces starts of several kinds compile there, and load."""
+    with_set: dict[str, Any] = {"words": set(_WORDS), "nested": [{"words": _WORDS}]}
+    logs = {
+        "as always": start(subject, Path(root) / "plain"),
+        "with traced files": start(
+            subject, Path(root) / "files", traced_files=tuple(f"<{word}>" for word in _WORDS)
+        ),
+        "with a set in the settings": start(
+            subject, Path(root) / "settings", compiler_config=with_set
+        ),
+    }
+    return {what: (len(log.compiles), len(log.loads)) for what, log in logs.items()}

@@ -80,7 +80,7 @@ class VllmBackend:
         from .passes import as_pass  # imports Inductor
 
         self.pass_manager.configure(self.vllm_config)
-        if (own := self.inductor_config.get(self.pass_key)) is not None:
+        if (own := self.compilation_config.inductor_compile_config.get(self.pass_key)) is not None:
             self.pass_manager.add(as_pass(own, f"inductor_compile_config[{self.pass_key!r}]"))
         self.inductor_config[self.pass_key] = self.pass_manager
 
@@ -179,6 +179,8 @@ class VllmBackend:
         self._complete_if_all_compiled()
 
     def _complete_if_all_compiled(self) -> None:
+        if not self._called:
+            return  # not all pieces are there yet
         if self._on_complete is not None and all(
             piece.is_complete() for _, piece in self.compiled_pieces()
         ):

@@ -9,7 +9,9 @@ constants, metadata and which inputs share memory do.
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Iterable, Sequence
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -70,6 +72,18 @@ def _constant(value: Any) -> str:
     return repr(value)
 
 
+def _has_name(function: Any) -> bool:
+    """Whether the text of ``function`` stands for this one alone.
+
+    It does not for lambdas, for functions that were made in another, nor for methods of an object.
+    """
+    if " at 0x" not in str(function):
+        return True
+    if (owner := getattr(function, "__self__", None)) is not None:
+        return isinstance(owner, (type, ModuleType))
+    return "<" not in getattr(function, "__qualname__", "<")
+
+
 def _target(node: fx.Node, module: fx.GraphModule) -> str:
     if node.op in ("placeholder", "output"):
         return ""
@@ -79,6 +93,8 @@ def _target(node: fx.Node, module: fx.GraphModule) -> str:
             value = getattr(value, part)
         return _constant(value)
     if callable(node.target):
+        if not _has_name(node.target):
+            return uuid.uuid4().hex  # nothing tells it from others like it: compiled every time
         return f"{getattr(node.target, '__module__', '')}.{node.target}".split(" at 0x")[0]
     return str(node.target)
 

@@ -6,10 +6,10 @@ must fail exactly the requirements that it declares. Three rules keep that quick
 
 * Tests are of three levels: of one part, of the whole backend, and those that take seconds (with
   Inductor, or in fresh processes). A fault is the business of the lowest level that reaches it.
-* Requirements that a mutant declares are judged by all their tests, others by one: that it fails
-  what it should is checked in full, that it fails nothing else by sample. ``--thorough``, and
-  ``--accept`` with it, judges all in full.
-* Tests that take seconds are not traced. They serve for what no other test reaches, one a function.
+* Requirements that a mutant declares are judged by all their tests, others of the same families by
+  one, other families by one: that it fails what it should is checked in full, that it fails nothing
+  else by sample. ``--thorough``, and ``--accept`` with it, judges all in full.
+* Tests that take seconds are not traced. They serve for what no other test reaches.
 
 Exit status: 0 all as declared, 1 a declaration is wrong or a MUST has no mutant, 3 the run failed.
 """
@@ -140,7 +140,12 @@ def make_plan(
             elif any(key in touched or key.partition(":")[0] in files for key in run["reached"]):
                 reaching[_level(run)].append(run)
         level = _SLOW if mutant.slow else min(reaching, default=_SLOW)
-        for run in _selected(reaching[level], None if thorough else mutant.fails):
+        chosen = _selected(reaching[level], mutant.fails, thorough)
+        # a declared requirement is judged wherever its tests are, but by slow ones only at need
+        for above in range(level + 1, _SLOW + 1):
+            judged = {run["id"] for run in chosen} if above == _SLOW else set()
+            chosen += [run for run in reaching[above] if run["id"] in mutant.fails - judged]
+        for run in chosen:
             plan[run["test"]].append(name)
     return dict(plan)
 
@@ -149,18 +154,27 @@ def _level(run: dict[str, Any]) -> int:
     return _WHOLE if any(key.startswith("backend.py:") for key in run["reached"]) else _PART
 
 
-def _selected(runs: list[dict[str, Any]], in_full: frozenset[str] | None) -> list[dict[str, Any]]:
-    """All runs of the requirements ``in_full`` (None is all), and one of each other one."""
+def _selected(
+    runs: list[dict[str, Any]], declared: frozenset[str], thorough: bool
+) -> list[dict[str, Any]]:
+    """All runs of the requirements ``declared``, and of the others a sample, or all of them.
+
+    The sample: one a requirement in the families that are declared, one a family elsewhere; for a
+    variant, which declares none, one a requirement. Of slow ones even that is too much: none, or
+    one a function.
+    """
+    families = {id.partition("-")[0] for id in declared}
     kept: dict[tuple[str, str], dict[str, Any]] = {}
     for run in sorted(runs, key=lambda run: run["test"]):
-        full = in_full is None or run["id"] in in_full
-        if run["slow"]:
-            part = run["test"].partition("[")[0] if full else ""
+        family = run["id"].partition("-")[0]
+        near = not declared or family in families
+        if run["id"] in declared or (thorough and not run["slow"]):
+            kept[run["id"], run["test"]] = run
+        elif run["slow"]:
+            if thorough:
+                kept.setdefault((run["id"], run["test"].partition("[")[0]), run)
         else:
-            part = run["test"] if full else ""
-        kept.setdefault((run["id"], part), run)
-    if in_full is not None:  # what takes seconds is worth it only where it is declared
-        return [run for run in kept.values() if not run["slow"] or run["id"] in in_full]
+            kept.setdefault((run["id"] if near else family, ""), run)
     return list(kept.values())
 
 

@@ -140,9 +140,14 @@ def statements_of(mutant: Mutant) -> set[str]:
     the key is then its name.
     """
     touched: set[str] = set()
+    for file in {patch.file for patch in mutant.patches}:
+        source = (REFERENCE / file).read_text(encoding="utf-8")
+        try:
+            ast.parse(apply(mutant.patches, file, source))
+        except SyntaxError as error:  # told here, before a run of all mutants dies of it
+            raise ValueError(f"mutant {mutant.name} makes no valid {file}: {error}") from error
     for patch in mutant.patches:
         source = (REFERENCE / patch.file).read_text(encoding="utf-8")
-        apply([patch], patch.file, source)  # complains if the text does not stand there once
         start = source.count("\n", 0, source.index(patch.old)) + 1
         lines = range(start, start + patch.old.rstrip("\n").count("\n") + 1)
         touched |= _statements_at(patch.file, source, lines)

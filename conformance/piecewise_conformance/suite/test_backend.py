@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from piecewise_conformance import globals_watch, spy, warm
@@ -12,7 +14,9 @@ from piecewise_conformance.boundary import expect_refusal, whose
 from piecewise_conformance.drive import Driven, drive, options_for
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.recorded import settle
+from piecewise_conformance.splits import graph_for, split
 from piecewise_conformance.subject import Subject
+from piecewise_conformance.trace import Trace
 from piecewise_conformance.verdict import Violation
 from piecewise_fixtures.programs import program
 
@@ -207,10 +211,47 @@ def test_trace_of_a_split(subject: Subject, name: str, splitting: int) -> None:
     """The Split event has the number of pieces."""
     with subject.events() as trace:
         drive(subject, program(name)).check(6)
-    details = [event.details for event in trace().of("Split")]
-    told = [(getattr(each, "pieces", None), getattr(each, "splitting", None)) for each in details]
+    told = _told_of_splits(trace())
     if len(told) != 1 or told[0][1] != splitting or not told[0][0] or told[0][0] < splitting + 1:
         raise Violation("the Split event", expected=f"1, {splitting} splitting", got=str(told))
+
+
+def _told_of_splits(trace: Trace) -> list[tuple[Any, Any]]:
+    details = [event.details for event in trace.of("Split")]
+    return [(getattr(each, "pieces", None), getattr(each, "splitting", None)) for each in details]
+
+
+@requirement("BACKEND-006")
+@pytest.mark.parametrize("name", ["linear-chain", "ops-back-to-back", "thirteen-ops"])
+def test_trace_agrees_with_the_splitter(subject: Subject, name: str) -> None:
+    """The Split event counts the pieces that ``split_graph`` gives for the same graph."""
+    pieces = split(subject, graph_for(subject, name)).pieces
+    with subject.events() as trace:
+        drive(subject, program(name)).check(6)
+    expected, told = (len(pieces), sum(each.is_splitting for each in pieces)), trace()
+    if _told_of_splits(told) != [expected]:
+        raise Violation(
+            "pieces and splitting pieces of the Split event",
+            expected=str([expected]),
+            got=str(_told_of_splits(told)),
+        )
+
+
+@requirement("BACKEND-006")
+def test_trace_of_a_start_in_part_warm(subject: Subject, tmp_path: Path) -> None:
+    """What is loaded is a CacheHit, and what the same start compiles beside it a Compile."""
+    options: dict[str, Any] = {"compile_ranges_endpoints": (5,)}
+    warm.start(subject, tmp_path, sizes=(6,), **options)
+    with subject.events() as trace:
+        log = warm.start(subject, tmp_path, sizes=(6, 4), **options)
+    for kind, calls in (("CacheHit", log.loads), ("Compile", log.compiles)):
+        told = sorted(str(event.range) for event in trace().of(kind))
+        if told != sorted(str(call.range) for call in calls) or not told:
+            raise Violation(
+                f"ranges of {kind} events",
+                expected=str([call.range for call in calls]),
+                got=str(told),
+            )
 
 
 @requirement("BACKEND-007")
@@ -225,3 +266,67 @@ def test_unusable_root(subject: Subject, tmp_path: Path, kind: str) -> None:
     warm.expect_cold(warm.start(subject, root), "a start without a usable root")
     if kind != "read-only" and (tmp_path / "file").read_text() != "mine":
         raise Violation("the user's file was changed")
+
+
+@requirement("BACKEND-007")
+def test_cache_file_cannot_be_written(subject: Subject, tmp_path: Path) -> None:
+    """Where a folder has the name of the cache file nothing can be saved: the model runs."""
+    warm.start(subject, tmp_path)
+    files = list(tmp_path.rglob("vllm_compile_cache.py"))
+    if not files:
+        raise Violation("there is no cache file", expected="one", got="none")
+    for path in files:
+        path.unlink()
+        path.mkdir()
+        (path / "mine").write_text("mine")
+    warm.expect_cold(warm.start(subject, tmp_path), "a start that cannot save")
+    if any((path / "mine").read_text() != "mine" for path in files):
+        raise Violation("the user's folder was changed")
+
+
+@requirement("BACKEND-007")
+def test_root_goes_away(subject: Subject, tmp_path: Path) -> None:
+    """A root that is deleted, and has become a file, between two compiles costs no call."""
+    chosen, root = program("linear-chain"), tmp_path / "root"
+    with spy.spying():
+        driven = drive(
+            subject,
+            chosen,
+            compiler=spy.NAME,
+            cache_root=str(root),
+            compile_ranges_endpoints=(5,),
+        )
+        driven.check(6)
+        shutil.rmtree(root, ignore_errors=True)
+        root.write_text("mine")
+        for size in (4, 6, 3):
+            driven.check(size)
+    if root.read_text() != "mine":
+        raise Violation("the user's file was changed")
+
+
+@requirement("BACKEND-008")
+def test_compiler_gets_the_settings(subject: Subject) -> None:
+    """Every compile, of a range and of a single size, is given the settings that the user chose."""
+    chosen: dict[str, Any] = {"max_autotune": True, "words": ["a", "b"], "number": 7}
+    with spy.spying() as log:
+        driven = drive(
+            subject,
+            program("linear-chain"),
+            compiler=spy.NAME,
+            compiler_config=chosen,
+            compile_ranges_endpoints=(5,),
+            compile_sizes=(4,),
+        )
+        for size in (6, 4, 3):
+            driven.check(size)
+    if not log.compiles:
+        raise Violation("compiles by the named compiler", expected="some", got="none")
+    for call in log.compiles:
+        given = {name: call.config.get(name) for name in chosen}
+        if given != chosen:
+            raise Violation(
+                f"the settings that the compiler was given for {call.range}",
+                expected=str(chosen),
+                got=str(call.config)[:500],
+            )

@@ -51,6 +51,15 @@ def test_part_of_it_is_new(subject: Subject, tmp_path: Path) -> None:
     expect_work(start(subject, tmp_path, *cases), loads=2, compiles=0, what="the start after it")
 
 
+@requirement("CACHE-001")
+def test_what_replaced_another(subject: Subject, tmp_path: Path) -> None:
+    """A piece compiled where another one was stored before is loaded by the next start."""
+    fill(subject, tmp_path, times(2), times(3))
+    fill(subject, tmp_path, times(5), times(3))
+    log = start(subject, tmp_path, times(5), times(3))
+    expect_work(log, loads=2, compiles=0, what="a start after a piece was replaced")
+
+
 @requirement("CACHE-002")
 def test_torn_file(subject: Subject, tmp_path: Path) -> None:
     """The cache file cut at every byte: each start computes rightly, and can save again."""
@@ -114,6 +123,16 @@ HOSTILE = [
     "[open('{marker}', 'w') for _ in (1,)]",
     "f\"{{open('{marker}', 'w')}}\"",
     "(lambda: open('{marker}', 'w'))()",
+    # with no builtins, and without a word that looks like danger: all classes can be had from ()
+    "[each.__init__.__globals__['system']('touch {marker}')"
+    " for each in ().__class__.__base__.__subclasses__() if each.__name__ == '_wrap_close']",
+    "{{((1, 8), 0, 'spy'): [each.__init__.__globals__['system']('touch {marker}')"
+    " for each in ().__class__.__base__.__subclasses__() if each.__name__ == '_wrap_close']}}",
+    # a sound literal whose texts are code, for who evaluates what a literal holds
+    "{{((1, 8), 0, 'spy'): \"__import__('os').system('touch {marker}')\"}}",
+    "{{((1, 8), 0, 'spy'): {{'graph_handle': \"open('{marker}', 'w')\", 'cache_key': 'x'}}}}",
+    "{{\"((1, 8), 0, open('{marker}', 'w'))\": 1}}",
+    "{{((\"open('{marker}', 'w')\", 8), 0, 'spy'): 1}}",
 ]
 
 
@@ -163,6 +182,22 @@ def test_unreadable_file_is_kept(subject: Subject, tmp_path: Path, name: str) ->
     if GARBAGE[name] not in contents(tmp_path).values():
         raise Violation(
             "the content of the unreadable file is gone", got=str(list(contents(tmp_path)))
+        )
+
+
+@requirement("CACHE-004")
+def test_every_unreadable_file_is_kept(subject: Subject, tmp_path: Path) -> None:
+    """Neither does a second or third one that cannot be read take the place of the first."""
+    texts = [f"{number} is not a cache".encode() for number in range(3)]
+    for number, text in enumerate(texts):
+        (tmp_path / FILE).write_bytes(text)
+        fill(subject, tmp_path, times(number))
+    gone = [text for text in texts if text not in contents(tmp_path).values()]
+    if gone:
+        raise Violation(
+            "of three unreadable files, the content of these is gone",
+            expected="none",
+            got=str(gone),
         )
 
 

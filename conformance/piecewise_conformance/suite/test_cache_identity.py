@@ -16,6 +16,7 @@ from piecewise_conformance.marks import requirement
 from piecewise_conformance.pieces import PieceCase, piece, times
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
+from piecewise_fixtures.fx_graphs import annotate
 from torch import fx, nn
 
 
@@ -44,6 +45,53 @@ def _twice(swap: bool) -> PieceCase:
         a = graph.call_function(torch.sin, (x,))
         b = graph.call_function(torch.cos, (x,))
         return (graph.call_function(operator.sub, (b, a) if swap else (a, b)),)
+
+    return piece(body)
+
+
+def _writes(swap: bool) -> PieceCase:
+    # no data runs from one write to the other: their order is all that tells the two apart
+    def body(graph: fx.Graph, s0: fx.Node, x: fx.Node) -> Any:
+        y = graph.call_function(torch.neg, (x,))
+        for name, number in [("mul_", 3), ("add_", 1)] if swap else [("add_", 1), ("mul_", 3)]:
+            graph.call_method(name, (y, number))
+        return (y,)
+
+    return piece(body)
+
+
+class _Twice:
+    @staticmethod
+    def apply(x: Any) -> Any:
+        """The same name, in the same module, as that of the other one."""
+        return x * 2
+
+
+class _Thrice:
+    @staticmethod
+    def apply(x: Any) -> Any:
+        return x * 3
+
+
+def _by(factor: int) -> Callable[[Any], Any]:
+    return lambda x: x * factor
+
+
+def _large(middle: float) -> nn.Module:
+    # larger than what a tensor prints in full
+    root = nn.Module()
+    root.register_buffer("weight", torch.zeros(500, 8))
+    root.register_buffer("bias", torch.zeros(500))
+    root.get_buffer("weight")[250, 4] = middle
+    return root
+
+
+def _sets(index: Any) -> PieceCase:
+    # a write returns nothing, so that no shape or stride gives away where it went
+    def body(graph: fx.Graph, s0: fx.Node, x: fx.Node) -> Any:
+        y = graph.call_function(torch.neg, (x,))
+        graph.call_function(operator.setitem, (y, index, 7.0))
+        return (y,)
 
     return piece(body)
 
@@ -83,6 +131,52 @@ OTHERS: dict[str, tuple[Callable[[], PieceCase], Callable[[], PieceCase]]] = {
     "list-for-number": (
         lambda: _calls(operator.getitem, [1]),
         lambda: _calls(operator.getitem, 1),
+    ),
+    "slice-step": (
+        lambda: _calls(operator.getitem, slice(None, None, 2)),
+        lambda: _calls(operator.getitem, slice(None, None, 3)),
+    ),
+    "slice-in-a-tuple": (
+        lambda: _calls(operator.getitem, (slice(None), slice(0, 4))),
+        lambda: _calls(operator.getitem, (slice(None), slice(4, 8))),
+    ),
+    "set-slice": (lambda: _sets(slice(0, 2)), lambda: _sets(slice(2, 4))),
+    "set-slice-step": (lambda: _sets(slice(0, 4, 1)), lambda: _sets(slice(0, 4, 2))),
+    "set-list-for-tuple": (lambda: _sets([0, 1]), lambda: _sets((0, 1))),
+    "set-true-for-one": (lambda: _sets(True), lambda: _sets(1)),
+    "list-for-tuple": (
+        lambda: _calls(operator.getitem, [0, 1]),
+        lambda: _calls(operator.getitem, (0, 1)),
+    ),
+    "true-for-one": (
+        lambda: _calls(operator.getitem, True),
+        lambda: _calls(operator.getitem, 1),
+    ),
+    "float-for-int": (
+        lambda: piece(lambda g, s, x: (g.call_function(operator.mul, (x, 2)),), dtype=torch.int64),
+        lambda: piece(
+            lambda g, s, x: (g.call_function(operator.mul, (x, 2.0)),), dtype=torch.int64
+        ),
+    ),
+    "minus-zero": (
+        lambda: _calls(torch.copysign, 0.0),
+        lambda: _calls(torch.copysign, -0.0),
+    ),
+    "last-digit": (lambda: times(1.5), lambda: times(1.5 + 2**-20)),
+    "text": (
+        lambda: _calls(torch.div, 3, rounding_mode="floor"),
+        lambda: _calls(torch.div, 3, rounding_mode="trunc"),
+    ),
+    "function-of-one-name": (lambda: _calls(_Twice.apply), lambda: _calls(_Thrice.apply)),
+    "function-made-alike": (lambda: _calls(_by(2)), lambda: _calls(_by(3))),
+    "order-of-writes": (lambda: _writes(False), lambda: _writes(True)),
+    "tuple-of-one": (
+        lambda: piece(lambda g, s, x: g.call_function(torch.neg, (x,))),
+        lambda: piece(lambda g, s, x: (g.call_function(torch.neg, (x,)),)),
+    ),
+    "large-buffer": (
+        lambda: piece(_linear(False), root=_large(1.0)),
+        lambda: piece(_linear(False), root=_large(2.0)),
     ),
     "argument-order": (lambda: _twice(False), lambda: _twice(True)),
     "output-order": (lambda: _outputs(False), lambda: _outputs(True)),
@@ -195,6 +289,42 @@ def test_other_kind_of_inputs(subject: Subject, tmp_path: Path, kind: str) -> No
     with spy.spying() as log:
         manager(subject, tmp_path).compile(case.gm, _inputs(kind, case), (6, 6))
     expect_work(log, loads=0, compiles=1, what=f"inputs of another kind ({kind})")
+
+
+def _two_tensors(rows: int, others: int) -> PieceCase:
+    """A piece of two tensors, the first of which it writes; equal sizes are one symbol."""
+    graph = fx.Graph()
+    x, y = [graph.placeholder(name) for name in ("s0", "s1", "x", "y")][2:]
+    graph.call_method("add_", (x, 1))
+    graph.output((graph.call_function(torch.cat, ([x, y],)),))
+    gm = fx.GraphModule(nn.Module(), graph)
+    args = (rows, others, torch.zeros(rows, 8), torch.zeros(others, 8))
+    annotate(gm, args, ((2, 0), (3, 0)))
+    return PieceCase(gm, [n.meta["example_value"] for n in gm.graph.find_nodes(op="placeholder")])
+
+
+@requirement("CACHE-014")
+def test_sizes_that_were_one(subject: Subject, tmp_path: Path) -> None:
+    """What was compiled for tensors of one size is compiled again where sizes are independent."""
+    same, apart = _two_tensors(6, 6), _two_tensors(6, 7)
+    for case, loads in ((same, 0), (same, 1), (apart, 0)):
+        with spy.spying() as log:
+            opened = manager(subject, tmp_path)
+            opened.compile(case.gm, case.traced, RANGE)
+            opened.save()
+        expect_work(log, loads=loads, compiles=1 - loads, what="sizes one symbol, then two")
+
+
+@requirement("CACHE-014")
+def test_inputs_that_share_memory(subject: Subject, tmp_path: Path) -> None:
+    """A piece that writes an input, compiled for two tensors, is compiled again for one twice."""
+    case, x, y = _two_tensors(6, 6), torch.zeros(6, 8), torch.zeros(6, 8)
+    for inputs, loads in (([6, 6, x, y], 0), ([6, 6, y, x], 1), ([6, 6, x, x[:]], 0)):
+        with spy.spying() as log:
+            opened = manager(subject, tmp_path)
+            opened.compile(case.gm, inputs, (6, 6))
+            opened.save()
+        expect_work(log, loads=loads, compiles=1 - loads, what="tensors apart, then sharing memory")
 
 
 @requirement("CACHE-015")

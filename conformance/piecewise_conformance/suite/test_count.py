@@ -54,7 +54,7 @@ def test_graphs(subject: Subject, name: str) -> None:
     subject.get("compilation_counter")
     with subject.events() as trace:
         grown = _grown(subject, lambda: drive(subject, program(name)).check(6))
-        (split,) = trace().of("Split")
+        split = trace().only("Split")
     pieces, splitting = split.details.pieces, split.details.splitting
     _expect(
         grown,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from piecewise_conformance.drive import drive, other_values
+from piecewise_conformance.drive import Driven, drive, options_for, other_values
 from piecewise_conformance.marks import requirement
+from piecewise_conformance.recorded import settle, with_own_code
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from piecewise_fixtures.programs import program
@@ -105,3 +106,16 @@ def test_no_recompile(subject: Subject, name: str) -> None:
         raise Violation(
             "graphs that Dynamo made for five sizes", expected="1", got=str(driven.graphs)
         )
+
+
+@requirement("DYN-005")
+@pytest.mark.parametrize("name", ["linear-chain", "two-layers", "thirteen-ops"])
+def test_guards_on_one_token(subject: Subject, name: str) -> None:
+    """Guards kept, six tokens and then one: one graph, both right."""
+    settle()
+    chosen = with_own_code(program(name))
+    driven = Driven(subject, chosen, options_for(subject, chosen, evaluate_guards=True), live=True)
+    for size in (6, 1, 4, 1):
+        driven.check(size)
+    if driven.graphs != 1:
+        raise Violation("graphs for six tokens and one", expected="1", got=str(driven.graphs))

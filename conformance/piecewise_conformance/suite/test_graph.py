@@ -64,7 +64,7 @@ def test_pieces_are_wrapped(subject: Subject, name: str, mode: str) -> None:
     """As many wrappers as compiled pieces, all PIECEWISE, and each runs with the model."""
     with subject.events() as trace:
         made = _wrapped(subject, name, cudagraph_mode=mode)
-        (split,) = trace().of("Split")
+        split = trace().only("Split")
     expected = split.details.pieces - split.details.splitting
     runtime_modes = {each.runtime_mode for each in made}
     if len(made) != expected or runtime_modes - {"PIECEWISE"}:
@@ -84,6 +84,8 @@ def test_pieces_are_wrapped(subject: Subject, name: str, mode: str) -> None:
 def test_options(subject: Subject, name: str) -> None:
     """First, middle and last piece, in the order in which they run; one piece is first and last."""
     made = sorted(_wrapped(subject, name, cudagraph_mode="PIECEWISE"), key=lambda each: each.turn)
+    if not made:
+        raise Violation("the wrappers in mode PIECEWISE", expected="one a piece", got="none")
     got = [each.options for each in made]
     last = len(made) - 1
     expected = [(i == 0, i != 0, i == last) for i in range(len(made))]

@@ -12,7 +12,9 @@ import pytest
 import torch
 from piecewise_conformance import warm
 from piecewise_conformance.child import call_in_child
-from piecewise_conformance.marks import requirement, slow
+from piecewise_conformance.marks import needs, requirement, slow
+from piecewise_conformance.options import Options
+from piecewise_conformance.pieces import times, tracing
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from piecewise_fixtures.programs import PROGRAMS, program
@@ -37,6 +39,28 @@ def test_second_start_with_ranges(subject: Subject, tmp_path: Path) -> None:
     first = warm.start(subject, tmp_path, sizes=(6, 4, 3), **options)
     warm.expect_cold(first, "a first start")
     warm.expect_warm(warm.start(subject, tmp_path, sizes=(3, 4, 6), **options), "a second start")
+
+
+@requirement("HASH-001")
+@pytest.mark.parametrize("sizes", [(4,), (6, 4), (3, 4), (4, 3), (6, 3, 4), (4, 3, 6)], ids=str)
+def test_whatever_came_last(subject: Subject, tmp_path: Path, sizes: tuple[int, ...]) -> None:
+    """Whichever range or single size is compiled last, the next start has it."""
+    options: dict[str, Any] = {"compile_ranges_endpoints": (5,), "compile_sizes": (4,)}
+    warm.start(subject, tmp_path, sizes=sizes, **options)
+    again = warm.start(subject, tmp_path, sizes=sizes, **options)
+    warm.expect_warm(again, f"a second start for the sizes {sizes}")
+
+
+@requirement("HASH-001")
+def test_second_start_after_another_model(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that another one of the same config came before has its second start, too."""
+    monkeypatch.setitem(PROGRAMS, "variant", _variant(2.0, 0.0))
+    warm.start(subject, tmp_path, "variant")
+    monkeypatch.setitem(PROGRAMS, "variant", _variant(3.0, 1.0))
+    warm.start(subject, tmp_path, "variant")
+    warm.expect_warm(warm.start(subject, tmp_path, "variant"), "a second start")
 
 
 @requirement("HASH-002")
@@ -160,6 +184,26 @@ def test_moved_root(subject: Subject, tmp_path: Path) -> None:
 
 
 @requirement("HASH-005")
+@needs("inductor")
+def test_moved_artifact(subject: Subject, tmp_path: Path) -> None:
+    """What Inductor made lies in the folder, and is loaded where that was moved to."""
+    case, old, new = times(2), tmp_path / "old", tmp_path / "else" / "new"
+    old.mkdir()
+    with torch.no_grad(), tracing(case):
+        writer = subject.manager(Options(compiler="inductor")).open(old)
+        writer.compile(case.gm, case.traced, (1, 8))
+        writer.save()
+    new.parent.mkdir()
+    shutil.move(old, new)
+    with torch.no_grad(), tracing(case):
+        reader = subject.manager(Options(compiler="inductor")).open(new)
+        loaded = reader.load(case.gm, case.traced, (1, 8))
+    if loaded is None:
+        raise Violation("an artifact in a folder that was moved", expected="a load", got="None")
+    case.check(loaded)
+
+
+@requirement("HASH-005")
 def test_moved_home(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another HOME is no other cache."""
     warm.expect_cold(warm.start(subject, tmp_path / "cache"), "a first start")
@@ -184,14 +228,15 @@ def test_separate_folders(subject: Subject, tmp_path: Path, change: dict[str, An
 @slow
 def test_other_process(subject: Subject, tmp_path: Path) -> None:
     """What one process stored a process with another hash seed loads."""
-    function = "piecewise_conformance.warm:work_of_a_start"
-    compiled, loaded = call_in_child(subject, function, str(tmp_path), PYTHONHASHSEED="1")
-    if loaded or not compiled:
-        raise Violation("a first start", got=f"{compiled} compiled, {loaded} loaded")
-    again, found = call_in_child(subject, function, str(tmp_path), PYTHONHASHSEED="2")
-    if again or found != compiled:
-        raise Violation(
-            "a start in another process",
-            expected=f"0 compiled, {compiled} loaded",
-            got=f"{again} compiled, {found} loaded",
-        )
+    function = "piecewise_conformance.warm:work_of_starts"
+    first = call_in_child(subject, function, str(tmp_path), PYTHONHASHSEED="1")
+    again = call_in_child(subject, function, str(tmp_path), PYTHONHASHSEED="2")
+    for what, (compiled, loaded) in first.items():
+        if loaded or not compiled:
+            raise Violation(f"a first start, {what}", got=f"{compiled} compiled, {loaded} loaded")
+        if again[what] != [0, compiled]:
+            raise Violation(
+                f"a start in another process, {what}",
+                expected=f"0 compiled, {compiled} loaded",
+                got=f"{again[what][0]} compiled, {again[what][1]} loaded",
+            )

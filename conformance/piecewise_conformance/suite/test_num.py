@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from piecewise_conformance.child import call_in_child
 from piecewise_conformance.drive import drive
-from piecewise_conformance.llama import decoder, run_decoder
+from piecewise_conformance.llama import decoder, first_start, run_decoder
 from piecewise_conformance.marks import needs, requirement, slow
 from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import Violation
 from piecewise_fixtures.forward_context import ForwardContext, set_forward_context
 from piecewise_fixtures.programs import program
 
@@ -113,3 +116,28 @@ def test_triton_attention(subject: Subject) -> None:
     call_in_child(
         subject, "piecewise_conformance.llama:with_triton_attention", TRITON_INTERPRET="1"
     )
+
+
+@requirement("NUM-007")
+@slow
+@needs("transformers", "inductor")
+def test_second_process(subject: Subject, tmp_path: Path) -> None:
+    """The decoder with Inductor: a first start, then one from the cache, one from the function."""
+    subject.get("record_events")
+    root, kept = str(tmp_path / "cache"), str(tmp_path / "function")
+    first = first_start(subject, root, kept if subject.offers("serialize") else None)
+    ways = {"the cache": root}
+    if subject.offers("deserialize"):
+        ways["the serialized function"] = kept
+    for what, path in ways.items():
+        compiles, outputs = call_in_child(
+            subject, "piecewise_conformance.llama:second_start", path, what == "the cache"
+        )
+        if compiles:
+            raise Violation(f"a start by {what}", expected="0 compiles", got=str(compiles))
+        if outputs != first:
+            raise Violation(
+                f"the outputs of a start by {what}",
+                expected="those of the first start, to the bit",
+                got="other bits",
+            )

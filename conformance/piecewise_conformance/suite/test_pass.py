@@ -13,28 +13,13 @@ from piecewise_conformance.boundary import expect_refusal, inside_subject
 from piecewise_conformance.drive import drive
 from piecewise_conformance.marks import needs, requirement, slow
 from piecewise_conformance.options import Options
+from piecewise_conformance.passes import make_pass
 from piecewise_conformance.recorded import settle
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from piecewise_fixtures.programs import program
 from piecewise_fixtures.programs.base import Program
 from torch import fx
-
-
-def make_pass(subject: Subject, uuid: str, action: Any = None) -> Any:
-    """A pass of the subject's class, known by ``uuid``, that does ``action(graph)``."""
-    base: Any = subject.get("InductorPass")
-
-    class Pass(base):  # type: ignore[misc]  # the subject's class
-        def __call__(self, graph: fx.Graph) -> None:
-            if action is not None:
-                action(graph)
-
-        def uuid(self) -> str:
-            return uuid
-
-    with inside_subject("InductorPass"):
-        return Pass()
 
 
 class _SinForCos(torch.nn.Module):
@@ -64,7 +49,7 @@ def test_pass_runs(subject: Subject) -> None:
         for node in graph.find_nodes(op="call_function", target=torch.ops.aten.sin.default):
             node.target = torch.ops.aten.cos.default
 
-    settings = {subject.get("pass_key"): make_pass(subject, "sin to cos", to_cosine)}
+    settings = {subject.get("pass_key"): make_pass(subject, None, to_cosine)}
     with subject.events() as trace:
         driven = drive(subject, _sin_for_cos(), compiler="inductor", compiler_config=settings)
         for size in (6, 4, 9):

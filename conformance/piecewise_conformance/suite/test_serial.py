@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from piecewise_conformance import serial
+import torch
+from piecewise_conformance import serial, spy
 from piecewise_conformance.boundary import inside_subject
 from piecewise_conformance.child import call_in_child
 from piecewise_conformance.marks import needs, requirement, slow
@@ -38,6 +39,8 @@ def test_artifacts(subject: Subject) -> None:
         ("submod_0", "(9, 64)"): b"second",
         ("submod_2", "(1, 8)"): b"first" * 100,
         ("submod_4", "(1, 8)"): b"",
+        ("submod_6", "(1, 8)"): b"as long",
+        ("submod_8", "(1, 8)"): b"another",
     }
     with inside_subject("StandaloneCompiledArtifacts"):
         for (name, range_text), data in kept.items():
@@ -47,10 +50,10 @@ def test_artifacts(subject: Subject) -> None:
     if got != kept:
         wrong = [key for key in kept if got[key] != kept[key]]
         raise Violation("artifacts come back changed", expected="what was inserted", got=str(wrong))
-    if counts != (4, 3, 506):
+    if counts != (6, 5, 520):
         raise Violation(
-            "the counts of four entries with three contents",
-            expected="4 entries, 3 artifacts, 506 bytes",
+            "the counts of six entries with five contents",
+            expected="6 entries, 5 artifacts, 520 bytes",
             got="{} entries, {} artifacts, {} bytes".format(*counts),
         )
 
@@ -91,6 +94,39 @@ def test_with_ranges_and_copied_inputs(subject: Subject) -> None:
         serial.check_function(subject, loaded, "linear-chain", asked)
 
 
+@requirement("SERIAL-002")
+def test_compiled_for_symbols(subject: Subject) -> None:
+    """A range that is compiled after the function was made again is compiled for symbols."""
+    subject.get("serialize")
+    changes: dict[str, Any] = {"compiler": spy.NAME}
+    asked = serial.options(subject, "linear-chain", **changes)
+    _, function = serial.compiled(subject, "linear-chain", **changes)
+    loaded = serial.from_bytes(subject, serial.to_bytes(subject, function, asked), asked)
+    with spy.spying() as log:
+        serial.check_function(subject, loaded, "linear-chain", asked)
+    for call in log.compiles:
+        tensors = [each for each in call.inputs if isinstance(each, torch.Tensor)]
+        if not any(isinstance(size, torch.SymInt) for each in tensors for size in each.shape):
+            raise Violation(
+                "the inputs that a range is compiled for",
+                expected="a symbol for the batch size",
+                got=str([tuple(each.shape) for each in tensors]),
+            )
+
+
+@requirement("SERIAL-002")
+@slow
+@needs("inductor")
+def test_through_bytes_with_inductor(subject: Subject) -> None:
+    """Without artifacts the graph that was kept compiles to what the program computes."""
+    subject.get("serialize")
+    subject.need("inductor")
+    asked = serial.options(subject, "two-symbols", compiler="inductor")
+    _, function = serial.compiled(subject, "two-symbols", compiler="inductor")
+    data = serial.to_bytes(subject, function, asked)
+    serial.check_function(subject, serial.from_bytes(subject, data, asked), "two-symbols", asked)
+
+
 @requirement("SERIAL-003")
 @slow
 def test_in_another_process(subject: Subject, tmp_path: Path) -> None:
@@ -129,7 +165,8 @@ def test_cut_bytes(subject: Subject) -> None:
 def test_changed_bytes(subject: Subject) -> None:
     """One bit changed anywhere is a miss."""
     data = _written(subject)
-    for position in range(3, len(data), max(1, len(data) // 150)):
+    # each of the first, where a format says what follows, and some of all others
+    for position in {*range(min(1500, len(data))), *range(0, len(data), max(1, len(data) // 150))}:
         changed = bytearray(data)
         changed[position] ^= 1 << (position % 8)
         _expect_miss(subject, bytes(changed), f"bytes with a changed bit at {position}")
@@ -211,9 +248,10 @@ def test_nothing_is_compiled(subject: Subject, tmp_path: Path, save_format: str)
         "compile_ranges_endpoints": [5],
     }
     asked = serial.options(subject, "linear-chain", **changes)
-    _, function = serial.compiled(
-        subject, "linear-chain", **changes, cache_root=str(tmp_path / "c")
-    )
+    root = str(tmp_path / "cache")
+    # the second start has its artifacts from the first one's files
+    for _ in range(2):
+        _, function = serial.compiled(subject, "linear-chain", **changes, cache_root=root)
     path = tmp_path / "function"
     path.write_bytes(serial.to_bytes(subject, function, asked))
     compiles = call_in_child(

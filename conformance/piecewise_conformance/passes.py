@@ -1,0 +1,34 @@
+"""Passes for a subject to run, of its own class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+from torch import fx
+
+from .boundary import inside_subject
+from .subject import Subject
+
+
+def make_pass(
+    subject: Subject, uuid: str | None, action: Callable[[fx.Graph], Any] | None = None
+) -> Any:
+    """A pass of the subject's class, known by ``uuid``, that does ``action(graph)``.
+
+    Without a ``uuid`` it has one that no cache of Inductor's has seen, so that it runs.
+    """
+    base: Any = subject.get("InductorPass")
+    known_by = uuid or uuid4().hex
+
+    class Pass(base):  # type: ignore[misc]  # the subject's class
+        def __call__(self, graph: fx.Graph) -> None:
+            if action is not None:
+                action(graph)
+
+        def uuid(self) -> str:
+            return known_by
+
+    with inside_subject("InductorPass"):
+        return Pass()
