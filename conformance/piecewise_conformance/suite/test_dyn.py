@@ -95,11 +95,11 @@ def test_static_model(subject: Subject, name: str) -> None:
 )
 def test_no_recompile(subject: Subject, name: str) -> None:
     """Five sizes, one graph."""
-    driven = drive(
-        subject,
-        program(name),
-        compile_ranges_endpoints=(5,) if subject.can("compile-ranges") else (),
-    )
+    settle()
+    chosen = with_own_code(program(name))
+    endpoints = (5,) if subject.can("compile-ranges") else ()
+    options = options_for(subject, chosen, compile_ranges_endpoints=endpoints)
+    driven = Driven(subject, chosen, options, live=True)
     for size in (6, 2, 9, 17, 4):
         driven.check(size)
     if driven.graphs != 1:
