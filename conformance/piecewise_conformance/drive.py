@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from piecewise_fixtures.programs import Program
+from torch.utils import _pytree as pytree
 
 from .boundary import crossing, inside_subject
 from .capture import Captured, mark_dynamic
@@ -80,7 +81,10 @@ class Driven:
 
     def check(self, size: int) -> None:
         """Run both for ``size`` tokens and compare all that can be seen."""
-        args = self.program.inputs(size)
+        self.check_with(self.program.inputs(size), f"for {size} tokens")
+
+    def check_with(self, args: Sequence[Any], where: str) -> None:
+        """Run both with ``args`` and compare all that can be seen."""
         rule = self.rule(args)
         expected = self.expected(args)
         check(
@@ -88,8 +92,21 @@ class Driven:
             self.got(args),
             rule,
             program=self.program.source,
-            where=f"for {size} tokens",
+            where=where,
         )
+
+
+def other_values(args: Sequence[Any]) -> list[Any]:
+    """``args`` with floating-point numbers of the other sign, laid out and shared alike."""
+    own: list[Any] = copy_values(list(args))
+    seen: set[int] = set()
+    for each in pytree.tree_leaves(own):
+        if isinstance(each, torch.Tensor) and each.is_floating_point():
+            storage = each.untyped_storage()
+            if storage.data_ptr() not in seen:
+                seen.add(storage.data_ptr())
+                torch.empty(0, dtype=each.dtype, device=each.device).set_(storage).neg_()
+    return own
 
 
 def _double(value: Any) -> Any:

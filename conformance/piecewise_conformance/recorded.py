@@ -64,6 +64,19 @@ class _Graph:
     gm: fx.GraphModule
     example_inputs: list[Any]
 
+    def __post_init__(self) -> None:
+        self.known = self._assumed()
+
+    def is_spoiled(self) -> bool:
+        """Whether a subject made torch assume more about sizes than Dynamo did."""
+        return self._assumed() != self.known
+
+    def _assumed(self) -> Any:
+        mode = detect_fake_mode(self._traced())
+        if (env := mode.shape_env if mode is not None else None) is None:
+            return None
+        return [str(guard.expr) for guard in env.guards], dict(env.replacements)
+
     def compile_with(self, compile: Compile) -> Callable[..., Any]:
         gm = fx.GraphModule(self.gm, copy.deepcopy(self.gm.graph))
         gm.meta.update(self.gm.meta)
@@ -85,7 +98,12 @@ class Recorded:
         self._state = [each.clone() for each in self._tensors]
         self._compile: Compile | None = None
         self._compiled: dict[int, Callable[..., Any]] = {}
+        self._graphs: list[_Graph] = []
         self._run = torch.compile(self.module, backend=self._backend, fullgraph=True)
+
+    def is_spoiled(self) -> bool:
+        """Whether what a subject did to it would show in the next one."""
+        return any(graph.is_spoiled() for graph in self._graphs)
 
     def use(self, compile: Compile) -> tuple[torch.nn.Module, Callable[..., Any]]:
         """The module in its first state, and the callable that runs it through ``compile``."""
@@ -102,6 +120,7 @@ class Recorded:
 
     def _backend(self, gm: fx.GraphModule, example_inputs: list[Any]) -> Callable[..., Any]:
         graph = _Graph(gm, list(example_inputs))
+        self._graphs.append(graph)
 
         def run(*args: Any) -> Any:
             if id(graph) not in self._compiled:
@@ -113,8 +132,11 @@ class Recorded:
 
 
 def recorded(program: Program) -> Recorded:
-    """``program`` as Dynamo compiled it; captured at first use."""
+    """``program`` as Dynamo compiled it; captured at first use, and anew when it is spoiled."""
     key = (program.name, program.module)
-    if key not in _by_program:
-        _by_program[key] = Recorded(program)
-    return _by_program[key]
+    found = _by_program.get(key)
+    if found is None:
+        found = _by_program[key] = Recorded(program)
+    elif found.is_spoiled():
+        found = _by_program[key] = Recorded(with_own_code(program))
+    return found

@@ -25,6 +25,8 @@ class Call:
     range: tuple[int, int]
     key: Any = None
     config: dict[str, Any] = field(default_factory=dict)
+    # the fake mode of the tracing context in force, if there is one: compilers take it from there
+    context_mode: Any = None
 
 
 @dataclass
@@ -53,6 +55,13 @@ def spying() -> Iterator[Log]:
         yield _log
     finally:
         _log = before
+
+
+def _context_mode() -> Any:
+    from torch._guards import TracingContext
+
+    context = TracingContext.try_get()
+    return context.fake_mode if context is not None else None
 
 
 def _runnable(graph: Any, compile_range: tuple[int, int]) -> Callable[..., Any]:
@@ -89,7 +98,9 @@ class SpyCompiler:
         from torch import fx
 
         ends = (compile_range.start, compile_range.end)
-        _log.compiles.append(Call(graph, list(example_inputs), ends, key, dict(compiler_config)))
+        _log.compiles.append(
+            Call(graph, list(example_inputs), ends, key, dict(compiler_config), _context_mode())
+        )
         if _log.fail:
             raise RuntimeError("the spy was told to fail")
         artifact = fx.GraphModule(graph, copy.deepcopy(graph.graph))

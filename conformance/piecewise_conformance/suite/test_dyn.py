@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from piecewise_conformance.drive import Driven, drive, options_for
+from piecewise_conformance.drive import Driven, drive, options_for, other_values
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.recorded import settle, with_own_code
 from piecewise_conformance.subject import Subject
@@ -34,6 +34,19 @@ def test_ranges_in_any_order(subject: Subject, order: tuple[int, ...]) -> None:
     )
     for size in order:
         driven.check(size)
+
+
+@requirement("DYN-001")
+@pytest.mark.parametrize("name", ["linear-chain", "two-layers", "lone-empty"])
+@pytest.mark.parametrize("sizes", [(), (6,)], ids=["range", "single-size"])
+def test_other_values_of_a_size(subject: Subject, name: str, sizes: tuple[int, ...]) -> None:
+    """Two batches of one size with other numbers, in turn: each gets its own result."""
+    chosen = program(name)
+    driven = drive(subject, chosen, compile_sizes=sizes)
+    for size in (6, 4):
+        args = chosen.inputs(size)
+        for values in (args, other_values(args), args):
+            driven.check_with(values, f"for {size} tokens")
 
 
 @requirement("DYN-002")
@@ -82,11 +95,11 @@ def test_static_model(subject: Subject, name: str) -> None:
 )
 def test_no_recompile(subject: Subject, name: str) -> None:
     """Five sizes, one graph."""
-    driven = drive(
-        subject,
-        program(name),
-        compile_ranges_endpoints=(5,) if subject.can("compile-ranges") else (),
-    )
+    settle()
+    chosen = with_own_code(program(name))
+    endpoints = (5,) if subject.can("compile-ranges") else ()
+    options = options_for(subject, chosen, compile_ranges_endpoints=endpoints)
+    driven = Driven(subject, chosen, options, live=True)
     for size in (6, 2, 9, 17, 4):
         driven.check(size)
     if driven.graphs != 1:

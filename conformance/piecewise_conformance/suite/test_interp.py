@@ -160,9 +160,7 @@ def test_no_new_symbols(subject: Subject, name: str) -> None:
     if new:
         raise Violation("symbols that the backend made", expected="none", got=str(sorted(new)))
     for call in log.compiles:
-        for node, value in zip(
-            call.graph.graph.find_nodes(op="placeholder"), call.inputs, strict=True
-        ):
+        for node, value in _paired(call):
             extra = {str(symbol) for symbol in graphs.shape_symbols(value)} - known[0]
             if extra:
                 raise Violation(
@@ -177,14 +175,11 @@ def test_no_new_symbols(subject: Subject, name: str) -> None:
 def test_example_inputs(subject: Subject, name: str) -> None:
     """One example input a placeholder, of its kind, shape rank and dtype, of one fake mode."""
     log = compiled_by_spy(subject, name)
-    modes = set()
+    every: set[int] = set()
     for call in log.compiles:
-        placeholders = call.graph.graph.find_nodes(op="placeholder")
-        if len(placeholders) != len(call.inputs):
-            raise Violation(
-                "example inputs", expected=str(len(placeholders)), got=str(len(call.inputs))
-            )
-        for node, value in zip(placeholders, call.inputs, strict=True):
+        # one mode a compile: that of the tracing context too, for compilers meet both
+        modes = {id(call.context_mode)} if call.context_mode is not None else set()
+        for node, value in _paired(call):
             traced = graphs.value(node)
             if isinstance(value, FakeTensor):
                 modes.add(id(value.fake_mode))
@@ -193,8 +188,26 @@ def test_example_inputs(subject: Subject, name: str) -> None:
             wanted, got = _kind(traced), _kind(value)
             if wanted != got:
                 raise Violation(f"example input {node.name}", expected=str(wanted), got=str(got))
-    if len(modes) > 1:
-        raise Violation("fake modes among the example inputs", expected="one", got=str(len(modes)))
+        every |= modes
+        if len(modes) > 1:
+            raise Violation(
+                "fake modes among the example inputs and the tracing context that a piece is "
+                "compiled in",
+                expected="one",
+                got=str(len(modes)),
+            )
+    if len(every) > 1:
+        raise Violation("fake modes among the example inputs", expected="one", got=str(len(every)))
+
+
+def _paired(call: spy.Call) -> list[tuple[Any, Any]]:
+    """Each placeholder of a piece with its example input."""
+    placeholders = call.graph.graph.find_nodes(op="placeholder")
+    if len(placeholders) != len(call.inputs):
+        raise Violation(
+            "example inputs", expected=str(len(placeholders)), got=str(len(call.inputs))
+        )
+    return list(zip(placeholders, call.inputs, strict=True))
 
 
 def _kind(value: Any) -> tuple[Any, ...]:
@@ -235,19 +248,22 @@ def test_largest_batch(subject: Subject, name: str) -> None:
 @requirement("INTERP-007")
 @pytest.mark.parametrize("name", ["linear-chain", "two-layers", "size-across-op"])
 def test_range_is_symbolic(subject: Subject, name: str) -> None:
-    """For a range, inputs that vary with the batch have a symbol in their shape."""
+    """For a range, sizes are symbols, and tensors that vary with the batch have one in a shape."""
     log = compiled_by_spy(subject, name)
     for call in log.compiles:
         if call.range[0] == call.range[1]:
             continue
-        for node, value in zip(
-            call.graph.graph.find_nodes(op="placeholder"), call.inputs, strict=True
-        ):
+        for node, value in _paired(call):
             traced = graphs.value(node)
-            symbols = graphs.shape_symbols(traced)
-            if symbols and not graphs.shape_symbols(value):
+            if isinstance(traced, torch.SymInt) and not isinstance(value, torch.SymInt):
+                raise Violation(
+                    f"example input {node.name} for the range {call.range}",
+                    expected=f"a symbol, as {traced}",
+                    got=repr(value)[:200],
+                )
+            if graphs.shape_symbols(traced) and not graphs.shape_symbols(value):
                 raise Violation(
                     f"example input {node.name} for the range {call.range}",
                     expected=f"a symbol, as {list(traced.shape)}",
-                    got=str(list(value.shape)),
+                    got=str(list(value.shape)) if isinstance(value, torch.Tensor) else repr(value),
                 )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from piecewise_conformance.boundary import may_refuse
-from piecewise_conformance.drive import drive
+from piecewise_conformance.drive import drive, other_values
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.oracle import describe
 from piecewise_conformance.subject import Subject
@@ -81,12 +81,15 @@ def test_writes(subject: Subject, name: str, copy_inputs: bool) -> None:
 )
 @copied
 def test_earlier_results_stay(subject: Subject, name: str, copy_inputs: bool) -> None:
-    """The outputs of a call, kept, are the same after three further calls."""
+    """The outputs of a call, kept, are the same after further calls, of the same size too."""
     chosen = program(name)
     driven = drive(subject, chosen, copy_inputs=copy_inputs)
     kept = []
-    for size in _sizes(chosen, copy_inputs):
-        outputs = driven.got(chosen.inputs(size)).outputs
+    # of each size two batches, with other numbers: memory may be kept by size
+    batches = [(size, chosen.inputs(size)) for size in _sizes(chosen, copy_inputs)]
+    batches += [(size, tuple(other_values(args))) for size, args in batches[:2]]
+    for size, args in batches:
+        outputs = driven.got(args).outputs
         flat = [each for each in torch.utils._pytree.tree_leaves(outputs) if _is_tensor(each)]
         kept.append((size, flat, [each.clone() for each in flat]))
     for size, tensors, before in kept:
@@ -166,4 +169,6 @@ def _most_alive(run: Callable[[Any], Any], chain: Program) -> int:
     _watched.clear()
     _alive.clear()
     run(chain.inputs(6))
+    if not _alive:
+        raise Violation("splitting ops that ran", expected="6", got="0")
     return max(_alive)
