@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from piecewise_conformance import globals_watch, spy, warm
 from piecewise_conformance.boundary import expect_refusal, whose
 from piecewise_conformance.drive import Driven, drive, options_for
@@ -330,3 +331,51 @@ def test_compiler_gets_the_settings(subject: Subject) -> None:
                 expected=str(chosen),
                 got=str(call.config)[:500],
             )
+
+
+def _picture(graph: torch.fx.GraphModule) -> dict[str, Any]:
+    """All of ``graph`` that its owner can see, in plain values."""
+    return {
+        "the nodes": [
+            (node.op, node.name, str(node.target), str(node.args), str(node.kwargs))
+            for node in graph.graph.nodes
+        ],
+        "what is known of values": [
+            (node.name, sorted(node.meta), str(node.meta.get("example_value")))
+            for node in graph.graph.nodes
+        ],
+        "the code": graph.code,
+        "parameters and buffers": {
+            name: (id(value), value.data_ptr())
+            for name, value in (*graph.named_parameters(), *graph.named_buffers())
+        },
+        "children": [name for name, _ in graph.named_children()],
+    }
+
+
+KEPT = ["linear-chain", "input-updated-around-op", "size-across-op", "condition", "two-outputs"]
+
+
+@requirement("BACKEND-009")
+@pytest.mark.parametrize("name", KEPT)
+def test_graph_is_left_as_it_is(subject: Subject, name: str) -> None:
+    """Before the call and after it. What becomes of it later is Dynamo's business too."""
+    settle()
+    chosen = program(name)
+    options = options_for(subject, chosen)
+
+    def backend(graph: Any, example_inputs: Any) -> Any:
+        before = _picture(graph)
+        compiled = subject.backend(options)(graph, example_inputs)
+        for what, after in _picture(graph).items():
+            if after != before[what]:
+                raise Violation(
+                    f"{what} of the graph after the call",
+                    expected=str(before[what])[:600],
+                    got=str(after)[:600],
+                )
+        return compiled
+
+    driven = Driven(subject, chosen, options, backend)
+    for size in chosen.sizes:
+        driven.check(size)
