@@ -44,16 +44,23 @@ def settle() -> None:
         torch._dynamo.reset()
 
 
+def _own_code(forward: Any) -> types.FunctionType:
+    return types.FunctionType(
+        forward.__code__.replace(),
+        forward.__globals__,
+        "forward",
+        forward.__defaults__,
+        forward.__closure__,
+    )
+
+
 def with_own_code(program: Program) -> Program:
     """``program`` as code that Dynamo has not seen, for tests of what it does with guards.
 
     Those cannot be replayed, and what was compiled of the same code before would be in their way.
     """
-    forward: Any = program.module.forward
-    own = types.FunctionType(
-        forward.__code__.replace(), forward.__globals__, "forward", forward.__defaults__
-    )
     original = program.module
+    own = _own_code(original.forward)
     members = {"forward": own, "__module__": original.__module__}  # where its text is found
     module = type(original.__name__, (original,), members)
     return dataclasses.replace(program, module=module)
@@ -91,8 +98,11 @@ class _Graph:
 class Recorded:
     """A program that Dynamo has compiled, for whichever subject is used next."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, *, anew: bool = False) -> None:
         self.module = program.build().eval()
+        if anew:  # code that Dynamo has not seen: what it made of the same code before would serve
+            own = _own_code(type(self.module).forward)
+            self.module.forward = types.MethodType(own, self.module)
         # not its state_dict, which leaves out buffers that are not persistent
         self._tensors = [*self.module.parameters(), *self.module.buffers()]
         self._state = [each.clone() for each in self._tensors]
@@ -138,5 +148,5 @@ def recorded(program: Program) -> Recorded:
     if found is None:
         found = _by_program[key] = Recorded(program)
     elif found.is_spoiled():
-        found = _by_program[key] = Recorded(with_own_code(program))
+        found = _by_program[key] = Recorded(program, anew=True)
     return found
