@@ -63,6 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
         for name, mutant in catalogue().items()
         if not options.only or re.search(options.only, name)
     }
+    for mutant in chosen.values():
+        planting.check(mutant)
     with tempfile.TemporaryDirectory(prefix="piecewise-matrix-") as folder:
         scratch = Path(folder)
         baseline = _pytest(scratch, "baseline", {}, options.jobs)

@@ -133,6 +133,16 @@ def instrumented() -> ModuleType:
     return _load("piecewise_reference_instrumented", edit)
 
 
+def check(mutant: Mutant) -> None:
+    """Raise ValueError if ``mutant`` cannot be planted, before a run of all mutants dies of it."""
+    for file in {patch.file for patch in mutant.patches}:
+        source = (REFERENCE / file).read_text(encoding="utf-8")
+        try:
+            ast.parse(apply(mutant.patches, file, source))
+        except SyntaxError as error:
+            raise ValueError(f"mutant {mutant.name} makes no valid {file}: {error}") from error
+
+
 def statements_of(mutant: Mutant) -> set[str]:
     """The statements of the reference that ``mutant`` changes, as keys of :mod:`..reach`.
 
@@ -140,12 +150,6 @@ def statements_of(mutant: Mutant) -> set[str]:
     the key is then its name.
     """
     touched: set[str] = set()
-    for file in {patch.file for patch in mutant.patches}:
-        source = (REFERENCE / file).read_text(encoding="utf-8")
-        try:
-            ast.parse(apply(mutant.patches, file, source))
-        except SyntaxError as error:  # told here, before a run of all mutants dies of it
-            raise ValueError(f"mutant {mutant.name} makes no valid {file}: {error}") from error
     for patch in mutant.patches:
         source = (REFERENCE / patch.file).read_text(encoding="utf-8")
         start = source.count("\n", 0, source.index(patch.old)) + 1
