@@ -287,23 +287,32 @@ def test_a_fault_outside_functions_is_reached_by_the_file() -> None:
 
 
 def test_the_lowest_level_that_reaches_a_fault_is_run(inside: list[str]) -> None:
-    """Tests of one part before those of the whole backend, and those before what takes seconds."""
+    """Tests of one part before those of the whole backend, and those before what takes seconds.
+
+    What is declared is judged by its tests of the whole backend, too.
+    """
     part = run("part", reached=inside)
     whole = run("whole", reached=[*inside, "backend.py:1"])
     slow = run("slow", slow=True, reached=[])
     declared = {"fails": ["A-001"]}
-    assert planned(part, whole, slow, **declared) == ["part"]
+    other = run("other", id="A-002", reached=[*inside, "backend.py:1"])
+    assert planned(part, other, slow, **declared) == ["part"]
+    assert planned(part, whole, slow, **declared) == ["part", "whole"]
     assert planned(whole, slow, **declared) == ["whole"]
     assert planned(slow, **declared) == ["slow"]
     assert planned(part, whole, slow, slow=True, **declared) == ["slow"]
 
 
 def test_what_is_declared_is_run_in_full(inside: list[str]) -> None:
-    """Of what is not declared one test, and nothing that takes seconds; thorough runs all."""
+    """Of what is not declared one test, of another family one in all, of what takes seconds none;
+    thorough runs all.
+    """
     runs = [run(f"{id}-{n}", id=id, reached=inside) for id in ("A-001", "A-002") for n in (1, 2)]
     assert planned(*runs, fails=["A-001"]) == ["A-001-1", "A-001-2", "A-002-1"]
     slow = [run(f"{id}[{n}]", id=id, slow=True) for id in ("A-001", "A-002") for n in (1, 2)]
-    assert planned(*slow, fails=["A-001"]) == ["A-001[1]"]
+    assert planned(*slow, fails=["A-001"]) == ["A-001[1]", "A-001[2]"]
+    far = [run(f"B-00{n}", id=f"B-00{n}", reached=inside) for n in (1, 2)]
+    assert planned(*far, fails=["A-001"]) == ["B-001"]
     chosen = {"m": mutant(("ranges.py", INSIDE, "return False"), name="m")}
     assert len(matrix.make_plan(chosen, runs, thorough=True)) == len(runs)
 

@@ -152,6 +152,7 @@ def statements_of(mutant: Mutant) -> set[str]:
     touched: set[str] = set()
     for patch in mutant.patches:
         source = (REFERENCE / patch.file).read_text(encoding="utf-8")
+        apply([patch], patch.file, source)  # complains if the text does not stand there once
         start = source.count("\n", 0, source.index(patch.old)) + 1
         lines = range(start, start + patch.old.rstrip("\n").count("\n") + 1)
         touched |= _statements_at(patch.file, source, lines)
