@@ -287,10 +287,7 @@ def test_a_fault_outside_functions_is_reached_by_the_file() -> None:
 
 
 def test_the_lowest_level_that_reaches_a_fault_is_run(inside: list[str]) -> None:
-    """Tests of one part before those of the whole backend, and those before what takes seconds.
-
-    What is declared is judged by its tests of the whole backend, too.
-    """
+    """One part before the whole backend before what takes seconds; declared ones at each level."""
     part = run("part", reached=inside)
     whole = run("whole", reached=[*inside, "backend.py:1"])
     slow = run("slow", slow=True, reached=[])
@@ -304,9 +301,7 @@ def test_the_lowest_level_that_reaches_a_fault_is_run(inside: list[str]) -> None
 
 
 def test_what_is_declared_is_run_in_full(inside: list[str]) -> None:
-    """Of what is not declared one test, of another family one in all, of what takes seconds none;
-    thorough runs all.
-    """
+    """Of what is not declared one test, of another family one in all; thorough runs all."""
     runs = [run(f"{id}-{n}", id=id, reached=inside) for id in ("A-001", "A-002") for n in (1, 2)]
     assert planned(*runs, fails=["A-001"]) == ["A-001-1", "A-001-2", "A-002-1"]
     slow = [run(f"{id}[{n}]", id=id, slow=True) for id in ("A-001", "A-002") for n in (1, 2)]
