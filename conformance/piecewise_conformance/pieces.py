@@ -54,6 +54,7 @@ def piece(
     gm = fx.GraphModule(root or nn.Module(), graph)
     case = PieceCase(gm, [], dtype)
     annotate(gm, tuple(case.args(ROWS)), ((1, 0),))
+    del gm.graph.output_node().meta["example_value"]  # Dynamo notes none there
     case.traced = [node.meta["example_value"] for node in gm.graph.find_nodes(op="placeholder")]
     return case
 
