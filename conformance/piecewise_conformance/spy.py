@@ -43,7 +43,7 @@ class Log:
     # what the spy is to do
     fail: bool = False  # raise instead of compiling
     fail_load: bool = False
-    handle: Callable[[int], Any] = lambda number: ("spy", number)
+    handle: Callable[[int], Any] = lambda number: ("spy", f"artifact-{number}")
 
 
 _log = Log()

@@ -14,7 +14,7 @@ from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 
 RANGES = [(1, 8), (9, 9), (10, 64)]
-HANDLES: list[Any] = [("spy", 0), {"path": "a/b", "sizes": [1, 2]}, "text with 'quotes'"]
+HANDLES: list[Any] = [("spy", "0"), {"path": "a/b", "sizes": [1, 2]}, "text with 'quotes'"]
 TOTAL = 10_000
 BATCH = 500
 
