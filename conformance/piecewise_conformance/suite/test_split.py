@@ -318,12 +318,13 @@ def test_items_describe_children(subject: Subject, name: str) -> None:
     """Items name the children that the split graph calls, in the order of the calls."""
     graph = graph_for(subject, name)
     result = split(subject, graph)
-    called = [
-        node.target
-        for node in result.gm.graph.nodes
-        if node.op == "call_module"
-        and isinstance(result.gm.get_submodule(node.target), fx.GraphModule)
-    ]
+    with inside_subject("the children of the split graph"):
+        called = [
+            node.target
+            for node in result.gm.graph.nodes
+            if node.op == "call_module"
+            and isinstance(result.gm.get_submodule(node.target), fx.GraphModule)
+        ]
     names = [piece.name for piece in result.pieces]
     if names != called:
         raise Violation(
