@@ -109,8 +109,8 @@ class Capture:
         if (why := rules.waits_for_the_device(op, args)) is not None:
             self.refuse(HostSync(why, op=name, where=where))
         generator = kwargs.get("generator")
-        known = {each._cdata for each in (torch.default_generator, *self.generators)}
-        if generator is not None and generator._cdata not in known:  # another object each time
+        known = {_identity(each) for each in (torch.default_generator, *self.generators)}
+        if generator is not None and _identity(generator) not in known:  # another object each time
             self.refuse(
                 CaptureError(
                     "draws from a generator that the graph does not know: register_generator_state",
@@ -260,6 +260,10 @@ class Capture:
 
 def _tensors(values: Any) -> list[torch.Tensor]:
     return [each for each in pytree.tree_leaves(values) if isinstance(each, torch.Tensor)]
+
+
+def _identity(generator: Any) -> Any:
+    return generator._cdata
 
 
 def _python_state(thing: Any) -> dict[str, tuple[Any, Any]]:

@@ -34,7 +34,7 @@ class Emulation:
         self.watched = list(watched)
         self.default_stream = Stream()
         self.stream_stack = [self.default_stream]
-        self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
+        self.other_streams: weakref.WeakSet[Stream] = weakref.WeakSet()
         self._resting = False
 
     # -- for tests -----------------------------------------------------------------------------
@@ -88,13 +88,7 @@ class Emulation:
 
     def streams(self) -> list[Stream]:
         """All streams there are."""
-        return [self.default_stream, *self._streams]
-
-    def new_stream(self, *args: Any, **kwargs: Any) -> Stream:
-        """``torch.cuda.Stream``."""
-        made = Stream(*args, **kwargs)
-        self._streams.add(made)
-        return made
+        return [self.default_stream, *self.other_streams]
 
     @contextmanager
     def resting(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ import torch
 
 from . import context, rules
 from .errors import NotEmulated
-from .streams import Event
+from .streams import Event, Stream
 
 _ABSENT = object()
 # Methods that bring a tensor to the host without telling the dispatcher of it.
@@ -45,7 +45,7 @@ def _replacements(emulation: context.Emulation) -> Iterator[tuple[Any, str, Any]
         "graph": graph.graph_context,
         "graph_pool_handle": context.new_handle,
         "is_current_stream_capturing": lambda: emulation.capture is not None,
-        "Stream": emulation.new_stream,
+        "Stream": Stream,
         "Event": Event,
         "current_stream": context.current_stream,
         "default_stream": lambda device=None: emulation.default_stream,

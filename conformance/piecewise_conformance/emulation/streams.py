@@ -16,6 +16,10 @@ class Stream:
         self.cuda_stream = self.stream_id = next(_numbers)
         self.after: set[int] = set()
         self.used = False  # in the capture under way
+        from .context import current
+
+        if (emulation := current()) is not None:
+            emulation.other_streams.add(self)
 
     def wait_stream(self, other: Any) -> None:
         """Later work here comes after what ``other`` has been given."""
