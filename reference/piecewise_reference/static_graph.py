@@ -19,6 +19,7 @@ from . import events
 from .config import CompilationConfig, VllmConfig
 from .copying import _copy_all, _distinct, _without_buffers
 from .forward_context import BatchDescriptor, current_forward_context
+from .launching import launches_kernels
 from .modes import CUDAGraphMode
 from .platforms import current_platform, resolve_qualified_name
 
@@ -245,13 +246,15 @@ def wrap_with_cudagraph_if_needed(
 ) -> Any:
     """``piecewise_backend``, in the platform's static-graph wrapper if pieces are captured.
 
-    They are not if Inductor partitions the graph: then its partitions are what is captured.
-    Seed: ``wrap_with_cudagraph_if_needed``.
+    They are not if Inductor partitions the graph: then its partitions are what is captured. Nor is
+    a piece that only allocates: its graph would be empty. Seed: ``wrap_with_cudagraph_if_needed``.
     """
     if (
         not compilation_config.cudagraph_mode.has_piecewise_cudagraphs()
         or compilation_config.use_inductor_graph_partition
     ):
+        return piecewise_backend
+    if not launches_kernels(piecewise_backend.graph.graph):
         return piecewise_backend
     wrapper = resolve_qualified_name(
         current_platform().static_graph_wrapper_cls, "static-graph wrapper"
