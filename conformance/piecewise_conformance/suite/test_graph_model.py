@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from piecewise_conformance.boundary import may_refuse
 from piecewise_conformance.drive import Driven, drive
 from piecewise_conformance.llama import decoder, one_sequence
 from piecewise_conformance.marks import needs, requirement
@@ -127,12 +128,13 @@ def test_no_empty_graph(subject: Subject, device: str, name: str) -> None:
         if empty := [each for each in told if "Graph is empty" in str(each.message)]:
             raise Violation("captures that launch nothing", expected="none", got=str(len(empty)))
         for _ in range(2):
-            with here.batch("PIECEWISE", here.descriptor(size)):
+            # no graph made the buffer: it has an address of its own each time
+            with here.batch("PIECEWISE", here.descriptor(size)), may_refuse(True):
                 driven.check(size)
 
 
 @requirement("GRAPH-022")
-@pytest.mark.parametrize("name", ["linear-chain", "two-layers", "op-first"])
+@pytest.mark.parametrize("name", ["two-layers", "slices", "op-writes-view"])
 def test_events(subject: Subject, name: str) -> None:
     """One ``Capture`` for each piece at each size, one ``Replay`` for each piece in each batch
     after it, with descriptor and mode.
