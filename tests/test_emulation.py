@@ -12,7 +12,7 @@ from piecewise_conformance.emulation import Emulation, emulate, opaque, weak_ref
 from piecewise_fixtures import ops as _ops  # noqa: F401  (registers the ops)
 
 
-@pytest.fixture()
+@pytest.fixture
 def device() -> Iterator[Emulation]:
     """An emulation around the test."""
     with emulate() as emulation:
@@ -140,8 +140,8 @@ def test_replays_equal_eager(name: str) -> None:
         own = x.clone(), y.clone()
         expected = function(*own)
         graph.replay()
-        wanted = [e for e in torch.utils._pytree.tree_leaves((expected, own))]
-        have = [e for e in torch.utils._pytree.tree_leaves((got, (x, y)))]
+        wanted = list(torch.utils._pytree.tree_leaves((expected, own)))
+        have = list(torch.utils._pytree.tree_leaves((got, (x, y))))
         for want, found in zip(wanted, have, strict=True):
             if isinstance(want, torch.Tensor):
                 torch.testing.assert_close(found, want, rtol=0, atol=0)

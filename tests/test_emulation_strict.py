@@ -13,7 +13,7 @@ from piecewise_conformance import emulation
 from piecewise_conformance.emulation import Emulation, emulate, weak_ref_tensor
 
 
-@pytest.fixture()
+@pytest.fixture
 def device() -> Iterator[Emulation]:
     """An emulation around the test."""
     with emulate() as current:
@@ -126,7 +126,8 @@ def _inputs_of(gm: Any) -> list[Any]:
 
 def test_order_of_calls(device: Emulation) -> None:
     """Capture in a capture, again, on the default stream; replay in one, before one, after reset;
-    an end without a beginning."""
+    an end without a beginning.
+    """
     graph, other = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
     with pytest.raises(emulation.CaptureError, match="replay: nothing has been captured"):
         graph.replay()
@@ -285,10 +286,10 @@ def test_an_earlier_graph_overruns_a_later_one() -> None:
 @pytest.mark.usefixtures("device")
 def test_an_input_that_nobody_kept() -> None:
     """Its memory may be anybody's when the replay reads it."""
-    x = torch.ones(4)
-    graph, _y = captured(lambda: x * 2)
+    kept = [torch.ones(4)]
+    graph, _y = captured(lambda: kept[0] * 2)
     graph.replay()
-    del x
+    kept.clear()
     gc.collect()
     with pytest.raises(emulation.DeadMemory, match="nobody has kept") as caught:
         graph.replay()
