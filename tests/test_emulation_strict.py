@@ -200,6 +200,23 @@ def test_a_result_before_the_first_replay() -> None:
     assert caught.value.where.startswith(__file__)
 
 
+@pytest.mark.usefixtures("device")
+def test_a_result_that_grew() -> None:
+    """Memory that ``out=`` got in the capture is the graph's as well."""
+    _graph, y = captured(lambda: torch.add(X, 1, out=torch.empty(0)))
+    with pytest.raises(emulation.DeadMemory, match="not yet replayed"):
+        _ = y + 1
+
+
+def test_a_dummy_run(device: Emulation) -> None:
+    """Whoever says that no result of a capture is used may read it: it is zero until a replay."""
+    with device.dummy_run():
+        graph, y = captured(lambda: X * 2)
+    assert y.tolist() == [0] * 4
+    graph.replay()
+    assert y.tolist() == [2] * 4
+
+
 @pytest.mark.parametrize(
     ("dtype", "poison"),
     [

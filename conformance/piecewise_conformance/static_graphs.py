@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch.utils import _pytree as pytree
 
-from .boundary import inside_subject
-from .emulation import Emulation, emulate
+from .boundary import inside_subject, may_refuse
+from .emulation import Emulation, StaticGraphError, emulate
 from .options import Options
 from .oracle import Observation, check
 from .subject import Subject
-from .verdict import Unsupported
+from .verdict import Unsupported, Violation
 
 FIRST, MIDDLE, LAST = (True, False, False), (False, True, False), (False, True, True)
 """(debug_log_enable, gc_disable, weak_ref_output) of a wrapper, by the place of its piece."""
@@ -28,6 +28,7 @@ class Graphs:
     def __init__(self, subject: Subject, device: str, emulation: Emulation | None) -> None:
         self.subject, self.device, self.emulation = subject, device, emulation
         self.modes = subject.get("CUDAGraphMode")
+        self._begun: set[tuple[str, Any]] = set()
 
     def descriptor(self, num_tokens: int, **facts: Any) -> Any:
         """A fresh ``BatchDescriptor``; Unsupported if it has no such facts."""
@@ -36,22 +37,34 @@ class Graphs:
         except TypeError as error:
             raise Unsupported(f"the subject's BatchDescriptor: {error}") from None
 
-    def batch(self, mode: str, descriptor: Any) -> AbstractContextManager[Any]:
-        """The forward context of one batch."""
-        return self.subject.context(
+    @contextmanager
+    def batch(self, mode: str, descriptor: Any, *, dummy: bool = True) -> Iterator[None]:
+        """The forward context of one batch.
+
+        The first of a kind is for captures, and may be a ``dummy``: a subject may capture without
+        computing, as vLLM's does. No result of it is judged then.
+        """
+        first = (mode, descriptor) not in self._begun
+        self._begun.add((mode, descriptor))
+        around: Any = nullcontext()
+        if self.emulation is not None and dummy and first:
+            around = self.emulation.dummy_run()
+        context = self.subject.context(
             "set_forward_context",
             None,
             batch_descriptor=descriptor,
             cudagraph_runtime_mode=self.modes[mode],
         )
+        with around, context:
+            yield
 
     def wrap(
         self,
         function: Callable[..., Any],
         mode: str = "PIECEWISE",
         place: tuple[bool, bool, bool] = MIDDLE,
-    ) -> Callable[..., Any]:
-        """``function`` in a wrapper for ``mode``; the callable tells the emulator its inputs."""
+    ) -> Asked:
+        """``function`` in a wrapper for ``mode``."""
         log, keep_garbage, weak = place
         wrapper = self.subject.call(
             "CUDAGraphWrapper",
@@ -63,13 +76,7 @@ class Graphs:
             ),
         )
 
-        def call(*args: Any) -> Any:
-            told = self.emulation.called_with(*args) if self.emulation else nullcontext()
-            with told, inside_subject("CUDAGraphWrapper"):
-                return wrapper(*args)
-
-        call.wrapper = wrapper  # type: ignore[attr-defined]
-        return call
+        return Asked(wrapper, self.emulation)
 
     def tensor(self, *shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Any:
         """Random numbers, the same for the same seed on each device."""
@@ -83,6 +90,19 @@ class Graphs:
         return torch.cuda.memory_reserved()
 
 
+class Asked:
+    """A subject's wrapper, called inside the boundary; the emulator is told the inputs."""
+
+    def __init__(self, wrapper: Any, emulation: Emulation | None) -> None:
+        self.wrapper, self.emulation = wrapper, emulation
+
+    def __call__(self, *args: Any) -> Any:
+        """Call it."""
+        told = self.emulation.called_with(*args) if self.emulation else nullcontext()
+        with told, inside_subject("CUDAGraphWrapper"):
+            return self.wrapper(*args)
+
+
 @contextmanager
 def graphs(subject: Subject, device: str) -> Iterator[Graphs]:
     """The device for one test: emulated, or real."""
@@ -91,6 +111,19 @@ def graphs(subject: Subject, device: str) -> Iterator[Graphs]:
             yield Graphs(subject, device, emulation)
     else:
         yield Graphs(subject, device, None)
+
+
+@contextmanager
+def or_refused(allowed: bool = True) -> Iterator[None]:
+    """If ``allowed``, the subject may refuse what is done inside with an error that says why.
+
+    An error of the emulator is no refusal: a device would have gone on.
+    """
+    with may_refuse(allowed):
+        try:
+            yield
+        except StaticGraphError as error:
+            raise Violation(str(error)) from error
 
 
 class Counted:

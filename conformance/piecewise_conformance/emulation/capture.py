@@ -213,8 +213,8 @@ class Capture:
 
     # -- the end -----------------------------------------------------------------------------
 
-    def undo(self) -> None:
-        """Put back what the ops did, and poison what they made."""
+    def undo(self, *, zero: bool) -> None:
+        """Put back what the ops did, and poison what they made, or make it ``zero``."""
         with unseen():
             for storage, content in self._before.values():
                 if storage.nbytes() != content.nbytes():
@@ -224,7 +224,7 @@ class Capture:
         for generator, state in self._random:
             generator.set_state(state)
         for block in self.blocks:
-            block.poison(_NEVER_RUN)
+            block.clear() if zero else block.poison(_NEVER_RUN)
 
     def check_end(self) -> None:
         """PythonEffect if watched Python state changed."""

@@ -36,6 +36,7 @@ class Emulation:
         self.stream_stack = [self.default_stream]
         self.other_streams: weakref.WeakSet[Stream] = weakref.WeakSet()
         self._resting = False
+        self.is_dummy = False
 
     # -- for tests -----------------------------------------------------------------------------
 
@@ -66,6 +67,19 @@ class Emulation:
         finally:
             self.args = before
 
+    @contextmanager
+    def dummy_run(self) -> Iterator[None]:
+        """Whoever captures inside knows that a capture launches nothing, and uses no result of it.
+
+        Memory made in such a capture is zero until a replay, and may be read: what is computed
+        from it is thrown away.
+        """
+        before, self.is_dummy = self.is_dummy, True
+        try:
+            yield
+        finally:
+            self.is_dummy = before
+
     # -- for the parts -------------------------------------------------------------------------
 
     def begin(self, generators: list[Any], handle: Any, stream: Stream) -> Capture:
@@ -84,7 +98,7 @@ class Emulation:
         """End the capture under way, and put back what it did."""
         if self.capture is not None:
             capture, self.capture = self.capture, None
-            capture.undo()
+            capture.undo(zero=self.is_dummy)
 
     def streams(self) -> list[Stream]:
         """All streams there are."""

@@ -79,6 +79,12 @@ class Block:
                 as_tensor(self.storage, self.dtype).fill_(poison_value(self.dtype))
         self.lost = why
 
+    def clear(self) -> None:
+        """Make it zero, and readable."""
+        with unseen():
+            as_tensor(self.storage, torch.uint8).zero_()
+        self.lost = None
+
 
 @dataclass(eq=False)
 class Pool:

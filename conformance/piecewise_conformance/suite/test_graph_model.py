@@ -6,11 +6,10 @@ import warnings
 
 import pytest
 from piecewise_conformance import llama_graphs
-from piecewise_conformance.boundary import may_refuse
 from piecewise_conformance.drive import drive
 from piecewise_conformance.llama_graphs import batch
 from piecewise_conformance.marks import needs, requirement
-from piecewise_conformance.static_graphs import graphs
+from piecewise_conformance.static_graphs import graphs, or_refused
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from piecewise_fixtures.programs import program
@@ -59,7 +58,7 @@ def test_no_empty_graph(subject: Subject, device: str, name: str) -> None:
             raise Violation("captures that launch nothing", expected="none", got=str(len(empty)))
         for _ in range(2):
             # no graph made the buffer: it has an address of its own each time
-            with here.batch("PIECEWISE", here.descriptor(size)), may_refuse(True):
+            with here.batch("PIECEWISE", here.descriptor(size)), or_refused(True):
                 driven.check(size)
 
 
