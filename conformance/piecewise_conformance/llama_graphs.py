@@ -13,7 +13,7 @@ from piecewise_fixtures.programs import Program
 from .drive import Driven, drive
 from .llama import decoder, one_sequence
 from .oracle import EXACT, Observation, Rule, check
-from .static_graphs import FIRST, Graphs, graphs
+from .static_graphs import FIRST, Counted, Graphs, graphs
 from .subject import Subject
 from .verdict import Violation
 
@@ -107,12 +107,16 @@ def padded(subject: Subject, device: str) -> None:
 
 
 def whole(subject: Subject, device: str, dtype: torch.dtype = torch.float32) -> Figures:
-    """As one graph, its attention included, at three sizes; replayed with new tokens in place."""
+    """As one graph, its attention included, at three sizes; replayed with new tokens in place.
+
+    Violation for a wrong batch, and for a model that runs again.
+    """
     with graphs(subject, device) as here, torch.no_grad(), subject.events() as trace:
         before = here.reserved()
         driven = drive(subject, decoder(dtype, device=device), cudagraph_mode="FULL")
         buffers = {size: driven.program.inputs(size) for size in SIZES}
-        wrapped = here.wrap(driven.compiled, "FULL", FIRST)
+        model = Counted(driven.compiled)
+        wrapped = here.wrap(model, "FULL", FIRST)
         for mode in ("NONE", "FULL"):
             for size in SIZES:
                 with (
@@ -120,7 +124,7 @@ def whole(subject: Subject, device: str, dtype: torch.dtype = torch.float32) -> 
                     here.batch(mode, here.descriptor(size)),
                 ):
                     wrapped(*buffers[size])
-        early = len(trace().of("Replay"))
+        early, runs = len(trace().of("Replay")), model.calls
         for number, size in enumerate(ORDER):
             ids, positions = buffers[size]
             ids.copy_(ids.roll(1))
@@ -134,6 +138,12 @@ def whole(subject: Subject, device: str, dtype: torch.dtype = torch.float32) -> 
                 Observation(got, [], []),
                 judged,
                 where=f"in replay {number}, for {size} tokens",
+            )
+        if model.calls != runs:
+            raise Violation(
+                f"runs of the model in {len(ORDER)} batches of captured sizes",
+                expected="none",
+                got=str(model.calls - runs),
             )
         return Figures(
             len(trace().of("Capture")),

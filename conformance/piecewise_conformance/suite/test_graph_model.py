@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 from piecewise_conformance import llama_graphs
-from piecewise_conformance.drive import drive
+from piecewise_conformance.drive import drive, other_values
 from piecewise_conformance.llama_graphs import batch
 from piecewise_conformance.marks import needs, requirement
 from piecewise_conformance.static_graphs import graphs, or_refused
@@ -56,10 +56,10 @@ def test_no_empty_graph(subject: Subject, device: str, name: str) -> None:
             batch(here, driven, "PIECEWISE", size)
         if empty := [each for each in told if "Graph is empty" in str(each.message)]:
             raise Violation("captures that launch nothing", expected="none", got=str(len(empty)))
-        for _ in range(2):
+        for args in (other_values(chosen.inputs(size)), chosen.inputs(size)):
             # no graph made the buffer: it has an address of its own each time
             with here.batch("PIECEWISE", here.descriptor(size)), or_refused(True):
-                driven.check(size)
+                driven.check_with(args, "in a replay")
 
 
 @requirement("GRAPH-022")
