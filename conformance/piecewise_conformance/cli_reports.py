@@ -1,4 +1,4 @@
-"""The commands over reports that are there already: ``diff``, ``render``, ``merge``; ``new-backend``."""
+"""The commands that run no test: ``diff``, ``render``, ``merge`` and ``new-backend``."""
 
 from __future__ import annotations
 

@@ -193,18 +193,21 @@ def _requirement(id: str, runs: Sequence[_Run], found: Requirement | None) -> It
         f'<tbody id="{escape(id)}" data-family="{escape(id.rpartition("-")[0])}" '
         f'data-statuses="{" ".join(have)}" data-text="{text}">'
     )
-    yield f'<tr><th scope="row"><a href="#{escape(id)}">{escape(id)}</a> <small>{level}</small></th>'
+    link = f'<a href="#{escape(id)}">{escape(id)}</a>'
+    yield f'<tr><th scope="row">{link} <small>{level}</small></th>'
     yield f'<td class="sentence">{escape(sentence)}</td>'
     for run, status in zip(runs, statuses, strict=True):
         word = status.value if status else "–"
         some = Counter(each.status for each in run.results.get(id, ()))
         number = f" <small>{some[status]} of {sum(some.values())}</small>" if status else ""
         label = f' data-run="{escape(run.name, quote=True)}"' if len(runs) > 1 else ""
-        yield f'<td{label}><span class="s {status.value if status else "none"}">{word}</span>{number}</td>'
+        colour = status.value if status else "none"
+        yield f'<td{label}><span class="s {colour}">{word}</span>{number}</td>'
     yield "</tr>"
     shown = [(run, [r for r in run.results.get(id, ()) if r.status in _DETAILED]) for run in runs]
     if any(bad for _, bad in shown):
-        yield f'<tr><td colspan="{len(runs) + 2}"><details><summary>{escape(id)}: what happened</summary>'
+        yield f'<tr><td colspan="{len(runs) + 2}"><details>'
+        yield f"<summary>{escape(id)}: what happened</summary>"
         for run, bad in shown:
             yield from _failures(run, bad, with_name=len(runs) > 1)
         yield "</details></td></tr>"

@@ -1,0 +1,58 @@
+"""Hostile subjects: each deed gets its verdict, and the run around it completes."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from piecewise_conformance.report import read_report
+from piecewise_conformance.run import LOG, Settings, run
+
+HERE = Path(__file__).parent
+MINIATURE = HERE / "miniature" / "hostile"
+
+
+@pytest.mark.parametrize(
+    ("deed", "status", "says"),
+    [
+        ("segfault", "crash", "SIGSEGV"),
+        ("exit", "crash", "exit status 0"),
+        ("hang", "timeout", "no end after"),
+        ("hang_without_alarm", "timeout", "alarm was called off"),
+        ("fork", "pass", ""),
+        ("eat_memory", "crash", "--memory"),
+        ("eat_memory_of_torch", "crash", "--memory"),
+        ("change_torch", "pass", ""),
+        ("print", "pass", ""),
+        ("print_and_raise", "fail", "characters left out"),
+        ("catch_signals", "pass", ""),
+    ],
+)
+def test_a_deed(
+    deed: str, status: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deed has its status; the tests before and after pass; the report has a footer."""
+    monkeypatch.setenv("HOSTILE", deed)
+    settings = Settings(
+        backend=str(HERE / "subjects" / "hostile.py"),
+        jobs=1,
+        out=tmp_path,
+        timeout=2.0 if "hang" in deed else 60.0,
+        memory=3000 if "memory" in deed else 0,
+        suite=MINIATURE / "suite",
+        spec=MINIATURE / "spec",
+    )
+    code = run(settings, io.StringIO())
+    report = read_report(tmp_path / "report.jsonl")
+    found = {each.case: each for each in report.results}
+    assert {case: each.status.value for case, each in found.items()} == {
+        "before": "pass",
+        "deed": status,
+        "next": "pass",
+    }, found
+    assert says in found["deed"].message
+    assert report.complete
+    assert code == (0 if status == "pass" else 1)
+    assert (tmp_path / "report.jsonl").stat().st_size < 1 << 17
+    assert (tmp_path / LOG).stat().st_size < 1 << 17
