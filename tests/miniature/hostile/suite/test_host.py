@@ -1,6 +1,8 @@
 """A deed between two innocent tests, in the order of the file and, if it survives, one process."""
 
+import os
 import signal
+import sys
 
 from piecewise_conformance.boundary import inside_subject
 from piecewise_conformance.marks import requirement
@@ -14,7 +16,8 @@ def ask(subject, what):
 
 @requirement("HOST-002")
 def test_before(subject):
-    import torch  # noqa: F401  # for its state to be known before the deed
+    if "torch" in os.environ["HOSTILE"]:  # for its state to be known before the deed
+        import torch  # noqa: F401
 
     assert ask(subject, "hello") == "hello"
 
@@ -26,9 +29,8 @@ def test_deed(subject):
 
 @requirement("HOST-002")
 def test_next(subject):
-    import torch
-
-    if torch.get_default_dtype() is not torch.float32 or not torch.is_grad_enabled():
+    torch = sys.modules.get("torch")
+    if torch and (torch.get_default_dtype() is not torch.float32 or not torch.is_grad_enabled()):
         raise Violation("torch's state has leaked")
     if signal.getsignal(signal.SIGALRM) is signal.SIG_IGN:
         raise Violation("a handler has leaked")
