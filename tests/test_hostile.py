@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +60,27 @@ def test_a_deed(
     assert code == (0 if status == "pass" else 1)
     assert (tmp_path / "report.jsonl").stat().st_size < 1 << 17
     assert (tmp_path / LOG).stat().st_size < 1 << 17
+
+
+def test_a_run_that_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its processes end with it, and --resume runs only what has no verdict."""
+    settings = Settings(
+        backend=str(HERE / "subjects" / "hostile.py"),
+        jobs=1,
+        out=tmp_path,
+        suite=MINIATURE / "suite",
+        spec=MINIATURE / "spec",
+    )
+    code = f"from pathlib import *; from {run.__module__} import *; run({settings!r})"
+    monkeypatch.setenv("HOSTILE", "kill_runner")
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
+    path = tmp_path / "report.jsonl"
+    killed = read_report(path)
+    assert [each.case for each in killed.results] == ["before"]
+    assert not killed.complete
+    monkeypatch.setenv("HOSTILE", "print")
+    assert run(dataclasses.replace(settings, resume=True), io.StringIO()) == 0
+    resumed = read_report(path)
+    assert resumed.complete
+    assert resumed.results[0] == killed.results[0]
+    assert sorted(each.case for each in resumed.results) == ["before", "deed", "next"]

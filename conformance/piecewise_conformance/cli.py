@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="MIB",
         help="what a process may allocate (default: no limit)",
     )
-    run.add_argument("--shard", type=_shard, default="", metavar="K/N", help="part K of N, as 3/8")
+    run.add_argument("--shard", type=_shard, metavar="K/N", help="part K of N, as 3/8")
     run.add_argument(
         "--expectations",
         type=Path,
@@ -140,7 +140,7 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
         keyword=options.keyword,
         timeout=options.timeout,
         memory=options.memory,
-        shard=options.shard,
+        shard=options.shard or "",
         expectations=options.expectations,
         accept=options.accept,
         command=shlex.join(["python", "-m", "piecewise_conformance", *given]),

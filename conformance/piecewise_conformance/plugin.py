@@ -30,7 +30,7 @@ from .settled import Settled
 from .shards import Shard
 from .suite_scan import Citation, SuiteError, scan, split_node
 from .verdict import NotRun, Status
-from .watch import Watch, returncode_of, stack_file, why_dead
+from .watch import Watch, end_with, returncode_of, stack_file, why_dead
 
 if TYPE_CHECKING:
     from .subject import Subject
@@ -60,6 +60,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--piecewise-timeout", type=float, default=300.0, metavar="SECONDS")
     group.addoption("--piecewise-shard", default="", metavar="K/N")
     group.addoption("--piecewise-expectations", default="", metavar="FILE")
+    group.addoption("--piecewise-runner", type=int, default=0, metavar="PID")
     group.addoption("--piecewise-accept", action="store_true")
     group.addoption("--piecewise-memory", type=int, default=0, metavar="MIB")
     group.addoption("--piecewise-suite", metavar="FOLDER")
@@ -327,6 +328,8 @@ class Clerk:
         else:
             self.writer.start(header)
         (scratch / BEGUN).touch()
+        if runner := config.getoption("--piecewise-runner"):
+            end_with(runner)
         self.stillborn = 0
 
     def _header(self, subject: Subject) -> dict[str, Any]:

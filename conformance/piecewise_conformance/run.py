@@ -180,7 +180,7 @@ def command_of(settings: Settings, scratch: Path) -> list[str]:
     command += [f"--piecewise-profile={each}" for each in settings.profiles]
     command += [f"--piecewise-device={settings.device}", f"--piecewise-seed={settings.seed}"]
     command += [f"--piecewise-timeout={settings.timeout}", f"--piecewise-memory={settings.memory}"]
-    command += [f"--piecewise-shard={settings.shard}"]
+    command += [f"--piecewise-shard={settings.shard}", f"--piecewise-runner={os.getpid()}"]
     if settings.expectations:
         command += [f"--piecewise-expectations={settings.expectations.resolve()}"]
     command += [f"--piecewise-report={(settings.out / REPORT).resolve()}"]

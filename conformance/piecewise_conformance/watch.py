@@ -12,6 +12,7 @@ import faulthandler
 import os
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any, NoReturn
@@ -56,6 +57,21 @@ class Watch:
         fresh = self.clock.with_suffix(".new")
         fresh.write_text(text)
         fresh.replace(self.clock)
+
+
+def end_with(runner: int) -> None:
+    """End this process and its whole group soon after ``runner``, its parent, has ended.
+
+    What a killed run leaves behind must not write into the report that ``--resume`` goes on with.
+    """
+
+    def wait() -> None:
+        never = threading.Event()
+        while os.getppid() == runner:
+            never.wait(0.2)
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=wait, name="piecewise-runner-watch", daemon=True).start()
 
 
 def kill_overdue(folder: Path, seconds: float) -> None:
