@@ -26,7 +26,7 @@ from .loading import LoadError, load_subject
 from .outcome import PASSED, Outcome, clip, outcome_of
 from .report import ReportError, ReportWriter, Result, how_to_run
 from .requirements import FULL, PROFILES, Requirement, SpecError, load
-from .settled import Settled
+from .settled import Settled, settle_hypothesis
 from .shards import Shard
 from .suite_scan import Citation, SuiteError, scan, split_node
 from .verdict import NotRun, Status
@@ -179,7 +179,7 @@ class Judge:
         shard = config.getoption("--piecewise-shard")
         self.shard = Shard.parse(shard) if shard else Shard(1, 1)
         self.settled = Settled(int(config.getoption("--piecewise-memory")))
-        _settle_hypothesis()
+        settle_hypothesis()
 
     # -- selection ------------------------------------------------------------------------------
 
@@ -286,18 +286,6 @@ def _graph_name(item: pytest.Item) -> str:
     """The graph or program that a test is about; those about none come first."""
     callspec = getattr(item, "callspec", None)
     return str(callspec.params.get("name", "")) if callspec else ""
-
-
-def _settle_hypothesis() -> None:
-    """A verdict repeats: examples are the same in each run, and no clock decides."""
-    try:
-        import hypothesis
-    except ImportError:
-        return
-    hypothesis.settings.register_profile(
-        "piecewise", derandomize=True, deadline=None, database=None, report_multiple_bugs=False
-    )
-    hypothesis.settings.load_profile("piecewise")
 
 
 class Clerk:

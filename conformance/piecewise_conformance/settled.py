@@ -103,3 +103,15 @@ def _restore_torch(state: dict[str, Any]) -> None:
         torch.use_deterministic_algorithms(state["deterministic"])
     if now["precision"] != state["precision"]:
         torch.set_float32_matmul_precision(state["precision"])
+
+
+def settle_hypothesis() -> None:
+    """A verdict repeats: examples are the same in each run, and no clock decides."""
+    try:
+        import hypothesis
+    except ImportError:
+        return
+    hypothesis.settings.register_profile(
+        "piecewise", derandomize=True, deadline=None, database=None, report_multiple_bugs=False
+    )
+    hypothesis.settings.load_profile("piecewise")
