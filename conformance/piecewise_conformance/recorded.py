@@ -2,9 +2,9 @@
 
 The kill matrix compiles the same programs thousands of times, and most of that time is Dynamo's,
 which no mutant changes. Here a program is compiled once, with a backend that hands each call on to
-the subject at hand. A subject is called with what Dynamo called a backend with: a copy of the
-graph, the example inputs, and a tracing context with Dynamo's fake mode. A conformance run never
-uses this.
+the subject at hand. A subject is called with what Dynamo calls a backend with: a copy of the
+graph, the example inputs, and a tracing context with a fake mode that is not that of the values in
+the graph, over the same symbols. A conformance run never uses this.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import torch
 from piecewise_fixtures.programs import Program
 from torch import fx
 from torch._guards import TracingContext, detect_fake_mode, tracing
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 Compile = Callable[[Any, Any], Callable[..., Any]]
 
@@ -87,7 +88,9 @@ class _Graph:
     def compile_with(self, compile: Compile) -> Callable[..., Any]:
         gm = fx.GraphModule(self.gm, copy.deepcopy(self.gm.graph))
         gm.meta.update(self.gm.meta)
-        with tracing(TracingContext(detect_fake_mode(self._traced()))):
+        traced = detect_fake_mode(self._traced())
+        mode = traced and FakeTensorMode(shape_env=traced.shape_env)
+        with tracing(TracingContext(mode)):
             return compile(gm, list(self.example_inputs))
 
     def _traced(self) -> list[Any]:

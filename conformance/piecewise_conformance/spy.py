@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 NAME = "piecewise_conformance.spy.SpyCompiler"
 OTHER_NAME = "piecewise_conformance.spy.OtherSpyCompiler"
 
@@ -36,10 +38,12 @@ class Log:
     compiles: list[Call] = field(default_factory=list)
     loads: list[Call] = field(default_factory=list)
     runs: list[tuple[int, int]] = field(default_factory=list)
+    # where the tensors lay that artifacts were called with
+    addresses: set[int] = field(default_factory=set)
     # what the spy is to do
     fail: bool = False  # raise instead of compiling
     fail_load: bool = False
-    handle: Callable[[int], Any] = lambda number: ("spy", number)
+    handle: Callable[[int], Any] = lambda number: ("spy", f"artifact-{number}")
 
 
 _log = Log()
@@ -67,6 +71,7 @@ def _context_mode() -> Any:
 def _runnable(graph: Any, compile_range: tuple[int, int]) -> Callable[..., Any]:
     def run(*args: Any) -> Any:
         _log.runs.append(compile_range)
+        _log.addresses |= {each.data_ptr() for each in args if isinstance(each, Tensor)}
         return graph(*args)
 
     return run

@@ -46,6 +46,7 @@ SURFACE = (
     "BatchDescriptor",
     "set_forward_context",
     "use_static_graph_wrapper",
+    "code_variables",
 )
 
 # What a whole backend may understand of Options beyond splitting; see ``Subject.backend``.

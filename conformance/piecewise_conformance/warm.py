@@ -79,3 +79,20 @@ def work_with_torch(subject: Subject, root: str, version: str) -> tuple[int, int
     importlib.metadata.version = _version
     log = start(subject, Path(root))
     return len(log.compiles), len(log.loads)
+
+
+def start_on_full_disk(subject: Subject, root: str, name: str) -> int:
+    """For a fresh process: a start where no byte can be written to a file, as on a full disk.
+
+    How many pieces it compiled.
+    """
+    import resource
+    import signal
+
+    chosen = program(name)
+    drive(subject, chosen, compiler=spy.NAME).check(chosen.sizes[0])  # imports what torch needs
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write fails instead
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+    log = start(subject, Path(root), name)
+    return len(log.compiles)

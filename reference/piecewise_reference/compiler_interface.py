@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import fx
 
 from .config import VllmConfig
@@ -67,10 +66,3 @@ class CompilerInterface:
     ) -> Runnable:
         """The callable whose ``to_bytes()`` gave ``data``; only for callables that have that."""
         raise NotImplementedError
-
-
-def inductor_identity() -> list[Any]:
-    """Inductor's own view of its version, of torch's and of the machine's."""
-    from torch._inductor.codecache import CacheBase, torch_key  # imports Inductor: seconds
-
-    return [torch.__version__, torch_key(), CacheBase.get_system()]

@@ -25,34 +25,20 @@ from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from .artifact_files import checked_path, keep
 from .compile_scope import current_pass_context
-from .compiler_interface import CompilerInterface, Runnable, inductor_identity
-from .config import VllmConfig
+from .compiler_interface import Runnable
 from .flat_outputs import InductorRunnable, flatten_outputs
-from .hashing import digest
+from .inductor_base import InductorBase
 from .ranges import Range
 
 logger = logging.getLogger(__name__)
 
 
-class InductorAdaptor(CompilerInterface):
+class InductorAdaptor(InductorBase):
     """Compiles with Inductor; a handle is ``(hash, path)``: the key that Inductor found, and the
     path of the artifact relative to the cache folder.
     """
 
     name = "inductor"
-
-    def __init__(self) -> None:
-        self.cache_dir: str | None = None
-
-    def initialize_cache(
-        self, cache_dir: str, disable_cache: bool = False, prefix: str = ""
-    ) -> None:
-        """Artifacts go into ``cache_dir``, unless the cache is off."""
-        self.cache_dir = None if disable_cache else cache_dir
-
-    def compute_hash(self, vllm_config: VllmConfig) -> str:
-        """Inductor's own view of its version, of torch's and of the machine's."""
-        return digest(self.name, inductor_identity())
 
     def compile(
         self,

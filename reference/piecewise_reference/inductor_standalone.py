@@ -17,10 +17,9 @@ from torch import fx
 from torch._inductor.standalone_compile import CompiledArtifact
 
 from .artifact_files import checked_path, keep
-from .compiler_interface import CompilerInterface, Runnable, inductor_identity
-from .config import VllmConfig
+from .compiler_interface import Runnable
 from .flat_outputs import InductorRunnable, flatten_outputs
-from .hashing import digest
+from .inductor_base import InductorBase
 from .ranges import Range
 
 logger = logging.getLogger(__name__)
@@ -29,7 +28,7 @@ logger = logging.getLogger(__name__)
 _CANNOT_SAVE = (RuntimeError, AssertionError, OSError)
 
 
-class InductorStandaloneAdaptor(CompilerInterface):
+class InductorStandaloneAdaptor(InductorBase):
     """Compiles with Inductor; a handle is ``(key, path)``, the path relative to the cache folder.
 
     ``save_format`` is ``"binary"``, one file an artifact, or ``"unpacked"``, a folder that people
@@ -40,17 +39,6 @@ class InductorStandaloneAdaptor(CompilerInterface):
 
     def __init__(self, save_format: str = "binary") -> None:
         self.save_format = save_format
-        self.cache_dir: str | None = None
-
-    def initialize_cache(
-        self, cache_dir: str, disable_cache: bool = False, prefix: str = ""
-    ) -> None:
-        """Artifacts go into ``cache_dir``, unless the cache is off."""
-        self.cache_dir = None if disable_cache else cache_dir
-
-    def compute_hash(self, vllm_config: VllmConfig) -> str:
-        """Inductor's own view of its version, of torch's and of the machine's."""
-        return digest(self.name, inductor_identity())
 
     def compile(
         self,

@@ -26,6 +26,14 @@ def _batch_symbol(args: tuple[Any, ...]) -> Any:
     return None
 
 
+def _traced_mode(args: tuple[Any, ...]) -> FakeTensorMode | None:
+    """The mode of the values in the graph.
+
+    Dynamo calls a backend in another, over the same symbols, and values of two modes do not mix.
+    """
+    return next((arg.fake_mode for arg in args if isinstance(arg, FakeTensor)), None)
+
+
 def _traced_outputs(module: fx.GraphModule) -> Any:
     """What tracing saw the piece return, or UNKNOWN."""
     output = module.graph.output_node().args[0]
@@ -62,7 +70,7 @@ class PiecewiseCompileInterpreter(fx.Interpreter):
 
     def run(self, *args: Any) -> Any:  # type: ignore[override]  # the seed's signature
         """Walk the graph; ``args`` are its inputs as tracing saw them. Returns its fake outputs."""
-        self.fake_mode = detect_fake_mode(args) or FakeTensorMode()
+        self.fake_mode = _traced_mode(args) or detect_fake_mode() or FakeTensorMode()
         self.vllm_backend.fake_mode = self.fake_mode  # pieces compile in it, later
         fake_args = [
             # a tensor that is not fake by now is a constant of the graph: its shape is no symbol

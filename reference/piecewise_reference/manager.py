@@ -217,10 +217,12 @@ class CompilerManager:
 
 def _device() -> str:
     """The kind of device that code is compiled for: a name that another machine may share."""
-    if not torch.cuda.is_available():
-        return "cpu"
-    major, minor = torch.cuda.get_device_capability()
-    return f"{torch.cuda.get_device_name()} {major}.{minor}"
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    if accelerator is None:
+        return f"cpu {torch.backends.cpu.get_cpu_capability()}"
+    module = torch.get_device_module(accelerator)
+    known = [getattr(module, each, None) for each in ("get_device_name", "get_device_capability")]
+    return " ".join([accelerator.type, *(str(tell()) for tell in known if tell is not None)])
 
 
 def _seal(identity: str | None, handle: Any) -> str:

@@ -45,9 +45,16 @@ class Looper:
         reuse(True)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Leave out tests that no mutant needs."""
+        """Leave out tests that no mutant needs, and deal the slow ones out first.
+
+        Two workers begin with a half each; what is slow would else be left for one at the end.
+        """
         if self.plan:
-            items[:] = [item for item in items if item.nodeid in self.plan]
+            chosen = [item for item in items if item.nodeid in self.plan]
+            slow = [item for item in chosen if _is_slow(item)]
+            rest = [item for item in chosen if not _is_slow(item)]
+            half = max(len(chosen) // 2 - len(slow[0::2]), 0)
+            items[:] = [*slow[0::2], *rest[:half], *slow[1::2], *rest[half:]]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
@@ -71,7 +78,7 @@ class Looper:
     def _run(self, item: pytest.Item, name: str) -> dict[str, Any] | None:
         (marker,) = item.iter_markers("requirement")
         requirement = marker.args[0]
-        slow = item.get_closest_marker("slow") is not None or "inductor" in _needs(item)
+        slow = _is_slow(item)
         about = {"test": item.nodeid, "subject": name, "id": requirement, "slow": slow}
         if slow and not self.plan:
             return {**about, "status": "pass", "message": "", "seconds": 0.0, "reached": []}
@@ -100,8 +107,9 @@ class Looper:
         }
 
 
-def _needs(item: pytest.Item) -> set[str]:
-    return {name for marker in item.iter_markers("needs") for name in marker.args}
+def _is_slow(item: pytest.Item) -> bool:
+    needed = {name for marker in item.iter_markers("needs") for name in marker.args}
+    return item.get_closest_marker("slow") is not None or "inductor" in needed
 
 
 class Writer:

@@ -53,9 +53,10 @@ def environment(package: ModuleType, options: Options) -> Iterator[None]:
     wanted = {
         env.CACHE_ROOT.name: options.cache_root or "",
         env.DISABLE_COMPILE_CACHE.name: _flag(options.cache_root is None),
-        env.USE_STANDALONE_COMPILE.name: _flag(options.standalone),
         env.USE_MEGA_AOT_ARTIFACT.name: _flag(options.collect_artifacts),
     }
+    if not options.standalone:
+        wanted[env.USE_STANDALONE_COMPILE.name] = "0"
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
@@ -151,6 +152,7 @@ def make(package: ModuleType, *, name: str, origin: str) -> Subject:
         deserialize=deserialize,
         use_static_graph_wrapper=use_static_graph_wrapper,
         pass_key=package.current_platform().pass_key,
+        code_variables={package.env.USE_STANDALONE_COMPILE.name: "0"},
     )
     return Subject(name, origin, surface, frozenset(ABILITIES), _version())
 

@@ -104,6 +104,13 @@ def _outputs(swap: bool) -> PieceCase:
     return piece(body)
 
 
+def _packed(pack: Callable[[Any, Any], Any]) -> PieceCase:
+    def body(graph: fx.Graph, s0: fx.Node, x: fx.Node) -> Any:
+        return pack(graph.call_function(torch.sin, (x,)), graph.call_function(torch.cos, (x,)))
+
+    return piece(body)
+
+
 OTHERS: dict[str, tuple[Callable[[], PieceCase], Callable[[], PieceCase]]] = {
     "constant": (lambda: times(2), lambda: times(3)),
     "int-for-float-constant": (
@@ -173,6 +180,18 @@ OTHERS: dict[str, tuple[Callable[[], PieceCase], Callable[[], PieceCase]]] = {
     "tuple-of-one": (
         lambda: piece(lambda g, s, x: g.call_function(torch.neg, (x,))),
         lambda: piece(lambda g, s, x: (g.call_function(torch.neg, (x,)),)),
+    ),
+    "tuple-in-a-tuple": (
+        lambda: _packed(lambda a, b: (a, b)),
+        lambda: _packed(lambda a, b: ((a, b),)),
+    ),
+    "none-among-outputs": (
+        lambda: _packed(lambda a, b: (a, b, None)),
+        lambda: _packed(lambda a, b: (a, None, b)),
+    ),
+    "output-twice": (
+        lambda: _packed(lambda a, b: (a, b, a)),
+        lambda: _packed(lambda a, b: (a, b, b)),
     ),
     "large-buffer": (
         lambda: piece(_linear(False), root=_large(1.0)),

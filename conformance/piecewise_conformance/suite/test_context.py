@@ -212,7 +212,7 @@ def test_pass_context_while_compiling(subject: Subject, tmp_path: Path) -> None:
 
     def note(number: int) -> Any:
         seen.append(_range(subject))
-        return ("spy", number)
+        return ("spy", f"artifact-{number}")
 
     with spy.spying() as log:
         log.handle = note

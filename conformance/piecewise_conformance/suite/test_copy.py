@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from piecewise_conformance import spy
+from piecewise_conformance.drive import drive
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.oracle import describe
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import NotRun, Unsupported, Violation
+from piecewise_fixtures.programs import program
 
 WIDTH = 4
 
@@ -97,6 +100,41 @@ def test_sees_strided_inputs(subject: Subject, make: str) -> None:
             )
 
 
+@requirement("COPY-001")
+@pytest.mark.parametrize("kind", ["lazy", "given"])
+def test_sees_new_content_of_a_tensor(subject: Subject, kind: str) -> None:
+    """A tensor that is passed again, and was written in between, is seen as it is now."""
+    seen, given = Seen(), rows(8)
+    call = subject.copy_and_call([0], buffers(kind, 8), seen)
+    for number in range(3):
+        given.copy_(rows(8, number))
+        call(given)
+        if not same(given, seen.copies[-1][0]):
+            raise Violation(
+                f"a tensor that is passed for time {number + 1}, with other values",
+                expected=describe(given),
+                got=describe(seen.copies[-1][0]),
+            )
+
+
+@requirement("COPY-002")
+@pytest.mark.parametrize("kind", ["lazy", "given"])
+def test_address_stays_after_growth(subject: Subject, kind: str) -> None:
+    """Once a call was larger than the buffer, smaller ones lie where that one lay."""
+    seen, kept = Seen(), []
+    call = subject.copy_and_call([0], buffers(kind, 4), seen)
+    for number, count in enumerate((4, 2, 8, 2, 4, 8)):
+        kept.append(rows(count, number))
+        try:
+            call(kept[-1])
+        except (NotRun, Unsupported, Violation):
+            raise
+        except Exception:
+            return  # a wrapper may refuse to grow: COPY-004
+    if len(addresses := set(seen.addresses[2:])) != 1:
+        raise Violation("addresses since the largest call", expected="one", got=str(addresses))
+
+
 @requirement("COPY-002")
 @pytest.mark.parametrize("kind", ["lazy", "given"])
 def test_address_stays(subject: Subject, kind: str) -> None:
@@ -144,6 +182,23 @@ def test_nothing_to_copy(subject: Subject) -> None:
     call(given, 1)
     if seen.args[0][0] is not given or seen.args[0][1:] != (1,):
         raise Violation("arguments without an index", got=str(seen.args[0]))
+
+
+@requirement("COPY-003")
+@pytest.mark.parametrize("name", ["linear-chain", "two-layers"])
+def test_weights_are_not_copied(subject: Subject, name: str) -> None:
+    """A backend that copies its inputs gives the pieces the model's own parameters."""
+    with spy.spying() as log:
+        driven = drive(subject, program(name), compiler=spy.NAME, copy_inputs=True)
+        for size in program(name).sizes[:2]:
+            driven.check(size)
+    parameters = {key: each.data_ptr() for key, each in driven.module.named_parameters()}
+    if not parameters:
+        raise Violation("parameters of the program", expected="some", got="none")
+    if copied := sorted(key for key, place in parameters.items() if place not in log.addresses):
+        raise Violation(
+            "parameters that no piece was called with", expected="none", got=", ".join(copied)
+        )
 
 
 @requirement("COPY-004")
@@ -244,24 +299,40 @@ def test_writes_come_back(subject: Subject, kind: str, write: Any) -> None:
             )
 
 
+def _write_both(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    x.add_(1)
+    y.mul_(2)
+    return x + y
+
+
+def _write_second(x: torch.Tensor, y: torch.Tensor) -> None:
+    y.sub_(x)
+
+
 @requirement("COPY-006")
-def test_writes_under_inference_mode(subject: Subject) -> None:
-    """The same in inference mode, where tensors count no versions."""
-    with torch.inference_mode():
-        call = subject.copy_and_call([0], [None], _write_all)
+@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize("write", [_write_both, _write_second])
+def test_writes_to_one_of_two(subject: Subject, write: Any, inference: bool) -> None:
+    """So do writes to any of several inputs, in inference mode too."""
+    with torch.inference_mode(inference):
+        call = subject.copy_and_call([0, 1], [None, None], write)
         for count in (4, 2):
-            given = rows(count)
-            wanted = given + 1
+            given = rows(count, 1), rows(count, 2)
+            wanted = [each.clone() for each in given]
+            write(*wanted)
             try:
-                call(given)
+                call(*given)
             except (NotRun, Unsupported, Violation):
                 raise
             except Exception:
                 continue
-            if not torch.equal(given, wanted):
-                raise Violation(
-                    "the caller's tensor", expected=describe(wanted), got=describe(given)
-                )
+            for position, (want, have) in enumerate(zip(wanted, given, strict=True)):
+                if not torch.equal(want, have):
+                    raise Violation(
+                        f"the caller's tensor {position}",
+                        expected=describe(want),
+                        got=describe(have),
+                    )
 
 
 @requirement("COPY-007")

@@ -260,3 +260,18 @@ def test_other_torch(subject: Subject, tmp_path: Path) -> None:
             expected="nothing compiled",
             got=f"{compiled} compiled, {loaded} loaded",
         )
+
+
+@requirement("HASH-009")
+def test_declared_variables(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each declared variable at another value is a miss, and at its old one a hit again."""
+    for name, value in subject.get("code_variables").items():
+        root = tmp_path / name
+        monkeypatch.delenv(name, raising=False)
+        warm.expect_cold(warm.start(subject, root), "a first start")
+        with monkeypatch.context() as changed:
+            changed.setenv(name, value)
+            warm.expect_cold(warm.start(subject, root), f"a start with {name}={value}")
+        warm.expect_warm(warm.start(subject, root), f"a start with {name} as it was")

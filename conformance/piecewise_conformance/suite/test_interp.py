@@ -174,30 +174,25 @@ def test_no_new_symbols(subject: Subject, name: str) -> None:
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_example_inputs(subject: Subject, name: str) -> None:
     """One example input a placeholder, of its kind, shape rank and dtype, of one fake mode."""
-    log = compiled_by_spy(subject, name)
-    every: set[int] = set()
-    for call in log.compiles:
-        # one mode a compile: that of the tracing context too, for compilers meet both
-        modes = {id(call.context_mode)} if call.context_mode is not None else set()
+    for call in compiled_by_spy(subject, name).compiles:
+        given = [value.fake_mode for _, value in _paired(call) if isinstance(value, FakeTensor)]
+        if (modes := len({id(mode) for mode in given})) > 1:
+            raise Violation("fake modes among the example inputs", expected="one", got=str(modes))
+        # The context may have a mode of its own, as Dynamo's has, but only over the same symbols.
+        symbolic = any(graphs.shape_symbols(value) for _, value in _paired(call))
+        around = call.context_mode if symbolic and given else None
+        if around is not None and around.shape_env is not given[0].shape_env:
+            raise Violation(
+                "the symbols of the tracing context that a piece is compiled in",
+                expected="those of its example inputs",
+                got="others",
+            )
         for node, value in _paired(call):
-            traced = graphs.value(node)
-            if isinstance(value, FakeTensor):
-                modes.add(id(value.fake_mode))
-            if traced is None:
+            if (traced := graphs.value(node)) is None:
                 continue
             wanted, got = _kind(traced), _kind(value)
             if wanted != got:
                 raise Violation(f"example input {node.name}", expected=str(wanted), got=str(got))
-        every |= modes
-        if len(modes) > 1:
-            raise Violation(
-                "fake modes among the example inputs and the tracing context that a piece is "
-                "compiled in",
-                expected="one",
-                got=str(len(modes)),
-            )
-    if len(every) > 1:
-        raise Violation("fake modes among the example inputs", expected="one", got=str(len(every)))
 
 
 def _paired(call: spy.Call) -> list[tuple[Any, Any]]:
@@ -218,9 +213,7 @@ def _kind(value: Any) -> tuple[Any, ...]:
 
 
 @requirement("INTERP-006")
-@pytest.mark.parametrize(
-    "name", ["derived-size-across-op", "derived-before-batch", "second-symbol-only", "two-symbols"]
-)
+@pytest.mark.parametrize("name", ["derived-size-across-op", "derived-before-batch", "two-symbols"])
 def test_dispatch_by_batch_size(subject: Subject, name: str) -> None:
     """With sizes derived from the batch, and others, around: the range holds the batch size."""
     top = 3 * max(program(name).sizes)

@@ -211,7 +211,7 @@ def test_order_of_ops(subject: Subject, name: str) -> None:
 @requirement("SPLIT-009")
 @every_graph
 def test_can_be_copied_and_printed(subject: Subject, name: str) -> None:
-    """A deep copy, recompiled, does the same; printing shows every piece."""
+    """A deep copy, recompiled, does the same; printing shows every piece, each with its output."""
     graph = graph_for(subject, name)
     result = subject.split(graph.fresh(), graph.splitting_ops)
     with inside_subject("deepcopy, recompile and print of the split graph"):
@@ -224,6 +224,8 @@ def test_can_be_copied_and_printed(subject: Subject, name: str) -> None:
     for piece in result.pieces:
         if piece.name not in text:
             raise Violation(f"{piece.name} is not in the printed graph", got=text[:500])
+        if (outputs := len(piece.graph.graph.find_nodes(op="output"))) != 1:
+            raise Violation(f"output nodes of {piece.name}", expected="1", got=str(outputs))
     if not list(graph.gm.buffers()):  # a copy has buffers of its own
         check_equal(twin, graph, list(graph.args)[:1])
 
@@ -294,7 +296,9 @@ def test_graph_is_left_intact(subject: Subject, name: str) -> None:
 
 
 @requirement("SPLIT-013")
-@pytest.mark.parametrize("name", ["fx:attributes", "fx:module-leaf", "fx:attribute-mutated"])
+@pytest.mark.parametrize(
+    "name", ["fx:attributes", "fx:module-leaf", "fx:attribute-mutated", "fx:attribute-returned"]
+)
 def test_parameters_are_shared(subject: Subject, name: str) -> None:
     """Every parameter and buffer of the split graph lies where the graph has it."""
     graph = graph_for(subject, name)
@@ -314,12 +318,13 @@ def test_items_describe_children(subject: Subject, name: str) -> None:
     """Items name the children that the split graph calls, in the order of the calls."""
     graph = graph_for(subject, name)
     result = split(subject, graph)
-    called = [
-        node.target
-        for node in result.gm.graph.nodes
-        if node.op == "call_module"
-        and isinstance(result.gm.get_submodule(node.target), fx.GraphModule)
-    ]
+    with inside_subject("the children of the split graph"):
+        called = [
+            node.target
+            for node in result.gm.graph.nodes
+            if node.op == "call_module"
+            and isinstance(result.gm.get_submodule(node.target), fx.GraphModule)
+        ]
     names = [piece.name for piece in result.pieces]
     if names != called:
         raise Violation(

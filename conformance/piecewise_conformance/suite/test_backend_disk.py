@@ -1,0 +1,85 @@
+"""BACKEND: a disk that does not do what it should costs the cache, not the run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from piecewise_conformance import spy, warm
+from piecewise_conformance.child import call_in_child
+from piecewise_conformance.drive import drive
+from piecewise_conformance.marks import requirement, slow
+from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import Violation
+from piecewise_fixtures.programs import program
+
+
+@requirement("BACKEND-007")
+@pytest.mark.parametrize("kind", ["file", "below-a-file", "read-only"])
+def test_unusable_root(subject: Subject, tmp_path: Path, kind: str) -> None:
+    """A root that is a file, lies below one, or refuses writes: the model runs without a cache."""
+    if kind == "read-only":
+        root = Path("/proc/piecewise-conformance")  # refuses writes to root, too
+    else:
+        (tmp_path / "file").write_text("mine")
+        root = tmp_path / "file" / ("below" if kind == "below-a-file" else "")
+    warm.expect_cold(warm.start(subject, root), "a start without a usable root")
+    if kind != "read-only" and (tmp_path / "file").read_text() != "mine":
+        raise Violation("the user's file was changed")
+
+
+@requirement("BACKEND-007")
+def test_cache_file_cannot_be_written(subject: Subject, tmp_path: Path) -> None:
+    """Where a folder has the name of the cache file nothing can be saved: the model runs."""
+    warm.start(subject, tmp_path)
+    files = list(tmp_path.rglob("vllm_compile_cache.py"))
+    if not files:
+        raise Violation("there is no cache file", expected="one", got="none")
+    for path in files:
+        path.unlink()
+        path.mkdir()
+        (path / "mine").write_text("mine")
+    warm.expect_cold(warm.start(subject, tmp_path), "a start that cannot save")
+    if any((path / "mine").read_text() != "mine" for path in files):
+        raise Violation("the user's folder was changed")
+
+
+@requirement("BACKEND-007")
+def test_root_goes_away(subject: Subject, tmp_path: Path) -> None:
+    """A root that is deleted, and has become a file, between two compiles costs no call."""
+    chosen, root = program("linear-chain"), tmp_path / "root"
+    with spy.spying():
+        driven = drive(
+            subject,
+            chosen,
+            compiler=spy.NAME,
+            cache_root=str(root),
+            compile_ranges_endpoints=(5,),
+        )
+        driven.check(6)
+        shutil.rmtree(root, ignore_errors=True)
+        root.write_text("mine")
+        for size in (4, 6, 3):
+            driven.check(size)
+    if root.read_text() != "mine":
+        raise Violation("the user's file was changed")
+
+
+@requirement("BACKEND-007")
+@slow
+def test_full_disk(subject: Subject, tmp_path: Path) -> None:
+    """Where no byte can be written the model runs, and what was saved before is as it was."""
+    function = "piecewise_conformance.warm:start_on_full_disk"
+    call_in_child(subject, function, str(tmp_path / "new"), "linear-chain")
+    warm.start(subject, tmp_path / "old")
+    before = _content(tmp_path / "old")
+    call_in_child(subject, function, str(tmp_path / "old"), "two-layers")
+    after = _content(tmp_path / "old")
+    if lost := sorted(name for name, text in before.items() if after.get(name) != text):
+        raise Violation("files that a start on a full disk changed", expected="none", got=str(lost))
+
+
+def _content(root: Path) -> dict[str, bytes]:
+    files = (path for path in root.rglob("*") if path.is_file())
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}

@@ -1,0 +1,33 @@
+"""What both adaptors of Inductor share: where artifacts go, and what Inductor's code depends on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from .compiler_interface import CompilerInterface
+from .config import VllmConfig
+from .hashing import digest
+
+
+class InductorBase(CompilerInterface):
+    """A compiler that keeps artifacts in ``cache_dir``; None while the cache is off."""
+
+    cache_dir: str | None = None
+
+    def initialize_cache(
+        self, cache_dir: str, disable_cache: bool = False, prefix: str = ""
+    ) -> None:
+        """Artifacts go into ``cache_dir``, unless the cache is off."""
+        self.cache_dir = None if disable_cache else cache_dir
+
+    def compute_hash(self, vllm_config: VllmConfig) -> str:
+        """Inductor's own view of its version, of torch's and of the machine's."""
+        return digest(self.name, _identity())
+
+
+def _identity() -> list[Any]:
+    from torch._inductor.codecache import CacheBase, torch_key  # imports Inductor: seconds
+
+    return [torch.__version__, torch_key(), CacheBase.get_system()]
