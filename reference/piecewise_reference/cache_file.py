@@ -20,6 +20,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from . import literal_lines
 from .ranges import Range
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,10 @@ def read(path: str) -> Contents:
     try:
         with open(path, encoding="utf-8") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a foreign file may hold invalid escapes
-            literal = ast.literal_eval(file.read())
+            text = file.read()
+            literal = literal_lines.parse(text)
+            if literal is None:
+                literal = ast.literal_eval(text)
     except FileNotFoundError:
         return Contents()
     except (OSError, *_NOT_A_LITERAL) as error:
@@ -91,9 +95,14 @@ def read(path: str) -> Contents:
     return contents
 
 
+def _file_order(item: tuple[Key, Any]) -> tuple[int, int, int, str]:
+    compile_range, graph_index, name = item[0]  # as plain numbers: a Range compares in Python
+    return compile_range.start, compile_range.end, graph_index, name
+
+
 def _print(entries: Mapping[Key, Any]) -> str:
     lines = ["{"]
-    for (compile_range, graph_index, name), value in sorted(entries.items(), key=lambda e: e[0]):
+    for (compile_range, graph_index, name), value in sorted(entries.items(), key=_file_order):
         key = ((compile_range.start, compile_range.end), graph_index, name)
         lines.append(f"    {key!r}: {value!r},")
     return "\n".join([*lines, "}", ""])
