@@ -55,7 +55,7 @@ def test_a_meant_change_passes(tmp_path: Path) -> None:
 
 
 def test_noise_is_learnt_from_repeated_runs(tmp_path: Path) -> None:
-    """What runs of one side differ by does not count as a change; the same step does, if they agree."""
+    """What the runs of a side differ by is no change; the same step is one, where they agree."""
     noisy = [run(tmp_path / f"a{i}.json", split=value) for i, value in enumerate((0.8, 1.0, 1.2))]
     calm = [run(tmp_path / f"b{i}.json", split=value) for i, value in enumerate((0.99, 1.0, 1.01))]
     after = [run(tmp_path / "c.json", split=1.35)]

@@ -24,7 +24,7 @@ THRESHOLDS = {"copy_and_call *": 0.25, "cold and warm": 0.25, "*": 0.15}
 
 @dataclass(frozen=True)
 class Change:
-    """One benchmark in both measurements; ``ratio`` is new over old, the machine's part taken off."""
+    """One benchmark in both measurements; ``ratio`` is new over old, without the machine's part."""
 
     name: str
     old: float
@@ -55,7 +55,7 @@ def noise(runs: Sequence[Figure]) -> float:
 
 
 def machine_factor(old: dict[str, list[Figure]], new: dict[str, list[Figure]]) -> float:
-    """By how much the machine is slower: the geometric mean over all limits, 1 if there are none."""
+    """By how much the machine is slower: the geometric mean over all limits; 1 without any."""
     logs = [
         math.log(_centre(new[name]) / _centre(old[name]))
         for name in old.keys() & new.keys()

@@ -54,7 +54,7 @@ def read(path: Path) -> list[Figure]:
 
 
 def growth(points: Iterable[tuple[float, float]]) -> float | None:
-    """The exponent k of ``time = c * size ** k`` through ``points``, by least squares of logarithms.
+    """The exponent k of ``time = c * size ** k``, by least squares of logarithms.
 
     None for fewer than three sizes: two always fit.
     """

@@ -1,4 +1,4 @@
-"""The tables of one run: time a unit, ratio to the reference's, and growth beside what is expected."""
+"""The tables of one run: time a unit, ratio to the reference's, growth beside the expected one."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What makes splitting fast: the two tricks there are, each beside the plain way.
+"""What makes splitting fast: the three tricks there are, each beside the plain way.
 
-Both are about the same fact: a graph of 100,000 nodes is copied, and nothing of it is thrown away.
+They are about the same fact: a graph of 100,000 nodes is copied, and nothing of it is thrown away.
 """
 
 from __future__ import annotations
@@ -11,6 +11,22 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch import fx
+from torch.fx._lazy_graph_module import _LazyGraphModule
+
+
+class LazyModule(_LazyGraphModule):
+    """A graph module whose Python code is written when somebody calls it or asks for the code.
+
+    Writing and compiling that code takes several times as long as making the graph, and a compiler
+    needs none of it. The plain way is ``fx.GraphModule``. torch's own lazy module calls itself a
+    second time after its code was written, and hooks with it; this one does not.
+    """
+
+    def _lazy_forward(self, *args: Any, **kwargs: Any) -> Any:
+        self.real_recompile()
+        return self.forward(*args, **kwargs)
+
+    forward = _lazy_forward
 
 
 @contextmanager

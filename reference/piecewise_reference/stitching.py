@@ -3,9 +3,6 @@
 Three steps. ``_connect`` finds which leaves each piece takes and gives; ``_build_piece`` copies
 its ops; ``_build_root`` calls the pieces one after another. Every piece takes leaves and returns
 a tuple of leaves.
-
-Modules are torch's lazy ones: the Python code of a graph, which takes longer to write than the
-graph itself, is written when somebody calls the module or asks for its code. A compiler does not.
 """
 
 from __future__ import annotations
@@ -17,9 +14,8 @@ from typing import Any
 import torch
 from torch import fx
 from torch.amp.autocast_mode import _exit_autocast
-from torch.fx._lazy_graph_module import _LazyGraphModule
 
-from .fast_fx import copy_node
+from .fast_fx import LazyModule, copy_node
 from .plan import Piece, Plan
 from .symbols import free_symbols, symbol_sources
 from .values import UNKNOWN, Leaf, is_shape_read, leaf_value, resolve, value_of
@@ -30,11 +26,11 @@ def stitch(graph: fx.GraphModule, plan: Plan) -> tuple[fx.GraphModule, list[str]
     _connect(graph.graph, plan)
     names = [f"submod_{i}" for i in range(len(plan.pieces))]
     children = {
-        name: _LazyGraphModule(graph, _build_piece(plan, i, piece), class_name=name)
+        name: LazyModule(graph, _build_piece(plan, i, piece), class_name=name)
         for i, (name, piece) in enumerate(zip(names, plan.pieces, strict=True))
     }
     root, attributes = _build_root(graph, plan, names)
-    split_gm = _LazyGraphModule({**children, **attributes}, root)
+    split_gm = LazyModule({**children, **attributes}, root)
     split_gm.meta.update(graph.meta)
     split_gm.training = graph.training  # train() would also reach modules shared with ``graph``
     return split_gm, names

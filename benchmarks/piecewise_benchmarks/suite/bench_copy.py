@@ -1,4 +1,4 @@
-"""``make_copy_and_call``: beside ``torch._foreach_copy_``, which copies alike and checks nothing."""
+"""``make_copy_and_call``, beside ``torch._foreach_copy_``, which copies and checks nothing."""
 
 from __future__ import annotations
 
