@@ -38,6 +38,7 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
             "--benchmark-quiet",
             f"--benchmark-json={out}",
             "-q",
+            "-rs",  # what was not run, with the reason
             *rest,
         ]
     )
