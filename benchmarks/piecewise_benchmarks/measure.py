@@ -4,7 +4,7 @@ Every benchmark puts into ``extra_info`` what the tables are made from:
 
 * ``group`` and ``by`` – who was measured: ``reference``, ``vllm``, or ``limit: NAME``
 * ``size`` and ``unit`` – of how many what (nodes, entries, pieces, inputs)
-* ``order`` – how the time is expected to grow with size: 1 linear, 0 constant
+* ``order`` – how the time is expected to grow: the exponent of size, 1 for linear
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 LINEAR, CONSTANT = 1.0, 0.0
+LOGARITHMIC = 0.25  # what a logarithm looks like between 1 and some hundreds
 
 
 def timed(

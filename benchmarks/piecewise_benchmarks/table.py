@@ -25,7 +25,7 @@ def fit(series: list[Figure]) -> str:
     if order is None or slope is None:
         return ""
     verdict = "as expected" if slope <= order + SLACK else "GROWS FASTER"
-    return f"grows as size^{slope:.2f}, expected size^{order:.0f}: {verdict}"
+    return f"grows as size^{slope:.2f}, expected size^{order:g}: {verdict}"
 
 
 def lines(figures: list[Figure]) -> list[str]:

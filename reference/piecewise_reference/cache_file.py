@@ -21,6 +21,7 @@ from typing import Any
 from filelock import FileLock
 
 from . import literal_lines
+from .fast_fx import without_collection
 from .ranges import Range
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ def is_literal(value: Any) -> bool:
     return repr(again) == repr(value) and bool(again == value)
 
 
+@without_collection()
 def read(path: str) -> Contents:
     """The entries in the file ``path``; none if there is no such file. Runs no code from it."""
     try:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from piecewise_reference import CompileRanges, Range
 
-from piecewise_benchmarks.measure import CONSTANT, timed
+from piecewise_benchmarks.measure import LOGARITHMIC, timed
 
 
 @pytest.mark.parametrize("count", [1, 16, 256])
@@ -27,7 +27,7 @@ def test_find_range(benchmark: Any, count: int) -> None:
         group="range dispatch",
         size=count,
         unit="range",
-        order=CONSTANT,
+        order=LOGARITHMIC,
         check=check,
     )
 
@@ -46,6 +46,6 @@ def test_limit_bare_call(benchmark: Any) -> None:
         by="limit: a bare call",
         size=1,
         unit="range",
-        order=CONSTANT,
+        order=LOGARITHMIC,
         check=check,
     )
