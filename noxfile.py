@@ -60,6 +60,12 @@ def smoke(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Search on among programs nobody wrote: nox -s fuzz -- --backend SPEC --minutes N."""
+    session.run("python", "-m", "piecewise_conformance", "fuzz", *install(session))
+
+
+@nox.session
 def gpu(session: nox.Session) -> None:
     """The suite on a GPU with real CUDA graphs, and the decoder's figures there."""
     rest = install(session)

@@ -29,6 +29,7 @@ SESSIONS = {
     "gpu",
     "bench",
     "bench-compare",
+    "fuzz",
 }
 
 

@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "run":
             return _run(options, given)
+        if options.command == "fuzz":
+            return _fuzz(options, given)
         if options.command in cli_reports.COMMANDS:
             return cli_reports.COMMANDS[options.command](options)
         requirements = load()
@@ -95,6 +97,21 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--accept", action="store_true", help="write what failed into the file of expectations"
     )
+    fuzz = commands.add_parser("fuzz", help="search for programs that a backend does wrong")
+    fuzz.add_argument("--backend", default="reference", metavar="SPEC", help="as of run")
+    fuzz.add_argument("--minutes", type=_seconds, default=5.0, metavar="N")
+    fuzz.add_argument("--jobs", type=_positive, default=0, metavar="N", help="default: all cores")
+    fuzz.add_argument("--seed", type=int, default=0, metavar="N", help="the same programs again")
+    fuzz.add_argument("--out", type=Path, default=Path("fuzz-report"), metavar="DIR")
+    fuzz.add_argument(
+        "--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="for one program"
+    )
+    fuzz.add_argument(
+        "--capture",
+        default="both",
+        choices=["direct", "dynamo", "both"],
+        help="graphs that are built directly, which is quicker, or by Dynamo (default: both)",
+    )
     listing = commands.add_parser("list", help="list the requirements")
     listing.add_argument("--family", help="only those of one family, such as SPLIT")
     explain = commands.add_parser("explain", help="all there is to know about one requirement")
@@ -151,6 +168,28 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
         return run(settings)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _fuzz(options: argparse.Namespace, given: list[str]) -> int:
+    from .fuzzing.search import Options, search
+    from .loading import LoadError
+
+    try:
+        return search(
+            Options(
+                options.backend,
+                options.minutes,
+                options.jobs,
+                options.seed,
+                options.out,
+                options.timeout,
+                options.capture,
+                command=shlex.join(["python", "-m", "piecewise_conformance", *given]),
+            )
+        )
+    except LoadError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE
 
 
 def _interrupt(signum: int, frame: object) -> NoReturn:
