@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .boundary import crossing, inside_subject
-from .facets import Compiler, Manager, SplitResult, split_result
+from .facets import Compiler, Manager, PlainRange, SplitResult, split_result
 from .options import Options
 from .trace import Trace
 from .verdict import Unsupported, Violation
@@ -116,6 +116,9 @@ class Subject:
             raise Violation("Range made something without start and end", got=repr(made)[:200])
         return made
 
+    def _range_maker(self) -> Callable[[Any, Any], Any]:
+        return self.range if self.offers("Range") else PlainRange
+
     def config(self, options: Options) -> Any:
         """The subject's own config for ``options``."""
         make_config = self.get("make_config")
@@ -126,7 +129,7 @@ class Subject:
         cls, config = self.get("CompilerManager"), self.config(options)
         with inside_subject("CompilerManager"):
             inner = cls(getattr(config, "compilation_config", config))
-        return Manager(inner, config, self.range)
+        return Manager(inner, config, self._range_maker())
 
     def compiler(self, options: Options) -> Compiler:
         """A fresh compiler from ``make_compiler``."""
@@ -134,7 +137,7 @@ class Subject:
         make, config = self.get("make_compiler"), self.config(options)
         with inside_subject("make_compiler"):
             inner = make(getattr(config, "compilation_config", config))
-        return Compiler(inner, config, self.range)
+        return Compiler(inner, config, self._range_maker())
 
     def copy_and_call(
         self, indices: Sequence[int], buffers: Sequence[Any], function: Callable[..., Any]
