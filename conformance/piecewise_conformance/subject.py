@@ -24,6 +24,7 @@ SURFACE = (
     "split_graph",
     "Range",
     "CompilerManager",
+    "cache_file",
     "make_compiler",
     "make_copy_and_call",
     "make_config",

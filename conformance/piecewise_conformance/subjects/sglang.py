@@ -9,6 +9,7 @@ that its whole backend does not claim to cache; its manager is judged by what it
 
 from __future__ import annotations
 
+import copy
 import importlib.metadata
 import os
 import sys
@@ -257,7 +258,7 @@ def make_backend(options: Options) -> Callable[[Any, Any], Any]:
     made = backend.SGLangBackend(config, graph_pool=object())
     made.compiler_manager = make_manager(config)
     made.compiler_manager.shapes.general = PlainRange(1, options.max_num_batched_tokens)
-    made.inductor_config.update(options.compiler_config)
+    made.inductor_config.update(copy.deepcopy(dict(options.compiler_config)))
     made.folder = tempfile.TemporaryDirectory()  # lives as long as the pieces, which write there
 
     def call(graph: Any, example_inputs: Any) -> Any:
@@ -282,6 +283,7 @@ subject = Subject(
     {
         "split_graph": split_graph,
         "CompilerManager": SeedManager,
+        "cache_file": "sglang_compile_cache.py",
         "make_compiler": make_compiler,
         "make_config": make_config,
         "make_backend": make_backend,

@@ -1,0 +1,548 @@
+"""A correct backend of another design: no stitched graph, everything compiled up front, sqlite.
+
+Neighbouring splitting ops run together. Parts are run by a loop in Python, which forgets a value
+after its last use. All ranges are compiled when the backend is called. What was compiled is kept
+in a database, by the digest of the code and not by where it stood.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import copy
+import hashlib
+import importlib
+import json
+import operator
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import fx
+
+cache_file = "store.sqlite"
+ABILITIES = ("eager", "splitting", "custom-compiler", "compile-ranges", "cache")
+
+
+@dataclass(frozen=True)
+class Ends:
+    """A range of batch sizes."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Split:
+    """An event: so many parts."""
+
+    pieces: int
+    splitting: int
+
+
+@dataclass(frozen=True)
+class Compile:
+    """An event: compiled."""
+
+    piece: int
+    compile_range: Ends
+    compiler: str
+    saved: bool
+
+
+@dataclass(frozen=True)
+class CacheHit:
+    """An event: loaded."""
+
+    piece: int
+    compile_range: Ends
+    compiler: str
+
+
+_open: list[list[Any]] = []
+
+
+@contextlib.contextmanager
+def record_events() -> Iterator[list[Any]]:
+    """Whatever happens while this is open."""
+    _open.append([])
+    mine = _open[-1]
+    try:
+        yield mine
+    finally:
+        _open[:] = [each for each in _open if each is not mine]
+
+
+def tell(event: Any) -> None:
+    """Note an event."""
+    for each in _open:
+        each.append(event)
+
+
+# -- values ---------------------------------------------------------------------------------------
+
+
+def known(node: fx.Node) -> Any:
+    """What tracing saw of a node."""
+    return node.meta.get("example_value", node.meta.get("val"))
+
+
+def paths(value: Any, path: tuple[int, ...] = ()) -> list[tuple[int, ...]]:
+    """Where the leaves of a value are."""
+    if not isinstance(value, (tuple, list)):
+        return [path]
+    return [leaf for at, each in enumerate(value) for leaf in paths(each, (*path, at))]
+
+
+def put_together(value: Any, leaves: Iterator[Any], graph: fx.Graph) -> Any:
+    """A container like ``value`` with other leaves."""
+    if not isinstance(value, (tuple, list)):
+        return next(leaves)
+    inside = [put_together(each, leaves, graph) for each in value]
+    if isinstance(value, torch.Size):
+        return graph.call_function(torch.Size, (inside,))
+    return inside if isinstance(value, list) else tuple(inside)
+
+
+def symbols(value: Any) -> set[Any]:
+    """The symbols in a number or in a shape."""
+    if isinstance(value, torch.SymInt):
+        return set(value.node.expr.free_symbols)
+    if isinstance(value, torch.Tensor) and value.layout is torch.strided:
+        sizes = (*value.shape, *value.stride(), value.storage_offset())
+        return set().union(*map(symbols, sizes))
+    return set()
+
+
+# -- parts ----------------------------------------------------------------------------------------
+
+Place = tuple[str, tuple[int, ...]]  # a leaf: the name of the node that made it, and the path
+
+
+@dataclass
+class Part:
+    """A graph, the leaves that it takes, and those that it makes."""
+
+    splitting: bool
+    gm: fx.GraphModule
+    takes: list[Place]
+    makes: list[Place]
+    examples: list[Any]
+
+
+def is_named(node: fx.Node, names: set[str]) -> bool:
+    """Whether a node calls one of the named ops."""
+    target = node.target
+    if node.op != "call_function":
+        return False
+    if isinstance(target, torch._ops.OpOverload):
+        return bool({target.name(), str(target._schema.name)} & names)
+    if isinstance(target, torch._ops.OpOverloadPacket):
+        return target._qualified_op_name in names
+    if isinstance(target, torch._ops.HigherOrderOperator):
+        return target.name() in names or f"{target.namespace}::{target.name()}" in names
+    return False
+
+
+def cut(gm: fx.GraphModule, ops: list[str]) -> list[Part]:
+    """The parts of a graph, in order."""
+    names = set(ops)
+    groups: list[tuple[bool, list[fx.Node]]] = []
+    where: dict[fx.Node, int] = {}
+    for node in gm.graph.nodes:
+        if node.op in ("placeholder", "output", "get_attr"):
+            continue
+        source = node.args[0] if node.args else None
+        if (
+            node.target is operator.getitem
+            and isinstance(source, fx.Node)
+            and isinstance(known(source), (tuple, list))
+            and source in where
+            and isinstance(node.args[1], int)
+        ):
+            groups[where[source]][1].append(node)
+            where[node] = where[source]
+            continue
+        flag = is_named(node, names)
+        if not groups or groups[-1][0] != flag:
+            groups.append((flag, []))
+        groups[-1][1].append(node)
+        where[node] = len(groups) - 1
+    homes = {known(n).node.expr: n for n in reversed(gm.graph.find_nodes(op="placeholder"))
+             if isinstance(known(n), torch.SymInt)}  # fmt: skip
+    for node in where:
+        if isinstance(known(node), torch.SymInt):
+            homes.setdefault(known(node).node.expr, node)
+    return [_part(gm, at, flag, members, where, homes) for at, (flag, members) in enumerate(groups)]
+
+
+def _part(
+    gm: fx.GraphModule,
+    at: int,
+    splitting: bool,
+    members: list[fx.Node],
+    where: dict[fx.Node, int],
+    homes: dict[Any, fx.Node],
+) -> Part:
+    inside = set(members)
+    needed: dict[fx.Node, None] = {}
+    for node in members:
+        for each in node.all_input_nodes:
+            if each not in inside and each.op != "get_attr":
+                needed[each] = None
+    for each in list(needed):
+        for symbol in sorted(symbols(known(each)), key=str):
+            if (home := homes.get(symbol)) is not None and where.get(home, -1) < at:
+                needed.setdefault(home)
+    ordered = [each for each in gm.graph.nodes if each in needed]
+    graph = fx.Graph()
+    env: dict[fx.Node, Any] = {}
+    takes: list[Place] = []
+    examples: list[Any] = []
+    held: dict[fx.Node, Iterator[Any]] = {}
+    for node in ordered:
+        leaves = []
+        for path in paths(known(node)):
+            placeholder = graph.placeholder("_".join([node.name, *map(str, path)]))
+            value = known(node)
+            for step in path:
+                value = value[step]
+            placeholder.meta["example_value"] = value
+            takes.append((node.name, path))
+            examples.append(value)
+            leaves.append(placeholder)
+        held[node] = iter(leaves)
+    for node, rest in held.items():
+        env[node] = put_together(known(node), rest, graph)
+
+    def own(each: fx.Node) -> Any:
+        if each.op == "get_attr" and each not in env:
+            env[each] = graph.node_copy(each)
+        return env[each]
+
+    for node in members:
+        env[node] = graph.create_node(
+            node.op,
+            node.target,
+            fx.node.map_arg(node.args, own),
+            fx.node.map_arg(node.kwargs, own),
+            node.name,
+        )
+        env[node].meta = dict(node.meta)
+    makes: list[Place] = []
+    results = []
+    for node in members:
+        if all(user in inside for user in node.users):
+            continue
+        for path in paths(known(node)):
+            leaf = env[node]
+            for step in path:
+                leaf = graph.call_function(operator.getitem, (leaf, step))
+            makes.append((node.name, path))
+            results.append(leaf)
+    graph.output(tuple(results))
+    return Part(splitting, fx.GraphModule(gm, graph), takes, makes, examples)
+
+
+# -- the store ------------------------------------------------------------------------------------
+
+
+def digest(*texts: str) -> str:
+    """Of texts."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+
+
+def settled(value: Any) -> str:
+    """A text of settings that is the same in every process and order."""
+    if isinstance(value, Mapping):
+        return f"{{{sorted((settled(key), settled(value[key])) for key in value)}}}"
+    if isinstance(value, (set, frozenset)):
+        return f"set {sorted(map(settled, value))}"
+    if isinstance(value, (tuple, list)):
+        return f"{type(value).__name__} {list(map(settled, value))}"
+    if hasattr(value, "uuid"):
+        return str(value.uuid())
+    return f"{type(value).__name__} {value!r}"
+
+
+def described(value: Any) -> str:
+    """What code depends on of an input."""
+    if isinstance(value, torch.Tensor):
+        return f"{value.dtype} {value.device} {list(value.shape)} {value.stride()}"
+    return f"{type(value).__name__} {value}"
+
+
+def identity(part: Part) -> str:
+    """Of the code of a part, its constants and its inputs."""
+    constants = []
+    for node in part.gm.graph.find_nodes(op="get_attr"):
+        value = operator.attrgetter(node.target)(part.gm)
+        constants.append(described(value))
+        if isinstance(value, torch.Tensor) and not isinstance(value, torch.nn.Parameter):
+            constants.append(str(value.detach().flatten().tolist()))
+    return digest(part.gm.code, *constants, *map(described, part.examples))
+
+
+class Store:
+    """Handles by identity, range and compiler; without a folder, or with a bad one, none."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.path = None if folder is None else folder / cache_file
+
+    def _ask(self, command: str, values: tuple[str, ...]) -> list[Any]:
+        if self.path is None:
+            return []
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.closing(sqlite3.connect(self.path)) as database, database:
+                database.execute("CREATE TABLE IF NOT EXISTS kept (key PRIMARY KEY, handle)")
+                return database.execute(command, values).fetchall()
+        except (sqlite3.Error, OSError):
+            return []
+
+    def get(self, key: str) -> Any:
+        """The handle, or None."""
+        for (text,) in self._ask("SELECT handle FROM kept WHERE key = ?", (key,)):
+            with contextlib.suppress(ValueError, SyntaxError):
+                return ast.literal_eval(text)
+        return None
+
+    def put(self, key: str, handle: Any) -> bool:
+        """Whether it was stored."""
+        text = repr(handle)
+        try:
+            if repr(ast.literal_eval(text)) != text:
+                return False
+            text.encode()
+        except (ValueError, SyntaxError):
+            return False
+        self._ask("INSERT OR REPLACE INTO kept VALUES (?, ?)", (key, text))
+        return self.get(key) is not None
+
+
+# -- the backend ----------------------------------------------------------------------------------
+
+
+class AsItIs:
+    """The compiler that does nothing."""
+
+    name = "eager"
+
+    def compile(self, graph: Any, *_: Any) -> tuple[Any, Any]:
+        """The graph."""
+        return graph, None
+
+    def compute_hash(self, config: Any) -> str:
+        """Nothing to tell."""
+        return ""
+
+    def initialize_cache(self, *_: Any) -> None:
+        """Nothing to keep."""
+
+
+def compiler_for(options: Any) -> Any:
+    """The compiler that is asked for."""
+    module, _, name = options.compiler.rpartition(".")
+    return getattr(importlib.import_module(module), name)() if module else AsItIs()
+
+
+def ranges(options: Any) -> list[Ends]:
+    """Single sizes first, then what lies between the endpoints."""
+    top = options.max_num_batched_tokens
+    cuts = sorted({each for each in options.compile_ranges_endpoints if each < top} | {top})
+    starts = [1, *(each + 1 for each in cuts[:-1])]
+    singles = [Ends(each, each) for each in sorted(set(options.compile_sizes))]
+    return [*singles, *map(Ends, starts, cuts)]
+
+
+def concrete(value: Any, size: int, batch: Any) -> Any:
+    """An example input for a batch of one size: its own fake tensor, or number."""
+
+    def number(each: Any) -> Any:
+        if not isinstance(each, torch.SymInt):
+            return each
+        result = each.node.expr.subs({batch: size})
+        return int(result) if result.is_number else each
+
+    if isinstance(value, torch.Tensor):
+        with torch._guards.detect_fake_mode(value):
+            return torch.empty_strided(
+                tuple(map(number, value.shape)),
+                tuple(map(number, value.stride())),
+                dtype=value.dtype,
+                device=value.device,
+            )
+    return number(value)
+
+
+class Run:
+    """The parts, one after another."""
+
+    def __init__(self, gm: fx.GraphModule, parts: list[Part], batch: int | None) -> None:
+        self.gm, self.parts, self.batch = gm, parts, batch
+        self.inputs = [node.name for node in gm.graph.find_nodes(op="placeholder")]
+        self.nodes = {node.name: node for node in gm.graph.nodes}
+        self.output = gm.graph.output_node().args[0]
+        self.code: list[Callable[[int | None], Callable[..., Any]]] = []
+        wanted = {(node.name, ()) for node in gm.graph.output_node().all_input_nodes}
+        last: dict[Place, int] = {}
+        for at, part in enumerate(parts):
+            for place in (*part.makes, *part.takes):
+                last[place] = at
+        self.over = [
+            [place for place, end in last.items() if end == at and (place[0], ()) not in wanted]
+            for at in range(len(parts))
+        ]
+
+    def __call__(self, *args: Any) -> Any:
+        """What the graph does."""
+        values: dict[Place, Any] = {}
+        size = None if self.batch is None else args[self.batch]
+        for name, value in zip(self.inputs, args, strict=True):
+            self._keep(values, name, (), value)
+        del args
+        for part, code, over in zip(self.parts, self.code, self.over, strict=True):
+            made = code(size)(*[values[place] for place in part.takes])
+            values.update(zip(part.makes, made, strict=True))
+            del made
+            for place in over:
+                del values[place]
+        return fx.node.map_arg(self.output, lambda node: self._whole(values, node))
+
+    def _keep(self, values: dict[Place, Any], name: str, path: tuple[int, ...], value: Any) -> None:
+        if isinstance(value, (tuple, list)):
+            for at, each in enumerate(value):
+                self._keep(values, name, (*path, at), each)
+        else:
+            values[name, path] = value
+
+    def _whole(self, values: dict[Place, Any], node: fx.Node) -> Any:
+        if node.op == "get_attr":
+            return operator.attrgetter(node.target)(self.gm)
+
+        def build(seen: Any, path: tuple[int, ...]) -> Any:
+            if not isinstance(seen, (tuple, list)):
+                return values[node.name, path]
+            inside = [build(each, (*path, at)) for at, each in enumerate(seen)]
+            return inside if isinstance(seen, list) else type(seen)(inside)
+
+        return build(known(node), ())
+
+
+class Backend:
+    """For one graph."""
+
+    def __init__(self, options: Any) -> None:
+        for op in options.splitting_ops:
+            space, _, name = op.partition("::")
+            if not hasattr(getattr(torch.ops, space), name.partition(".")[0]) and name:
+                raise ValueError(f"there is no op {op}")
+        if over := [x for x in options.compile_ranges_endpoints
+                    if not 0 < x <= options.max_num_batched_tokens]:  # fmt: skip
+            raise ValueError(f"endpoints {over}: the maximum is {options.max_num_batched_tokens}")
+        self.options, self.compiler, self.used = options, compiler_for(options), False
+
+    def _factors(self) -> dict[str, str]:
+        options = self.options
+        settings = settled(options.compiler_config)
+        files = [
+            (Path(each).name, Path(each).read_text() if Path(each).is_file() else "")
+            for each in sorted(options.traced_files)
+        ]
+        shape = (options.max_num_batched_tokens, options.compile_sizes,
+                 options.compile_ranges_endpoints, options.splitting_ops)  # fmt: skip
+        return {
+            "env": digest(sys.version, str(torch.__version__)),
+            "config_hash": digest(settings, str(shape), options.compiler),
+            "code_hash": digest(str(files)),
+            "compiler_hash": digest(self.compiler.compute_hash(None)),
+        }
+
+    def _folder(self) -> Path | None:
+        options, factors = self.options, self._factors()
+        if options.cache_root is None:
+            return None
+        place = f"rank_{options.rank}_{options.data_parallel_index}"
+        name = digest(*factors.values())[:12]
+        folder = Path(options.cache_root, "torch_compile_cache", name, place, options.prefix)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "cache_key_factors.json").write_text(json.dumps(factors))
+        except OSError:
+            return None
+        return folder
+
+    def __call__(self, gm: fx.GraphModule, example_inputs: Any) -> Run:
+        """The graph, cut and compiled."""
+        if self.used:
+            raise RuntimeError("one graph a backend: is there a graph break?")
+        self.used = True
+        options, folder = self.options, self._folder()
+        store = Store(folder)
+        self.compiler.initialize_cache(str(folder or ""), folder is None, options.prefix)
+        parts = cut(gm, list(options.splitting_ops))
+        tell(Split(len(parts), sum(part.splitting for part in parts)))
+        batch = next(
+            (
+                (at, known(node).node.expr)
+                for at, node in enumerate(gm.graph.find_nodes(op="placeholder"))
+                if isinstance(known(node), torch.SymInt)
+            ),
+            (None, None),
+        )
+        run = Run(gm, parts, batch[0])
+        if folder is not None:
+            with contextlib.suppress(OSError):
+                text = "\n".join(
+                    f"class Part{at}:\n" + "".join(f"    {x}\n" for x in part.gm.code.splitlines())
+                    for at, part in enumerate(parts)
+                )
+                (folder / "computation_graph.py").write_text(text)
+        for at, part in enumerate(parts):
+            if part.splitting:
+                run.code.append(lambda size, gm=part.gm: gm)
+            else:
+                run.code.append(self._compiled(store, at, part, batch[1]))
+        return run
+
+    def _compiled(self, store: Store, at: int, part: Part, batch: Any) -> Callable[..., Any]:
+        made: list[tuple[Ends, Any]] = []
+        moves = batch is not None and any(batch in symbols(each) for each in part.examples)
+        for ends in ranges(self.options) if moves else ranges(self.options)[-1:]:
+            inputs = part.examples
+            if ends.start == ends.end and moves:
+                inputs = [concrete(each, ends.start, batch) for each in inputs]
+            made.append((ends, self._one(store, at, part, inputs, ends)))
+        if not moves:
+            return lambda size: made[0][1]
+
+        def choose(size: int) -> Any:
+            for ends, code in made:
+                if ends.start <= size <= ends.end:
+                    return code
+            raise ValueError(f"no range holds a batch of {size}: {[ends for ends, _ in made]}")
+
+        return choose
+
+    def _one(self, store: Store, at: int, part: Part, inputs: Any, ends: Ends) -> Any:
+        name = self.compiler.name
+        key = digest(identity(part), str(ends), name)
+        handle = store.get(key)
+        if handle is not None:
+            with contextlib.suppress(Exception):
+                loaded = self.compiler.load(handle, part.gm, list(inputs), at, ends)
+                tell(CacheHit(at, ends, name))
+                return loaded
+        settings = copy.deepcopy(dict(self.options.compiler_config))
+        code, handle = self.compiler.compile(part.gm, list(inputs), settings, ends, key[:16])
+        tell(Compile(at, ends, name, handle is not None and store.put(key, handle)))
+        return code
+
+
+def make_backend(options: Any) -> Backend:
+    """As the harness wants it."""
+    return Backend(options)
