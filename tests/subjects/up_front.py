@@ -24,6 +24,9 @@ from typing import Any
 import torch
 from torch import fx
 
+sys.path.insert(0, str(Path(__file__).parent))  # it is given to the harness by its path
+from cutting import Part, Place, children, cut, known, symbols
+
 cache_file = "store.sqlite"
 ABILITIES = ("eager", "splitting", "custom-compiler", "compile-ranges", "cache")
 
@@ -81,171 +84,6 @@ def tell(event: Any) -> None:
     """Note an event."""
     for each in _open:
         each.append(event)
-
-
-# -- values ---------------------------------------------------------------------------------------
-
-
-def known(node: fx.Node) -> Any:
-    """What tracing saw of a node."""
-    return node.meta.get("example_value", node.meta.get("val"))
-
-
-def paths(value: Any, path: tuple[int, ...] = ()) -> list[tuple[int, ...]]:
-    """Where the leaves of a value are."""
-    if not isinstance(value, (tuple, list)):
-        return [path]
-    return [leaf for at, each in enumerate(value) for leaf in paths(each, (*path, at))]
-
-
-def put_together(value: Any, leaves: Iterator[Any], graph: fx.Graph) -> Any:
-    """A container like ``value`` with other leaves."""
-    if not isinstance(value, (tuple, list)):
-        return next(leaves)
-    inside = [put_together(each, leaves, graph) for each in value]
-    if isinstance(value, torch.Size):
-        return graph.call_function(torch.Size, (inside,))
-    return inside if isinstance(value, list) else tuple(inside)
-
-
-def symbols(value: Any) -> set[Any]:
-    """The symbols in a number or in a shape."""
-    if isinstance(value, torch.SymInt):
-        return set(value.node.expr.free_symbols)
-    if isinstance(value, torch.Tensor) and value.layout is torch.strided:
-        sizes = (*value.shape, *value.stride(), value.storage_offset())
-        return set().union(*map(symbols, sizes))
-    return set()
-
-
-# -- parts ----------------------------------------------------------------------------------------
-
-Place = tuple[str, tuple[int, ...]]  # a leaf: the name of the node that made it, and the path
-
-
-@dataclass
-class Part:
-    """A graph, the leaves that it takes, and those that it makes."""
-
-    splitting: bool
-    gm: fx.GraphModule
-    takes: list[Place]
-    makes: list[Place]
-    examples: list[Any]
-
-
-def is_named(node: fx.Node, names: set[str]) -> bool:
-    """Whether a node calls one of the named ops."""
-    target = node.target
-    if node.op != "call_function":
-        return False
-    if isinstance(target, torch._ops.OpOverload):
-        return bool({target.name(), str(target._schema.name)} & names)
-    if isinstance(target, torch._ops.OpOverloadPacket):
-        return target._qualified_op_name in names
-    if isinstance(target, torch._ops.HigherOrderOperator):
-        return target.name() in names or f"{target.namespace}::{target.name()}" in names
-    return False
-
-
-def cut(gm: fx.GraphModule, ops: list[str]) -> list[Part]:
-    """The parts of a graph, in order."""
-    names = set(ops)
-    groups: list[tuple[bool, list[fx.Node]]] = []
-    where: dict[fx.Node, int] = {}
-    for node in gm.graph.nodes:
-        if node.op in ("placeholder", "output", "get_attr"):
-            continue
-        source = node.args[0] if node.args else None
-        if (
-            node.target is operator.getitem
-            and isinstance(source, fx.Node)
-            and isinstance(known(source), (tuple, list))
-            and source in where
-            and isinstance(node.args[1], int)
-        ):
-            groups[where[source]][1].append(node)
-            where[node] = where[source]
-            continue
-        flag = is_named(node, names)
-        if not groups or groups[-1][0] != flag:
-            groups.append((flag, []))
-        groups[-1][1].append(node)
-        where[node] = len(groups) - 1
-    homes = {known(n).node.expr: n for n in reversed(gm.graph.find_nodes(op="placeholder"))
-             if isinstance(known(n), torch.SymInt)}  # fmt: skip
-    for node in where:
-        if isinstance(known(node), torch.SymInt):
-            homes.setdefault(known(node).node.expr, node)
-    return [_part(gm, at, flag, members, where, homes) for at, (flag, members) in enumerate(groups)]
-
-
-def _part(
-    gm: fx.GraphModule,
-    at: int,
-    splitting: bool,
-    members: list[fx.Node],
-    where: dict[fx.Node, int],
-    homes: dict[Any, fx.Node],
-) -> Part:
-    inside = set(members)
-    needed: dict[fx.Node, None] = {}
-    for node in members:
-        for each in node.all_input_nodes:
-            if each not in inside and each.op != "get_attr":
-                needed[each] = None
-    for each in list(needed):
-        for symbol in sorted(symbols(known(each)), key=str):
-            if (home := homes.get(symbol)) is not None and where.get(home, -1) < at:
-                needed.setdefault(home)
-    ordered = [each for each in gm.graph.nodes if each in needed]
-    graph = fx.Graph()
-    env: dict[fx.Node, Any] = {}
-    takes: list[Place] = []
-    examples: list[Any] = []
-    held: dict[fx.Node, Iterator[Any]] = {}
-    for node in ordered:
-        leaves = []
-        for path in paths(known(node)):
-            placeholder = graph.placeholder("_".join([node.name, *map(str, path)]))
-            value = known(node)
-            for step in path:
-                value = value[step]
-            placeholder.meta["example_value"] = value
-            takes.append((node.name, path))
-            examples.append(value)
-            leaves.append(placeholder)
-        held[node] = iter(leaves)
-    for node, rest in held.items():
-        env[node] = put_together(known(node), rest, graph)
-
-    def own(each: fx.Node) -> Any:
-        if each.op == "get_attr" and each not in env:
-            env[each] = graph.node_copy(each)
-        return env[each]
-
-    for node in members:
-        env[node] = graph.create_node(
-            node.op,
-            node.target,
-            fx.node.map_arg(node.args, own),
-            fx.node.map_arg(node.kwargs, own),
-            node.name,
-        )
-        env[node].meta = dict(node.meta)
-    makes: list[Place] = []
-    results = []
-    for node in members:
-        if all(user in inside for user in node.users):
-            continue
-        for path in paths(known(node)):
-            leaf = env[node]
-            for step in path:
-                leaf = graph.call_function(operator.getitem, (leaf, step))
-            makes.append((node.name, path))
-            results.append(leaf)
-    graph.output(tuple(results))
-    return Part(splitting, fx.GraphModule(gm, graph), takes, makes, examples)
 
 
 # -- the store ------------------------------------------------------------------------------------
@@ -413,18 +251,18 @@ class Run:
                 del values[place]
         return fx.node.map_arg(self.output, lambda node: self._whole(values, node))
 
-    def _keep(self, values: dict[Place, Any], name: str, path: tuple[int, ...], value: Any) -> None:
-        if isinstance(value, (tuple, list)):
-            for at, each in enumerate(value):
-                self._keep(values, name, (*path, at), each)
-        else:
+    def _keep(self, values: dict[Place, Any], name: str, path: Any, value: Any) -> None:
+        if (inside := children(value)) is None:
             values[name, path] = value
+            return
+        for key, each in inside:
+            self._keep(values, name, (*path, key), each)
 
     def _whole(self, values: dict[Place, Any], node: fx.Node) -> Any:
         if node.op == "get_attr":
             return operator.attrgetter(node.target)(self.gm)
 
-        def build(seen: Any, path: tuple[int, ...]) -> Any:
+        def build(seen: Any, path: Any) -> Any:
             if not isinstance(seen, (tuple, list)):
                 return values[node.name, path]
             inside = [build(each, (*path, at)) for at, each in enumerate(seen)]
