@@ -251,7 +251,8 @@ def test_trace_of_a_start_in_part_warm(subject: Subject, tmp_path: Path) -> None
         log = warm.start(subject, tmp_path, sizes=(6, 4), **options)
     for kind, calls in (("CacheHit", log.loads), ("Compile", log.compiles)):
         told = sorted(str(event.range) for event in trace().of(kind))
-        if told != sorted(str(call.range) for call in calls) or not told:
+        # a backend that compiles for every range at once has nothing left to compile
+        if told != sorted(str(call.range) for call in calls) or (kind == "CacheHit" and not told):
             raise Violation(
                 f"ranges of {kind} events",
                 expected=str([call.range for call in calls]),

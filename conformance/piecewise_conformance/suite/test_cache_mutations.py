@@ -14,7 +14,8 @@ from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 
 RANGES = [(1, 8), (9, 9), (10, 64)]
-HANDLES: list[Any] = [("spy", "0"), {"path": "a/b", "sizes": [1, 2]}, "text with 'quotes'"]
+# pairs of texts, as Inductor's own are: some caches keep no others
+HANDLES: list[Any] = [("spy", "0"), ("a/b", "text with 'quotes'"), ("x", "two\nlines, a \\")]
 TOTAL = 10_000
 BATCH = 500
 

@@ -37,20 +37,25 @@ def compiler(subject: Subject, folder: Path, way: str = "binary") -> Compiler:
 
 @requirement("COMPILER-008")
 @needs("inductor")
-@pytest.mark.parametrize(
-    "name", ["bare", "one-of-several-rows", "three", "with-none", "updates-input"]
-)
+@pytest.mark.parametrize("name", ["bare", "one-of-several-rows", "three", "updates-input"])
 @ways
 def test_loaded_equals_fresh(subject: Subject, tmp_path: Path, name: str, way: str) -> None:
     """Another compiler object on the same folder loads the handle, with the same results."""
     case = piece(BODIES[name])
     with torch.no_grad(), tracing(case):
-        _, handle = compiler(subject, tmp_path, way).compile(case.gm, case.traced, RANGE)
+        fresh, handle = compiler(subject, tmp_path, way).compile(case.gm, case.traced, RANGE)
         if handle is None:
             raise Violation("Inductor gave no handle", expected="a handle", got="None")
         loaded = compiler(subject, tmp_path, way).load(handle, case.gm, case.traced, RANGE)
     for rows in (ROWS, 2):
         case.check(loaded, rows, rule_for(case, "inductor", rows))
+    packed = [isinstance(each(*case.args(ROWS)), torch.Tensor) for each in (fresh, loaded)]
+    if packed[0] != packed[1]:
+        raise Violation(
+            "how the outputs are packed by the fresh and by the loaded callable",
+            expected="alike",
+            got=" and ".join("a bare tensor" if bare else "a sequence" for bare in packed),
+        )
 
 
 @requirement("COMPILER-009")
@@ -85,7 +90,8 @@ def test_damaged_artifact(subject: Subject, tmp_path: Path, damage: str, way: st
         if not files:
             raise Violation("Inductor's artifact left no file in the cache folder")
         for path in files:
-            content = path.read_bytes()
+            if not (content := path.read_bytes()):
+                continue
             middle = len(content) // 2
             if damage == "missing":
                 path.unlink()
@@ -211,15 +217,15 @@ def test_partition_rules_end(subject: Subject) -> None:
         with config.patch(custom_should_partition_ops=before[0], graph_partition=before[1]):
             try:
                 with manager.inner.compile_context(compile_range):
-                    inside = list(config.custom_should_partition_ops), config.graph_partition
+                    inside = list(config.custom_should_partition_ops)
                     if raising:
                         raise Stop
             except Stop:
                 pass
             after = list(config.custom_should_partition_ops), config.graph_partition
-        if inside != (["piecewise::scaled"], True) or after != before:
+        if inside != ["piecewise::scaled"] or after != before:
             raise Violation(
                 "the rules inside and after the compile context",
-                expected=f"(['piecewise::scaled'], True), then {before}",
+                expected=f"['piecewise::scaled'], then {before}",
                 got=f"{inside}, then {after}",
             )

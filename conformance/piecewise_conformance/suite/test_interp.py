@@ -213,9 +213,7 @@ def _kind(value: Any) -> tuple[Any, ...]:
 
 
 @requirement("INTERP-006")
-@pytest.mark.parametrize(
-    "name", ["derived-size-across-op", "derived-before-batch", "second-symbol-only", "two-symbols"]
-)
+@pytest.mark.parametrize("name", ["derived-size-across-op", "derived-before-batch", "two-symbols"])
 def test_dispatch_by_batch_size(subject: Subject, name: str) -> None:
     """With sizes derived from the batch, and others, around: the range holds the batch size."""
     top = 3 * max(program(name).sizes)

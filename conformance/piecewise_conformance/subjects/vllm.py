@@ -1,0 +1,297 @@
+"""The released vLLM as a subject: its parts as they are, made and called as vLLM makes them.
+
+Nothing of vLLM is changed on disk. It runs on an out-of-tree platform (``vllm_platform.py``), and
+what it did is derived from a manager that watches: a subclass that takes the place of
+``CompilerManager`` while a backend is made.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+from ..options import Options
+from ..subject import Subject
+
+os.environ["PIECEWISE_CONFORMANCE_PLATFORM"] = "1"
+os.environ["VLLM_USE_MEGA_AOT_ARTIFACT"] = "0"  # with it there is no cache file
+os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+
+from vllm import forward_context  # after the platform was asked for
+from vllm.compilation import backends, caching, counter, cuda_graph
+from vllm.compilation.passes import inductor_pass
+from vllm.config import (
+    CompilationConfig,
+    CompilationMode,
+    CUDAGraphMode,
+    ParallelConfig,
+    SchedulerConfig,
+    VllmConfig,
+)
+from vllm.config.utils import Range
+from vllm.platforms import current_platform
+
+from . import vllm_platform
+
+ABILITIES = (
+    "eager",
+    "inductor",
+    "splitting",
+    "custom-compiler",
+    "compile-ranges",
+    "cache",
+    "copy-inputs",
+    "model-tag",
+    "cudagraphs",
+    "inductor-partition",
+    "compile-fx",
+    "unpacked-artifacts",
+    "guards",
+)
+
+
+# -- events, derived ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Split:
+    """A graph was split."""
+
+    pieces: int
+    splitting: int
+
+
+@dataclass(frozen=True)
+class Compile:
+    """A piece was compiled for a range."""
+
+    piece: int
+    compile_range: Any
+    compiler: str
+    saved: bool
+
+
+@dataclass(frozen=True)
+class CacheHit:
+    """A piece was loaded for a range."""
+
+    piece: int
+    compile_range: Any
+    compiler: str
+
+
+_recordings: list[list[Any]] = []
+
+
+def _emit(event: Any) -> None:
+    for each in _recordings:
+        each.append(event)
+
+
+@contextmanager
+def record_events() -> Iterator[list[Any]]:
+    """What backends do while this is open."""
+    events: list[Any] = []
+    _recordings.append(events)
+    try:
+        yield events
+    finally:
+        _recordings[:] = [each for each in _recordings if each is not events]
+
+
+class WatchedManager(backends.CompilerManager):  # type: ignore[misc]  # vLLM is untyped here
+    """Tells of every piece that it compiled or loaded."""
+
+    def compile(self, *args: Any, **kwargs: Any) -> Any:
+        """As vLLM's, and tell."""
+        compile_range, piece = kwargs["compile_range"], kwargs["graph_index"]
+        key = (compile_range, piece, self.compiler.name)
+        self.loaded_last = False
+        compiled = super().compile(*args, **kwargs)
+        if self.loaded_last:
+            _emit(CacheHit(piece, compile_range, self.compiler.name))
+        else:
+            _emit(Compile(piece, compile_range, self.compiler.name, key in self.cache))
+        return compiled
+
+    def load(self, *args: Any, **kwargs: Any) -> Any:
+        """As vLLM's; remember whether there was something."""
+        loaded = super().load(*args, **kwargs)
+        self.loaded_last = loaded is not None
+        return loaded
+
+
+class WatchedBackend(backends.VllmBackend):  # type: ignore[misc]  # as above
+    """Tells of the split."""
+
+    def __call__(self, graph: Any, example_inputs: Any) -> Any:
+        """As vLLM's, and tell."""
+        result = super().__call__(graph, example_inputs)
+        splitting = sum(each.is_splitting_graph for each in self.piecewise_graphs)
+        _emit(Split(len(self.piecewise_graphs), splitting))
+        return result
+
+
+# -- the surface ----------------------------------------------------------------------------------
+
+
+@contextmanager
+def environment(options: Options) -> Iterator[None]:
+    """What vLLM takes from the environment and from its platform."""
+    wanted = {
+        "VLLM_CACHE_ROOT": options.cache_root or "",
+        "VLLM_DISABLE_COMPILE_CACHE": "1" if options.cache_root is None else "0",
+    }
+    if options.cache_root is None:
+        del wanted["VLLM_CACHE_ROOT"]
+    if not options.standalone:
+        wanted["VLLM_USE_STANDALONE_COMPILE"] = "0"
+    before = vllm_platform.chosen.compiler
+    vllm_platform.chosen.compiler = options.compiler
+    try:
+        with mock.patch.dict(os.environ, wanted):
+            yield
+    finally:
+        vllm_platform.chosen.compiler = before
+
+
+def make_config(options: Options) -> Any:
+    """``options`` as vLLM's config."""
+    own = "inductor" if options.compiler == "own" else options.compiler
+    backend = "" if "." in own else own  # the empty one is the platform's
+    with environment(options):
+        compilation = CompilationConfig(
+            mode=CompilationMode.VLLM_COMPILE,
+            backend=backend,
+            splitting_ops=list(options.splitting_ops),
+            use_inductor_graph_partition=options.partition_in_inductor,
+            inductor_compile_config=dict(options.compiler_config),
+            compile_sizes=list(options.compile_sizes),
+            compile_ranges_endpoints=list(options.compile_ranges_endpoints),
+            cudagraph_mode=CUDAGraphMode[_mode(options)],
+            cudagraph_copy_inputs=options.copy_inputs,
+            compile_cache_save_format=options.save_format,
+            dynamic_shapes_config={"evaluate_guards": options.evaluate_guards},
+        )
+        config = VllmConfig(
+            compilation_config=compilation,
+            parallel_config=ParallelConfig(rank=options.rank),
+            scheduler_config=SchedulerConfig(
+                max_num_batched_tokens=options.max_num_batched_tokens,
+                max_num_seqs=options.max_num_batched_tokens,
+                max_model_len=options.max_num_batched_tokens,
+                is_encoder_decoder=False,
+            ),
+        )
+    # vLLM settles these for a model that it serves; here there is none
+    config.parallel_config.rank = options.rank
+    config.parallel_config.data_parallel_index = options.data_parallel_index
+    compilation.backend = backend
+    compilation.mode = CompilationMode.VLLM_COMPILE
+    compilation.splitting_ops = list(options.splitting_ops)
+    compilation.traced_files = set(options.traced_files)
+    for name in vars(compilation.pass_config):
+        if isinstance(getattr(compilation.pass_config, name), bool):
+            setattr(compilation.pass_config, name, False)
+    _options[id(compilation)] = options
+    _kept.append(config)
+    return config
+
+
+def _mode(options: Options) -> str:
+    # Copying is for captured graphs; without a forward context nothing is captured.
+    if options.copy_inputs and options.cudagraph_mode == "NONE":
+        return "FULL"
+    return options.cudagraph_mode
+
+
+_options: dict[int, Options] = {}
+_kept: list[Any] = []  # so that no id is given twice
+
+
+def make_manager(config: Any) -> Any:
+    """A ``CompilerManager`` that loads and saves."""
+    with environment(_options[id(config)]):
+        return backends.CompilerManager(config, use_aot_compile=True)
+
+
+def make_compiler(config: Any) -> Any:
+    """The compiler that the config names."""
+    with environment(_options[id(config)]):
+        return backends.make_compiler(config, use_aot_compile=True)
+
+
+def make_backend(options: Options) -> Callable[[Any, Any], Any]:
+    """A ``VllmBackend``, watched."""
+    config = make_config(options)
+    with environment(options), mock.patch.object(backends, "CompilerManager", WatchedManager):
+        backend = WatchedBackend(config, options.prefix)
+
+    def call(graph: Any, example_inputs: Any) -> Any:
+        with environment(options):
+            return backend(graph, example_inputs)
+
+    return call
+
+
+@contextmanager
+def set_forward_context(
+    attn_metadata: Any, *, batch_descriptor: Any = None, cudagraph_runtime_mode: Any = None
+) -> Iterator[None]:
+    """vLLM's, with a config of its own."""
+    with forward_context.set_forward_context(
+        attn_metadata,
+        VllmConfig(),
+        cudagraph_runtime_mode=cudagraph_runtime_mode or CUDAGraphMode.NONE,
+        batch_descriptor=batch_descriptor,
+    ):
+        yield
+
+
+def use_static_graph_wrapper(qualified_name: str) -> AbstractContextManager[Any]:
+    """Have the platform name another wrapper."""
+    chosen: AbstractContextManager[Any] = mock.patch.object(
+        vllm_platform.chosen, "static_graph_wrapper", qualified_name
+    )
+    return chosen
+
+
+def _surface(seed: ModuleType) -> dict[str, Any]:
+    return {
+        "split_graph": seed.split_graph,
+        "Range": Range,
+        "CompilerManager": make_manager,
+        "make_compiler": make_compiler,
+        "make_copy_and_call": seed.make_copy_and_call,
+        "make_config": make_config,
+        "make_backend": make_backend,
+        "record_events": record_events,
+        "set_model_tag": seed.set_model_tag,
+        "compilation_counter": counter.compilation_counter,
+        "InductorPass": inductor_pass.InductorPass,
+        "pass_context": inductor_pass.pass_context,
+        "get_pass_context": inductor_pass.get_pass_context,
+        "pass_key": current_platform.pass_key,
+        "StandaloneCompiledArtifacts": caching.StandaloneCompiledArtifacts,
+        "CUDAGraphMode": CUDAGraphMode,
+        "CUDAGraphWrapper": cuda_graph.CUDAGraphWrapper,
+        "BatchDescriptor": forward_context.BatchDescriptor,
+        "set_forward_context": set_forward_context,
+        "use_static_graph_wrapper": use_static_graph_wrapper,
+        "code_variables": {"VLLM_USE_STANDALONE_COMPILE": "0"},
+    }
+
+
+subject = Subject(
+    "vllm",
+    "vllm",
+    _surface(backends),
+    frozenset(ABILITIES),
+    importlib.metadata.version("vllm"),
+)
