@@ -59,6 +59,14 @@ def smoke(session: nox.Session) -> None:
 
 
 @nox.session
+def gpu(session: nox.Session) -> None:
+    """The suite on a GPU with real CUDA graphs, and the decoder's figures there."""
+    rest = install(session)
+    session.run("python", "-m", "piecewise_conformance.gpu", success_codes=[0, 1, 3])
+    session.run("python", "-m", "piecewise_conformance", "run", "--device", "cuda", *rest)
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """The project's own tests: lint, types, self-tests, the reference's conformance, mutants."""
     rest = install(session, "ruff", "mypy")

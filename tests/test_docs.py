@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 # What these run takes minutes: CI runs them, or a test does in a smaller way.
-SESSIONS = {"conformance", "tests", "smoke", "mutants", "build"}
+SESSIONS = {"conformance", "tests", "smoke", "mutants", "build", "gpu"}
 
 
 def commands() -> list[str]:

@@ -7,7 +7,8 @@ fresh copy of the graph, for a subject may change what it is given.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -59,9 +60,26 @@ def all_names() -> list[str]:
     return [*PROGRAMS, *(f"fx:{name}" for name in GRAPHS)]
 
 
-@cache
+_given: dict[str, Captured] = {}
+
+
+@contextmanager
+def given(graph: Captured) -> Iterator[str]:
+    """Inside, ``graph`` is among the graphs that tests ask for by name; gives its name."""
+    _given[graph.name] = graph
+    try:
+        yield graph.name
+    finally:
+        del _given[graph.name]
+
+
 def captured(name: str) -> Captured:
-    """The graph ``name`` of :func:`all_names`."""
+    """The graph ``name`` of :func:`all_names`, or one that is :func:`given`."""
+    return _given.get(name) or _kept(name)
+
+
+@cache
+def _kept(name: str) -> Captured:
     if name.startswith("fx:"):
         return _made_by_hand(graph_program(name.removeprefix("fx:")))
     return _captured(program(name))

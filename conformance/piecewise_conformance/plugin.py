@@ -92,8 +92,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _load(config: pytest.Config, scratch: Path) -> Subject:
     """The subject; should its import hang or die, the runner finds the stack."""
-    if config.getoption("--piecewise-device") == "cuda" and (reason := environment.missing("gpu")):
-        raise LoadError(f"--device cuda: {reason}")
     watch = Watch(stack_file(scratch, "load"), config.getoption("--piecewise-timeout"))
     watch.begin()
     (scratch / LOADING).touch()
@@ -211,10 +209,12 @@ class Judge:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Every test starts alike; one whose needs the machine does not meet does not start."""
-        for marker in item.iter_markers("needs"):
-            for name in marker.args:
-                if reason := environment.missing(name):
-                    raise NotRun(reason)
+        wanted = [name for marker in item.iter_markers("needs") for name in marker.args]
+        if self.config.getoption("--piecewise-device") == "cuda":
+            wanted.insert(0, "gpu")
+        for name in wanted:
+            if reason := environment.missing(name):
+                raise NotRun(reason)
         random.seed(self.seed)
         if torch := sys.modules.get("torch"):
             torch.manual_seed(self.seed)

@@ -17,7 +17,9 @@ import torch
 
 from . import events
 from .config import CompilationConfig, VllmConfig
+from .copying import _copy_all, _distinct, _without_buffers
 from .forward_context import BatchDescriptor, current_forward_context
+from .launching import launches_kernels
 from .modes import CUDAGraphMode
 from .platforms import current_platform, resolve_qualified_name
 
@@ -42,9 +44,33 @@ class _Entry:
     """
 
     graph: torch.cuda.CUDAGraph
-    inputs: list[torch.Tensor | None]  # by position; None for what is no tensor
+    inputs: tuple[Any, ...]  # what the callable was given
     written: list[int] = field(default_factory=list)  # positions that the callable writes
     output: Any = None
+
+
+def _kind(value: Any) -> Any:
+    """All of an argument that a graph has for good: what no copy changes, or the value itself."""
+    if isinstance(value, torch.Tensor):
+        repeated = [
+            dim for dim, stride in enumerate(value.stride()) if stride == 0 and value.shape[dim] > 1
+        ]
+        return tuple(value.shape), value.dtype, value.device, repeated
+    return value
+
+
+def _sharing(values: tuple[Any, ...]) -> list[tuple[int, int]]:
+    """By position: the first tensor with the same memory, and how far it lies behind that."""
+    first: dict[int, tuple[int, int]] = {}
+    found = []
+    for position, value in enumerate(values):
+        if isinstance(value, torch.Tensor) and value.numel():
+            begin = value.untyped_storage().data_ptr()
+            start, address = first.setdefault(begin, (position, value.data_ptr()))
+            found.append((start, value.data_ptr() - address))
+        else:
+            found.append((position, 0))
+    return found
 
 
 def _version(tensor: torch.Tensor) -> int | None:
@@ -80,9 +106,11 @@ class CUDAGraphWrapper:
 
     In ``runtime_mode``, the first call for a batch descriptor captures and later ones replay. In
     any other mode, and outside of a forward context, ``runnable`` is called. A replay returns the
-    captured output, which the next replay for that descriptor overwrites. An input that comes at
-    another address than at capture is copied to where the graph reads it, and back if the graph
-    writes it. Seed: ``CUDAGraphWrapper``.
+    captured output. The next batch may overwrite it: all graphs share a pool, so that a graph may
+    compute where one that was captured later keeps its output. An input that comes at another
+    address than at capture is copied to where the graph reads it, and back if the graph writes it;
+    the tensor that lay there keeps its values. An input of another kind is a ValueError. Seed:
+    ``CUDAGraphWrapper``.
     """
 
     # One pool for all graphs: they run one after another, never at once.
@@ -118,25 +146,25 @@ class CUDAGraphWrapper:
         entry = self.entries.get(descriptor)
         if entry is None:
             entry = self.entries[descriptor] = self._capture(descriptor, args)
-        else:
-            self._replay(entry, args)
-            events.emit(events.Replay(descriptor, self.runtime_mode.name))
-        return entry.output
+            return entry.output
+        output = self._replay(entry, args)
+        events.emit(events.Replay(descriptor, self.runtime_mode.name))
+        return output
 
     def _capture(self, descriptor: BatchDescriptor, args: tuple[Any, ...]) -> _Entry:
         if self.options.debug_log_enable:
             logger.debug("Capturing a %s graph for %s", self.runtime_mode.name, descriptor)
-        inputs = [arg if isinstance(arg, torch.Tensor) else None for arg in args]
-        versions = [None if each is None else _version(each) for each in inputs]
-        entry = _Entry(torch.cuda.CUDAGraph(), inputs)
+        tensors = [(i, arg) for i, arg in enumerate(args) if isinstance(arg, torch.Tensor)]
+        versions = [_version(each) for _, each in tensors]
+        entry = _Entry(torch.cuda.CUDAGraph(), args)
         if (prepare := getattr(self.runnable, "prepare", None)) is not None:
             prepare(*args)  # compiling is nothing that a graph could repeat
         with _capturing(entry.graph, self._shared_pool(), not self.options.gc_disable):
             entry.output = self.runnable(*args)
         entry.written = [
             position
-            for position, (each, before) in enumerate(zip(inputs, versions, strict=True))
-            if each is not None and (before is None or _version(each) != before)
+            for (position, each), before in zip(tensors, versions, strict=True)
+            if before is None or _version(each) != before
         ]
         # A capture launches nothing: what the caller is given must be there.
         entry.graph.replay()
@@ -149,27 +177,56 @@ class CUDAGraphWrapper:
             CUDAGraphWrapper._pool = torch.cuda.graph_pool_handle()
         return CUDAGraphWrapper._pool
 
-    def _replay(self, entry: _Entry, args: tuple[Any, ...]) -> None:
-        moved: list[tuple[int, torch.Tensor, torch.Tensor]] = []
-        for position, captured in enumerate(entry.inputs):
-            if captured is None:
-                continue
-            given = args[position]
-            if given.data_ptr() != captured.data_ptr():
-                if (given.shape, given.dtype) != (captured.shape, captured.dtype):
-                    raise ValueError(
-                        f"input {position} is {given.dtype} {tuple(given.shape)}, and the graph "
-                        f"was captured for {captured.dtype} {tuple(captured.shape)}: batches "
-                        "of one descriptor must have inputs of one kind"
-                    )
-                moved.append((position, captured, given))
-        with torch.no_grad():
-            for _, captured, given in moved:
-                captured.copy_(given)
+    def _replay(self, entry: _Entry, args: tuple[Any, ...]) -> Any:
+        moved = self._moved(entry, args)
+        if not moved:
             entry.graph.replay()
-            for position, captured, given in moved:
+            return entry.output
+        captured = [_distinct(entry.inputs[position]) for position in moved]
+        given = [_distinct(args[position]) for position in moved]
+        with torch.no_grad():
+            # By way of copies: that memory may be somebody's still, and may overlap the new.
+            before = [each.clone() for each in captured]
+            _copy_all(captured, [each.clone() for each in given])
+            entry.graph.replay()
+            after = [each.clone() for each in captured]
+            _copy_all(captured, before)
+            for position, target, values in zip(moved, given, after, strict=True):
                 if position in entry.written:
-                    given.copy_(captured)
+                    target.copy_(values)
+        return _without_buffers(
+            entry.output,
+            [entry.inputs[position] for position in moved],
+            [args[position] for position in moved],
+        )
+
+    def _moved(self, entry: _Entry, args: tuple[Any, ...]) -> list[int]:
+        """The positions of inputs that lie elsewhere than at capture; ValueError for another kind
+        of input, which the graph cannot be given.
+        """
+        if len(args) != len(entry.inputs):
+            raise ValueError(f"{len(args)} inputs, and the graph was captured with another number")
+        moved = []
+        for position, (given, captured) in enumerate(zip(args, entry.inputs, strict=True)):
+            if _kind(given) != _kind(captured):
+                raise ValueError(
+                    f"input {position} is {_kind(given)}, and the graph was captured for "
+                    f"{_kind(captured)}: batches of one descriptor must have inputs of one kind"
+                )
+            if not isinstance(captured, torch.Tensor):
+                continue
+            if given.data_ptr() != captured.data_ptr():
+                moved.append(position)
+            elif given.stride() != captured.stride():
+                raise ValueError(
+                    f"input {position} has strides {given.stride()}, and had "
+                    f"{captured.stride()} at the same address when the graph was captured"
+                )
+        if moved and _sharing(args) != _sharing(entry.inputs):
+            raise ValueError(
+                "the inputs share memory in another way than when the graph was captured"
+            )
+        return moved
 
     def clear_graphs(self) -> None:
         """Forget all captured graphs and free their memory; the next calls capture anew."""
@@ -189,13 +246,15 @@ def wrap_with_cudagraph_if_needed(
 ) -> Any:
     """``piecewise_backend``, in the platform's static-graph wrapper if pieces are captured.
 
-    They are not if Inductor partitions the graph: then its partitions are what is captured.
-    Seed: ``wrap_with_cudagraph_if_needed``.
+    They are not if Inductor partitions the graph: then its partitions are what is captured. Nor is
+    a piece that only allocates: its graph would be empty. Seed: ``wrap_with_cudagraph_if_needed``.
     """
     if (
         not compilation_config.cudagraph_mode.has_piecewise_cudagraphs()
         or compilation_config.use_inductor_graph_partition
     ):
+        return piecewise_backend
+    if not launches_kernels(piecewise_backend.graph.graph):
         return piecewise_backend
     wrapper = resolve_qualified_name(
         current_platform().static_graph_wrapper_cls, "static-graph wrapper"

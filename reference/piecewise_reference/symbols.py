@@ -55,19 +55,21 @@ def _leaves(value: Any, leaf: Leaf) -> Iterator[tuple[Any, Leaf]]:
 
 
 def symbol_sources(nodes: Iterable[fx.Node]) -> dict[Any, Leaf]:
-    """For each symbol of a graph the first leaf that is it, in the order of the graph.
+    """For each symbol of a graph a leaf that is it, in the order of the graph.
 
-    A SymInt of the graph is preferred; a symbol that appears in shapes alone is read off the
-    first tensor that has it as a dimension.
+    A number that is an input is best. Else it is the first leaf that has it, mostly a dimension of
+    an input: a number that an op makes may come only after the piece that needs the symbol.
     """
-    scalars: dict[Any, Leaf] = {}
-    dimensions: dict[Any, Leaf] = {}
+    inputs: dict[Any, Leaf] = {}
+    first: dict[Any, Leaf] = {}
     for node in nodes:
         for value, leaf in _leaves(value_of(node), Leaf(node)):
             if isinstance(value, torch.Tensor):
                 for dim, size in enumerate(value.shape):
                     if (symbol := plain_symbol(size)) is not None:
-                        dimensions.setdefault(symbol, leaf._replace(dim=dim))
+                        first.setdefault(symbol, leaf._replace(dim=dim))
             elif (symbol := plain_symbol(value)) is not None:
-                scalars.setdefault(symbol, leaf)
-    return {**dimensions, **scalars}
+                first.setdefault(symbol, leaf)
+                if node.op == "placeholder":
+                    inputs.setdefault(symbol, leaf)
+    return {**first, **inputs}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from piecewise_conformance import llama_graphs
 from piecewise_conformance.llama import decoder, run_decoder
 from piecewise_conformance.marks import needs, requirement
 from piecewise_conformance.subject import Subject
@@ -27,3 +28,19 @@ def test_decoder_on_gpu(subject: Subject, dtype: torch.dtype) -> None:
 def test_decoder_on_gpu_with_inductor(subject: Subject, dtype: torch.dtype) -> None:
     """Compiled by Inductor, within the oracle's factor."""
     run_decoder(subject, decoder(dtype, device="cuda"), (7, 2, 33), compiler="inductor")
+
+
+@requirement("GPU-003")
+@needs("gpu", "transformers")
+@dtypes
+def test_decoder_in_graphs(subject: Subject, dtype: torch.dtype) -> None:
+    """Its pieces captured at three sizes, and replayed in another order."""
+    llama_graphs.piecewise(subject, "cuda", dtype)
+
+
+@requirement("GPU-004")
+@needs("gpu", "transformers")
+@dtypes
+def test_decoder_in_one_graph(subject: Subject, dtype: torch.dtype) -> None:
+    """The whole captured at three sizes, and replayed with new tokens in place."""
+    llama_graphs.whole(subject, "cuda", dtype)

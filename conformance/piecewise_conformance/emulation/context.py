@@ -1,0 +1,198 @@
+"""``emulate()``: inside, the CUDA-graph interface of torch works on CPU tensors."""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from .capture import Capture
+from .errors import CaptureError, DeadMemory, HostSync, StaticGraphError
+from .memory import AddressBook, Pool
+from .streams import Stream
+from .where import user_line
+
+_handles = itertools.count(1)
+_current: Emulation | None = None
+
+
+class Emulation:
+    """One emulated device. ``events`` tells what was seen and is no error."""
+
+    def __init__(self, watched: Sequence[Any] = ()) -> None:
+        self.capture: Capture | None = None
+        self.book = AddressBook()
+        self.pools: dict[Any, Pool] = {}
+        self.graphs: list[weakref.ref[Any]] = []
+        self.events: list[Any] = []
+        self.args: tuple[Any, ...] = ()
+        self.watched = list(watched)
+        self.default_stream = Stream()
+        self.stream_stack = [self.default_stream]
+        self.other_streams: weakref.WeakSet[Stream] = weakref.WeakSet()
+        self._resting = False
+        self.is_dummy = False
+
+    # -- for tests -----------------------------------------------------------------------------
+
+    def live_graphs(self) -> list[Any]:
+        """The graphs that were captured and neither reset nor collected, in order."""
+        made = [each() for each in self.graphs]
+        return [each for each in made if each is not None and each.tape is not None]
+
+    def reserved(self) -> int:
+        """Bytes that pools keep: those of graphs that live, and of tensors from them."""
+        return sum(
+            block.storage.nbytes()
+            for pool in self.pools.values()
+            for block in pool.blocks
+            if block.is_owned() or block.capture in pool.captures
+        )
+
+    @contextmanager
+    def called_with(self, *args: Any) -> Iterator[None]:
+        """What is captured or replayed inside serves a call with ``args``.
+
+        A replay of a graph that read an argument at another address, and whose content is not
+        at that address, is StaleInput; where a wrapper copied it, a ChangedInput event.
+        """
+        before, self.args = self.args, args
+        try:
+            yield
+        finally:
+            self.args = before
+
+    @contextmanager
+    def dummy_run(self) -> Iterator[None]:
+        """Whoever captures inside knows that a capture launches nothing, and uses no result of it.
+
+        Memory made in such a capture is zero until a replay, and may be read: what is computed
+        from it is thrown away.
+        """
+        before, self.is_dummy = self.is_dummy, True
+        try:
+            yield
+        finally:
+            self.is_dummy = before
+
+    # -- for the parts -------------------------------------------------------------------------
+
+    def begin(self, generators: list[Any], handle: Any, stream: Stream) -> Capture:
+        """Start a capture into the pool of ``handle``, or into a new one."""
+        pool = self.pools.get(handle) if handle is not None else None
+        if pool is None:
+            handle = handle if handle is not None else new_handle()
+            pool = self.pools[handle] = Pool(handle)
+        for each in self.streams():
+            each.used = False
+            each.after.clear()
+        self.capture = Capture(generators, pool, stream, self.book, self.watched)
+        return self.capture
+
+    def abandon(self) -> None:
+        """End the capture under way, and put back what it did."""
+        if self.capture is not None:
+            capture, self.capture = self.capture, None
+            capture.undo(zero=self.is_dummy)
+
+    def streams(self) -> list[Stream]:
+        """All streams there are."""
+        return [self.default_stream, *self.other_streams]
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """A replay: opaque callables run, and are not recorded."""
+        before, self._resting = self._resting, True
+        try:
+            yield
+        finally:
+            self._resting = before
+
+    def check_alive(self, tensor: Any, what: str) -> None:
+        """DeadMemory if the content of ``tensor`` is not what its graph wrote last."""
+        block = self.book.find(tensor.untyped_storage().data_ptr())
+        if block is not None and block.lost is not None:
+            raise DeadMemory(
+                f"reads what {block.op} at {block.where} wrote, but {block.lost}",
+                op=what,
+                where=user_line(),
+            )
+
+    def run_opaque(self, name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Call ``function``; in a capture as one launch."""
+        if self.capture is None or self._resting:
+            if not self._resting:
+                for each in pytree.tree_leaves((args, kwargs)):
+                    if isinstance(each, torch.Tensor):
+                        self.check_alive(each, name)
+            return function(*args, **kwargs)
+
+        def quietly(*own: Any, **named: Any) -> Any:
+            with self.resting():
+                return function(*own, **named)
+
+        return self.capture.opaque(name, quietly, args, kwargs)
+
+
+def new_handle() -> tuple[int, int]:
+    """``torch.cuda.graph_pool_handle``."""
+    return (0, next(_handles))
+
+
+def current() -> Emulation | None:
+    """The emulation under way."""
+    return _current
+
+
+def need() -> Emulation:
+    """The emulation under way; StaticGraphError if it is over."""
+    if _current is None:
+        raise StaticGraphError("the emulation that this belongs to is over", where=user_line())
+    return _current
+
+
+def current_stream(device: Any = None) -> Stream:
+    """``torch.cuda.current_stream``."""
+    return need().stream_stack[-1]
+
+
+def host_waits(what: str) -> None:
+    """HostSync if the host waits for the device in a capture."""
+    if _current is not None and _current.capture is not None and not _current._resting:
+        _current.capture.refuse(HostSync("the host waits in a capture", op=what, where=user_line()))
+
+
+def forbid_in_capture(what: str, why: str) -> None:
+    """CaptureError in a capture."""
+    if _current is not None and _current.capture is not None and not _current._resting:
+        _current.capture.refuse(CaptureError(why, op=what, where=user_line()))
+
+
+@contextmanager
+def emulate(*watched: Any) -> Iterator[Emulation]:
+    """Emulate a device with CUDA graphs on CPU tensors.
+
+    ``watched`` are objects whose Python attributes, or lists, sets and dicts whose content, no
+    capture may change: PythonEffect. Nothing stays patched afterwards. Not for several threads at
+    once, and not inside itself.
+    """
+    global _current
+    from .mode import Watching
+    from .patches import patched
+
+    if _current is not None:
+        raise StaticGraphError("an emulation is under way: they do not nest", where=user_line())
+    emulation = Emulation(watched)
+    with patched(emulation):
+        _current = emulation
+        try:
+            with Watching(emulation):
+                yield emulation
+        finally:
+            emulation.abandon()
+            _current = None

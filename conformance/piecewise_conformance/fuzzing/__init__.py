@@ -1,0 +1,1 @@
+"""The search: programs that nobody wrote, until a subject does one of them wrong."""

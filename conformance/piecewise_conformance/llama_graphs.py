@@ -1,0 +1,152 @@
+"""The Llama decoder through capture and replay, piece by piece and as one graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from piecewise_fixtures.forward_context import ForwardContext, set_forward_context
+from piecewise_fixtures.programs import Program
+
+from .drive import Driven, drive
+from .llama import decoder, one_sequence
+from .oracle import EXACT, Observation, Rule, check
+from .static_graphs import FIRST, Counted, Graphs, graphs
+from .subject import Subject
+from .verdict import Violation
+
+SIZES = (33, 7, 2)  # as engines do, the largest is captured first
+ORDER = (7, 33, 2, 2, 33, 7)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one run: captures and replays that were told as events, and bytes reserved by graphs."""
+
+    captures: int
+    replays: int
+    reserved: int
+
+
+def batch(here: Graphs, driven: Driven, mode: str, size: int, args: Any = None) -> Any:
+    """One batch of ``size`` tokens, without judging it."""
+    with here.batch(mode, here.descriptor(size)):
+        return driven.got(driven.program.inputs(size) if args is None else args)
+
+
+def rule(here: Graphs, driven: Driven, args: Sequence[Any]) -> Rule:
+    """Equal to the bit where the same kernels run; on a GPU graphs may choose others."""
+    return EXACT if here.device == "cpu" else driven.near(args)
+
+
+def captured(here: Graphs, subject: Subject, chosen: Program, sizes: Sequence[int]) -> Driven:
+    """``chosen`` compiled, run at each size uncaptured, then captured piece by piece."""
+    driven = drive(subject, chosen, cudagraph_mode="PIECEWISE", copy_inputs=True)
+    for mode in ("NONE", "PIECEWISE"):
+        for size in sizes:
+            with set_forward_context(one_sequence(size)):
+                batch(here, driven, mode, size)
+    return driven
+
+
+def piecewise(subject: Subject, device: str, dtype: torch.dtype = torch.float32) -> Figures:
+    """Captured at three sizes, then replayed in another order, with other tokens each time.
+
+    Violation for a wrong batch, for captures that are not as many at each size, or come in a
+    replay, and for replays that are not as many as captured pieces in the batches.
+    """
+    with graphs(subject, device) as here, subject.events() as trace:
+        before = here.reserved()
+        driven = captured(here, subject, decoder(dtype, device=device), SIZES)
+        made, early = len(trace().of("Capture")), len(trace().of("Replay"))
+        for number, size in enumerate(ORDER):
+            ids, positions = driven.program.inputs(size)
+            args = (ids.roll(number), positions)
+            with set_forward_context(one_sequence(size)):
+                expected = driven.expected(args)
+                got = batch(here, driven, "PIECEWISE", size, args)
+            where = f"in replay {number}, for {size} tokens"
+            check(expected, got, rule(here, driven, args), where=where)
+        captures = len(trace().of("Capture"))
+        replays = len(trace().of("Replay")) - early
+        reserved = here.reserved() - before
+    if captures != made or made % len(SIZES) or not made:
+        raise Violation(
+            f"captures of the decoder at {len(SIZES)} sizes",
+            expected="the same number for each, and none in a replay",
+            got=f"{made}, then {captures - made} more",
+        )
+    if replays != len(ORDER) * made // len(SIZES):
+        raise Violation(
+            f"replays in {len(ORDER)} batches",
+            expected=str(len(ORDER) * made // len(SIZES)),
+            got=str(replays),
+        )
+    return Figures(captures, replays, reserved)
+
+
+def padded(subject: Subject, device: str) -> None:
+    """A batch of five tokens padded to the seven that were captured, after a larger one."""
+    with graphs(subject, device) as here:
+        driven = captured(here, subject, decoder(device=device), SIZES)
+        ids, positions = driven.program.inputs(7)
+        small = ids[:5], positions[:5]
+        with set_forward_context(ForwardContext((5,))):
+            batch(here, driven, "PIECEWISE", 33)
+            expected = driven.expected(small).outputs
+            got = batch(here, driven, "PIECEWISE", 7, (ids, positions)).outputs
+            judged = rule(here, driven, small)
+        check(
+            Observation(expected, [], []),
+            Observation(got[:5], [], []),
+            judged,
+            where="in the rows that are not padding",
+        )
+
+
+def whole(subject: Subject, device: str, dtype: torch.dtype = torch.float32) -> Figures:
+    """As one graph, its attention included, at three sizes; replayed with new tokens in place.
+
+    Violation for a wrong batch, and for a model that runs again.
+    """
+    with graphs(subject, device) as here, torch.no_grad(), subject.events() as trace:
+        before = here.reserved()
+        driven = drive(subject, decoder(dtype, device=device), cudagraph_mode="FULL")
+        buffers = {size: driven.program.inputs(size) for size in SIZES}
+        model = Counted(driven.compiled)
+        wrapped = here.wrap(model, "FULL", FIRST)
+        for mode in ("NONE", "FULL"):
+            for size in SIZES:
+                with (
+                    set_forward_context(one_sequence(size)),
+                    here.batch(mode, here.descriptor(size)),
+                ):
+                    wrapped(*buffers[size])
+        early, runs = len(trace().of("Replay")), model.calls
+        for number, size in enumerate(ORDER):
+            ids, positions = buffers[size]
+            ids.copy_(ids.roll(1))
+            with set_forward_context(one_sequence(size)):
+                expected = driven.expected((ids, positions)).outputs
+                judged = rule(here, driven, (ids, positions))
+                with here.batch("FULL", here.descriptor(size)):
+                    got = wrapped(ids, positions)
+            check(
+                Observation(expected, [], []),
+                Observation(got, [], []),
+                judged,
+                where=f"in replay {number}, for {size} tokens",
+            )
+        if model.calls != runs:
+            raise Violation(
+                f"runs of the model in {len(ORDER)} batches of captured sizes",
+                expected="none",
+                got=str(model.calls - runs),
+            )
+        return Figures(
+            len(trace().of("Capture")),
+            len(trace().of("Replay")) - early,
+            here.reserved() - before,
+        )

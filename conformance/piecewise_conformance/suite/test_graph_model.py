@@ -1,0 +1,90 @@
+"""GRAPH: whole models through capture and replay, emulated on a CPU, real on a GPU."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+from piecewise_conformance import llama_graphs
+from piecewise_conformance.drive import drive, other_values
+from piecewise_conformance.llama_graphs import batch
+from piecewise_conformance.marks import needs, requirement
+from piecewise_conformance.static_graphs import graphs, or_refused
+from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import Violation
+from piecewise_fixtures.programs import program
+
+
+@requirement("GRAPH-019")
+@needs("transformers")
+def test_decoder_piecewise(subject: Subject, device: str) -> None:
+    """Captured at three sizes, then replayed in another order, with other tokens each time."""
+    llama_graphs.piecewise(subject, device)
+
+
+@requirement("GRAPH-019")
+@needs("transformers")
+def test_decoder_padded(subject: Subject, device: str) -> None:
+    """A batch of five tokens padded to the seven that were captured: its rows are right, whatever
+    a larger batch left in the buffers.
+    """
+    llama_graphs.padded(subject, device)
+
+
+@requirement("GRAPH-020")
+@needs("transformers")
+def test_decoder_as_one_graph(subject: Subject, device: str) -> None:
+    """The whole model is captured at three sizes, its attention included, and replayed with new
+    tokens in the same buffers.
+    """
+    llama_graphs.whole(subject, device)
+
+
+@requirement("GRAPH-021")
+@pytest.mark.parametrize("name", ["lone-empty", "two-layers"])
+def test_no_empty_graph(subject: Subject, device: str, name: str) -> None:
+    """A model with an allocation alone between two splitting ops is captured without a graph that
+    launches nothing, and its replays are right.
+    """
+    chosen = program(name)
+    with graphs(subject, device) as here:
+        size = chosen.sizes[0]
+        driven = drive(subject, chosen, cudagraph_mode="PIECEWISE", copy_inputs=True)
+        batch(here, driven, "NONE", size)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            batch(here, driven, "PIECEWISE", size)
+        if empty := [each for each in told if "Graph is empty" in str(each.message)]:
+            raise Violation("captures that launch nothing", expected="none", got=str(len(empty)))
+        for args in (other_values(chosen.inputs(size)), chosen.inputs(size)):
+            # no graph made the buffer: it has an address of its own each time
+            with here.batch("PIECEWISE", here.descriptor(size)), or_refused(True):
+                driven.check_with(args, "in a replay")
+
+
+@requirement("GRAPH-022")
+@pytest.mark.parametrize("name", ["two-layers", "slices", "op-writes-view"])
+def test_events(subject: Subject, name: str) -> None:
+    """One ``Capture`` for each piece at each size, one ``Replay`` for each piece in each batch
+    after it, with descriptor and mode.
+    """
+    chosen = program(name)
+    with graphs(subject, "cpu") as here, subject.events() as trace:
+        driven = drive(subject, chosen, cudagraph_mode="PIECEWISE", copy_inputs=True)
+        sizes = chosen.sizes[:2]
+        for mode in ("NONE", "PIECEWISE", "PIECEWISE", "PIECEWISE"):
+            for size in sizes:
+                batch(here, driven, mode, size)
+        split = trace().only("Split").details
+        pieces = split.pieces - split.splitting
+        for kind, batches in (("Capture", 1), ("Replay", 2)):
+            events = [each.details for each in trace().of(kind)]
+            for size in sizes:
+                found = [e for e in events if e.descriptor == here.descriptor(size)]
+                modes = {e.mode for e in found}
+                if len(found) != batches * pieces or modes != {"PIECEWISE"}:
+                    raise Violation(
+                        f"{kind} events for {size} tokens, of {pieces} pieces",
+                        expected=f"{batches * pieces} in PIECEWISE",
+                        got=f"{len(found)} in {sorted(modes)}",
+                    )

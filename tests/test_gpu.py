@@ -1,0 +1,114 @@
+"""What runs on a GPU: its code, as far as that needs none, and what is said without one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from piecewise_conformance import environment, gpu, llama_graphs
+from piecewise_conformance.subjects.reference import subject
+from piecewise_conformance.verdict import Unsupported, Violation
+
+without_gpu = pytest.mark.skipif(environment.missing("gpu") is None, reason="there is a GPU")
+
+
+@without_gpu
+def test_without_a_gpu_each_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every type and way, and the status of a run that judged nothing."""
+    assert gpu.main([]) == gpu.INCOMPLETE
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == len(gpu.DTYPES) * len(gpu.WAYS) == 12
+    assert all(": not-run: no GPU" in line for line in printed)
+
+
+@without_gpu
+def test_without_a_gpu_the_run_is_incomplete(tmp_path: Path) -> None:
+    """``run --device cuda``: a result for every test, with the reason, and status 3."""
+    command = [sys.executable, "-m", "piecewise_conformance", "run", "--device", "cuda"]
+    done = subprocess.run(
+        [*command, "-k", "GPU or COPY-001", "--jobs", "1", "--out", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 3, done.stdout + done.stderr
+    lines = (tmp_path / "out" / "report.jsonl").read_text().splitlines()
+    header, *results, footer = map(json.loads, lines)
+    assert (header["device"], footer["kind"]) == ("cuda", "footer")
+    assert len(results) > 12
+    assert {(r["status"], r["message"][:6]) for r in results} == {("not-run", "no GPU")}
+
+
+def test_the_code_for_the_device_runs_on_the_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All ways but Inductor's, for one type: right, with captures and replays counted."""
+    if (reason := environment.missing("transformers")) is not None:
+        pytest.skip(reason)
+    monkeypatch.setattr(gpu, "DTYPES", (torch.bfloat16,))
+    ways = {name: way for name, way in gpu.WAYS.items() if not way[0]}
+    monkeypatch.setattr(gpu, "WAYS", ways)
+    found, status = gpu.lines(subject, "cpu")
+    assert status == gpu.CONFORMANT, found
+    assert [line.partition(" (")[0] for line in found] == [
+        "bfloat16  piecewise eager: pass",
+        "bfloat16  piecewise CUDA graphs: pass",
+        "bfloat16  full CUDA graph: pass",
+    ]
+    # two layers, so three pieces, at three sizes; then six batches
+    assert "(9 captures, 18 replays, " in found[1]
+    assert "(3 captures, 6 replays, " in found[2]
+
+
+def test_what_goes_wrong_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong result, something not offered, an error of the backend, and one of ours."""
+
+    def raising(error: Exception) -> tuple[tuple[str, ...], Any]:
+        def way(*_: Any) -> None:
+            raise error
+
+        return (), way
+
+    theirs = KeyError("weight")
+    theirs.from_subject = "the compiled model"  # type: ignore[attr-defined]
+    monkeypatch.setattr(gpu, "DTYPES", (torch.float32,))
+    ways = {
+        "wrong": raising(Violation("output 0 has other values")),
+        "lacking": raising(Unsupported("no CUDAGraphWrapper")),
+        "broken": raising(theirs),
+    }
+    monkeypatch.setattr(gpu, "WAYS", ways)
+    found, status = gpu.lines(subject, "cpu")
+    assert found == [
+        "float32   wrong: fail: output 0 has other values",
+        "float32   lacking: unsupported: no CUDAGraphWrapper",
+        "float32   broken: fail: KeyError: 'weight'",
+    ]
+    assert status == gpu.FAILED
+    monkeypatch.setattr(gpu, "WAYS", {"ours": raising(ValueError("a bug of the harness"))})
+    with pytest.raises(ValueError, match="a bug of the harness"):
+        gpu.lines(subject, "cpu")
+
+
+def test_the_rule_on_a_device_is_the_measured_one() -> None:
+    """There graphs may choose other kernels: near a float64 run, and no nearer than eager."""
+    if (reason := environment.missing("transformers")) is not None:
+        pytest.skip(reason)
+    from types import SimpleNamespace
+
+    from piecewise_conformance.drive import drive
+    from piecewise_conformance.llama import decoder, one_sequence
+    from piecewise_conformance.oracle import EXACT, Near
+    from piecewise_fixtures.forward_context import set_forward_context
+
+    driven = drive(subject, decoder())
+    args = driven.program.inputs(3)
+    with set_forward_context(one_sequence(3)):
+        here: Any = SimpleNamespace(device="cuda")
+        assert isinstance(llama_graphs.rule(here, driven, args), Near)
+        here.device = "cpu"
+        assert llama_graphs.rule(here, driven, args) is EXACT
