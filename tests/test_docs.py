@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 from piecewise_conformance import cli, requirements
+from piecewise_conformance.report import ReportWriter, Result, make_footer
+from piecewise_conformance.shards import Shard
 from piecewise_conformance.subject import ABILITIES, SURFACE
+from piecewise_conformance.verdict import Status
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -45,6 +48,29 @@ def test_sessions_exist(command: str) -> None:
         assert f"def {session}(" in text
 
 
+def write_reports(folder: Path, *, shards: bool) -> None:
+    """The reports that the documents speak of."""
+    header = {
+        "subject": {"name": "s", "spec": "s", "version": ""},
+        "versions": {"torch": "2"},
+        "device": "cpu",
+        "seed": 0,
+        "profiles": ["full"],
+        "keyword": "",
+    }
+    results = [Result("SPLIT-001", str(n), Status.PASS) for n in range(4)]
+    names = ["shard-1", "shard-2"] if shards else ["old-report", "conformance-report"]
+    names += [] if shards else ["other-report"]
+    for number, name in enumerate(names, start=1):
+        shard = Shard(number, 2) if shards else Shard(1, 1)
+        writer = ReportWriter(folder / name / "report.jsonl")
+        writer.start({**header, "shard": str(shard) if shards else None})
+        mine = [each for each in results if shard.has(*each.key)]
+        for each in mine:
+            writer.add(each)
+        writer.finish(make_footer(mine, seconds=0))
+
+
 @pytest.mark.parametrize("command", [c for c in commands() if "nox" not in c])
 def test_commands_run(command: str, tmp_path: Path) -> None:
     """A command of the harness does what it says, and exits with 0."""
@@ -56,6 +82,8 @@ def test_commands_run(command: str, tmp_path: Path) -> None:
         words = [*words[:3], "--help"]  # the matrix itself is a step of the tests session
     elif "FAMILY-NNN" in words:
         words[words.index("FAMILY-NNN")] = "SPLIT-001"
+    elif words[3] in ("diff", "render", "merge"):
+        write_reports(tmp_path, shards=words[3] == "merge")
     elif words[3] == "run":
         words += ["--jobs", "1"]
     done = subprocess.run(

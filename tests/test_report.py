@@ -134,7 +134,7 @@ def test_resuming_needs_the_same_run(tmp_path: Path) -> None:
     writer.start(HEADER)
     with pytest.raises(ReportError, match="begun with seed 0, not 1"):
         writer.go_on({**HEADER, "seed": 1})
-    writer.finish({})
+    writer.finish(make_footer([], seconds=0))
     with pytest.raises(ReportError, match="complete"):
         writer.go_on(HEADER)
 

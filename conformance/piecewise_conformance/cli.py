@@ -1,4 +1,4 @@
-"""The command line: ``run``, ``list`` and ``explain``."""
+"""The command line: ``run``, ``list`` and ``explain``; the rest is in ``cli_reports.py``."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from . import cli_reports
 from .report import CONFORMANT, INCOMPLETE, USAGE
 from .requirements import FULL, PROFILES, Requirement, SpecError, load
+from .shards import Shard
 from .suite_scan import SuiteError, scan
 
 
@@ -26,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "run":
             return _run(options, given)
+        if options.command in cli_reports.COMMANDS:
+            return cli_reports.COMMANDS[options.command](options)
         requirements = load()
         if options.command == "list":
             return _list(requirements, options.family)
@@ -74,10 +78,28 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="for one test (default: 300)",
     )
+    run.add_argument(
+        "--memory",
+        type=_positive,
+        default=0,
+        metavar="MIB",
+        help="what a process may allocate (default: no limit)",
+    )
+    run.add_argument("--shard", type=_shard, metavar="K/N", help="part K of N, as 3/8")
+    run.add_argument(
+        "--expectations",
+        type=Path,
+        metavar="FILE",
+        help="failures that are known (default: expectations/SUBJECT.toml, where there is one)",
+    )
+    run.add_argument(
+        "--accept", action="store_true", help="write what failed into the file of expectations"
+    )
     listing = commands.add_parser("list", help="list the requirements")
     listing.add_argument("--family", help="only those of one family, such as SPLIT")
     explain = commands.add_parser("explain", help="all there is to know about one requirement")
     explain.add_argument("id", metavar="ID", help="such as SPLIT-004")
+    cli_reports.add_to(commands)
     return parser
 
 
@@ -92,6 +114,13 @@ def _seconds(text: str) -> float:
     if not (0 < number < math.inf):
         raise argparse.ArgumentTypeError("must be a positive number")
     return number
+
+
+def _shard(text: str) -> str:
+    try:
+        return str(Shard.parse(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _run(options: argparse.Namespace, given: list[str]) -> int:
@@ -110,6 +139,10 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
         seed=options.seed,
         keyword=options.keyword,
         timeout=options.timeout,
+        memory=options.memory,
+        shard=options.shard or "",
+        expectations=options.expectations,
+        accept=options.accept,
         command=shlex.join(["python", "-m", "piecewise_conformance", *given]),
     )
     # Ended by SIGTERM, as by `timeout` or a CI system, the run must take its processes with it.

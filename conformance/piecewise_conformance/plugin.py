@@ -21,13 +21,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from . import environment
+from .expectations import Expected, find_expectations, load_expectations, shown_path
 from .loading import LoadError, load_subject
 from .outcome import PASSED, Outcome, clip, outcome_of
 from .report import ReportError, ReportWriter, Result, how_to_run
 from .requirements import FULL, PROFILES, Requirement, SpecError, load
+from .settled import Settled, settle_hypothesis
+from .shards import Shard
 from .suite_scan import Citation, SuiteError, scan, split_node
 from .verdict import NotRun, Status
-from .watch import Watch, returncode_of, stack_file, why_dead
+from .watch import Watch, end_with, returncode_of, stack_file, why_dead
 
 if TYPE_CHECKING:
     from .subject import Subject
@@ -55,6 +58,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--piecewise-resume", action="store_true")
     group.addoption("--piecewise-seed", type=int, default=0)
     group.addoption("--piecewise-timeout", type=float, default=300.0, metavar="SECONDS")
+    group.addoption("--piecewise-shard", default="", metavar="K/N")
+    group.addoption("--piecewise-expectations", default="", metavar="FILE")
+    group.addoption("--piecewise-runner", type=int, default=0, metavar="PID")
+    group.addoption("--piecewise-accept", action="store_true")
+    group.addoption("--piecewise-memory", type=int, default=0, metavar="MIB")
     group.addoption("--piecewise-suite", metavar="FOLDER")
     group.addoption("--piecewise-spec", metavar="FOLDER")
     group.addoption("--piecewise-scratch", metavar="FOLDER", help="a folder of this run alone")
@@ -166,7 +174,10 @@ class Judge:
         self.profiles = frozenset(_profiles(config))
         self.seed: int = config.getoption("--piecewise-seed")
         self.done = {tuple(each) for each in workerinput["piecewise_done"]}
-        _settle_hypothesis()
+        shard = config.getoption("--piecewise-shard")
+        self.shard = Shard.parse(shard) if shard else Shard(1, 1)
+        self.settled = Settled(int(config.getoption("--piecewise-memory")))
+        settle_hypothesis()
 
     # -- selection ------------------------------------------------------------------------------
 
@@ -188,8 +199,9 @@ class Judge:
         left: list[pytest.Item] = []
         for item in items:
             found = self._requirement(item)
-            done = (found.id, split_node(item.nodeid)[1]) in self.done
-            (kept if found.selected_by(self.profiles) and not done else left).append(item)
+            key = found.id, split_node(item.nodeid)[1]
+            wanted = found.selected_by(self.profiles) and self.shard.has(*key)
+            (kept if wanted and key not in self.done else left).append(item)
         if left:
             config.hook.pytest_deselected(items=left)
         # What is captured for a test lasts: tests of one graph go, as far as may be, to one worker.
@@ -201,9 +213,11 @@ class Judge:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Watch the time of each test."""
         self.watch.begin()
+        self.settled.begin()
         try:
             return (yield)
         finally:
+            self.settled.end()
             self.watch.end()
 
     @pytest.hookimpl(tryfirst=True)
@@ -228,7 +242,9 @@ class Judge:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Turn outcomes into a status; the report of the last phase carries the result."""
+        self.settled.end_if_forked()
         report = yield
+        report.sections = []  # what a subject prints may be megabytes
         if report.when == "setup":  # also when the kill matrix runs a test once more
             item.stash[_OUTCOME], item.stash[_SECONDS] = PASSED, 0.0
         outcome = item.stash[_OUTCOME]
@@ -236,6 +252,8 @@ class Judge:
             status = Status.XFAIL if report.skipped else Status.XPASS
             outcome = Outcome(status, clip(report.wasxfail))
         elif call.excinfo is not None:
+            if self.settled.out_of_memory(call.excinfo.value):
+                self.watch.out_of_memory(self.settled.memory)
             mine = outcome_of(call.excinfo.value)
             # What goes wrong in cleaning up adds nothing to a test that failed already.
             if report.when != "teardown" or outcome.status is Status.PASS:
@@ -270,18 +288,6 @@ def _graph_name(item: pytest.Item) -> str:
     return str(callspec.params.get("name", "")) if callspec else ""
 
 
-def _settle_hypothesis() -> None:
-    """A verdict repeats: examples are the same in each run, and no clock decides."""
-    try:
-        import hypothesis
-    except ImportError:
-        return
-    hypothesis.settings.register_profile(
-        "piecewise", derandomize=True, deadline=None, database=None, report_multiple_bugs=False
-    )
-    hypothesis.settings.load_profile("piecewise")
-
-
 class Clerk:
     """In the controller: writes the report, and words the end of workers that died."""
 
@@ -299,12 +305,19 @@ class Clerk:
         self.scratch = scratch
         self.writer = ReportWriter(Path(config.getoption("--piecewise-report")))
         header = self._header(subject)
+        path = header["expectations"]
+        accept = bool(config.getoption("--piecewise-accept"))
+        self.expected = Expected(
+            load_expectations(Path(path), accept=accept) if path else (), header
+        )
         self.done: list[Result] = []
         if config.getoption("--piecewise-resume"):
             self.done = self.writer.go_on(header)
         else:
             self.writer.start(header)
         (scratch / BEGUN).touch()
+        if runner := config.getoption("--piecewise-runner"):
+            end_with(runner)
         self.stillborn = 0
 
     def _header(self, subject: Subject) -> dict[str, Any]:
@@ -316,9 +329,18 @@ class Clerk:
             "seed": option("--piecewise-seed"),
             "profiles": _profiles(self.config),
             "keyword": self.config.option.keyword,
+            "shard": option("--piecewise-shard") or None,
+            "expectations": self._expectations(subject),
             "command": option("--piecewise-command"),
             "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
+
+    def _expectations(self, subject: Subject) -> str | None:
+        given = self.config.getoption("--piecewise-expectations")
+        if given and not Path(given).exists() and self.config.getoption("--piecewise-accept"):
+            return None  # it is going to be written
+        path = Path(given) if given else find_expectations(subject.name)
+        return shown_path(path) if path else None
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -337,7 +359,8 @@ class Clerk:
         for name, value in report.user_properties:
             if name == RESULT:
                 self.stillborn = 0
-                self.writer.add(Result.from_json(json.loads(str(value))))
+                result = Result.from_json(json.loads(str(value)))
+                self.writer.add(self.expected.judge(result))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
@@ -348,16 +371,15 @@ class Clerk:
         status, message = why_dead(stack_file(self.scratch, node.gateway.id), code)
         plain, case = split_node(crashitem)
         cited = self.citations[plain].requirement
-        self.writer.add(
-            Result(
-                id=cited,
-                case=case,
-                status=status,
-                message=clip(message),
-                level=self.requirements[cited].level,
-                how_to_run=how_alone(self.config, cited, crashitem),
-            )
+        result = Result(
+            id=cited,
+            case=case,
+            status=status,
+            message=clip(message),
+            level=self.requirements[cited].level,
+            how_to_run=how_alone(self.config, cited, crashitem),
         )
+        self.writer.add(self.expected.judge(result))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:

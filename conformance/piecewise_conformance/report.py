@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from . import schema
 from .verdict import Status
 
 REPORT = "report.jsonl"
@@ -97,7 +98,7 @@ def read_report(path: Path) -> Report:
     report: Report | None = None
     for number, raw in enumerate(lines, start=1):
         try:
-            line = json.loads(raw)
+            line = dict(schema.check_line(json.loads(raw)))
             kind = line["kind"]
             if kind == "header" and report is None:
                 report = Report(line)
@@ -125,7 +126,9 @@ class ReportWriter:
         """Begin a report. One that is there already is moved aside, never lost."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        fresh.write_text(_line({"kind": "header", **header}), encoding="utf-8")
+        fresh.write_text(
+            _line({"kind": "header", "schema": schema.VERSION, **header}), encoding="utf-8"
+        )
         if self.path.exists():
             self.path.replace(self.path.with_name(PREVIOUS))
         fresh.replace(self.path)
@@ -161,7 +164,16 @@ class ReportWriter:
 
 
 # What must be the same for results of two runs to stand in one report.
-RESUME_KEYS = ("subject", "device", "seed", "profiles", "keyword", "versions")
+RESUME_KEYS = (
+    "subject",
+    "device",
+    "seed",
+    "profiles",
+    "keyword",
+    "versions",
+    "shard",
+    "expectations",
+)
 
 
 def _line(value: Mapping[str, Any]) -> str:
@@ -189,8 +201,10 @@ def how_to_run(spec: str, id: str, case: str, *, device: str = "cpu", seed: int 
 # -- the verdict -----------------------------------------------------------------------------------
 
 
-def exit_status(results: Iterable[Result], *, problem: str = "") -> int:
+def exit_status(results: Iterable[Result], *, problem: str = "", unmatched: int = 0) -> int:
     """The exit status of a run with ``results``; ``problem`` is why it is incomplete, if it is.
+
+    ``unmatched`` is the number of expectations that matched nothing.
 
     A verdict of a broken run is no verdict: an error of the harness beats a failure. Of failures
     only those of a MUST count. Where nothing was judged, nothing conforms.
@@ -198,7 +212,7 @@ def exit_status(results: Iterable[Result], *, problem: str = "") -> int:
     results = list(results)
     if problem or any(each.status is Status.ERROR for each in results):
         return INCOMPLETE
-    if any(each.status is Status.XPASS for each in results):
+    if unmatched or any(each.status is Status.XPASS for each in results):
         return NOT_CONFORMANT
     if any(each.failing and each.level == "MUST" for each in results):
         return NOT_CONFORMANT
@@ -207,10 +221,10 @@ def exit_status(results: Iterable[Result], *, problem: str = "") -> int:
     return CONFORMANT
 
 
-def verdict(results: Iterable[Result], *, problem: str = "") -> str:
+def verdict(results: Iterable[Result], *, problem: str = "", unmatched: int = 0) -> str:
     """The verdict in words, for the footer and for people."""
     results = list(results)
-    status = exit_status(results, problem=problem)
+    status = exit_status(results, problem=problem, unmatched=unmatched)
     if status == CONFORMANT:
         return "conformant"
     if status == NOT_CONFORMANT:
@@ -236,16 +250,19 @@ def by_family(results: Iterable[Result]) -> dict[str, dict[str, int]]:
     return {family: totals(families[family]) for family in sorted(families)}
 
 
-def make_footer(results: Iterable[Result], *, seconds: float) -> dict[str, Any]:
+def make_footer(
+    results: Iterable[Result], *, seconds: float, unmatched: Iterable[str] = ()
+) -> dict[str, Any]:
     """The footer of a run that came to its end."""
-    results = list(results)
+    results, unmatched = list(results), list(unmatched)
     return {
         "totals": totals(results),
         "families": by_family(results),
         "results": len(results),
         "requirements": len({each.id for each in results}),
         "should_failures": sum(each.failing and each.level != "MUST" for each in results),
-        "verdict": verdict(results),
-        "exit_status": exit_status(results),
+        "unmatched": unmatched,
+        "verdict": verdict(results, unmatched=len(unmatched)),
+        "exit_status": exit_status(results, unmatched=len(unmatched)),
         "seconds": round(seconds, 3),
     }

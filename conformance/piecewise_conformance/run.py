@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,12 +20,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from .expectations import accept, unmatched_of
+from .html_report import write_html
 from .junit import write_junit
 from .plugin import BEGUN, LOADING, SELECTED
+from .progress import Progress
 from .report import (
     INCOMPLETE,
     REPORT,
     USAGE,
+    Report,
     ReportError,
     ReportWriter,
     exit_status,
@@ -33,7 +39,7 @@ from .report import (
 from .requirements import load
 from .suite_scan import SUITE_FOLDER, scan, split_node
 from .terminal import print_report
-from .watch import stack_file, why_dead
+from .watch import kill_overdue, stack_file, why_dead
 
 LOG = "pytest.log"
 _INI = Path(__file__).parent / "conformance.ini"
@@ -55,6 +61,10 @@ class Settings:
     seed: int = 0
     keyword: str = ""
     timeout: float = 300.0
+    memory: int = 0  # MiB a process; 0: no limit
+    shard: str = ""
+    expectations: Path | None = None
+    accept: bool = False
     command: str = ""
     suite: Path | None = None
     spec: Path | None = None
@@ -82,18 +92,34 @@ def run(settings: Settings, stream: TextIO | None = None) -> int:
             return _never_began(settings, scratch, code)
         report = read_report(out / REPORT)
         problem = _problem(settings, scratch, code, {each.key for each in report.results})
+        unmatched = [] if problem else unmatched_of(report.header, report.results)
         if not problem:
-            footer = make_footer(report.results, seconds=time.monotonic() - began)
+            seconds = time.monotonic() - began
+            footer = make_footer(report.results, seconds=seconds, unmatched=unmatched)
             ReportWriter(out / REPORT).finish(footer)
         write_junit(out / "junit.xml", report.results)
-        print_report(stream, report, load(settings.spec), problem=problem)
+        write_html(out / "report.html", [(out, read_report(out / REPORT))], load(settings.spec))
+        requirements = load(settings.spec)
+        print_report(stream, report, requirements, problem=problem, unmatched=unmatched)
+        if settings.accept:
+            _accept(settings, report, stream)
         print(f"report: {out / REPORT}", file=stream, flush=True)
-        return exit_status(report.results, problem=problem)
+        return exit_status(report.results, problem=problem, unmatched=len(unmatched))
     except ReportError as error:  # somebody else wrote into it meanwhile
         print(f"error: {error}", file=sys.stderr)
         return INCOMPLETE
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _accept(settings: Settings, report: Report, stream: TextIO) -> None:
+    """Write what failed into the file of expectations, for a person to say why."""
+    name = re.sub(r"[^\w.-]", "_", report.header["subject"]["name"])
+    path = settings.expectations or Path(
+        report.header["expectations"] or f"expectations/{name}.toml"
+    )
+    if number := accept(path, report.results):
+        print(f"{path}: {number} entries, each of which wants a reason", file=stream)
 
 
 def _pytest(settings: Settings, scratch: Path, stream: TextIO) -> int | None:
@@ -105,18 +131,33 @@ def _pytest(settings: Settings, scratch: Path, stream: TextIO) -> int | None:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
+            start_new_session=True,  # all that a subject starts is of one group, and ends with it
         )
-        progress = _Progress(settings, scratch, stream)
+        progress = Progress(settings.out / REPORT, scratch, stream)
         try:
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     return child.wait(timeout=0.5)
+                kill_overdue(scratch, settings.timeout)
                 progress.tell()
         except KeyboardInterrupt:
             return None
         finally:
+            progress.clear()
+            _end(child)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End pytest, its workers, and what a subject has forked and left behind."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if child.poll() is None and number is signal.SIGTERM:
             child.terminate()
-            child.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(timeout=10)
+        else:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(child.pid, number)
+    child.wait()
 
 
 def command_of(settings: Settings, scratch: Path) -> list[str]:
@@ -138,8 +179,12 @@ def command_of(settings: Settings, scratch: Path) -> list[str]:
     command += [f"--piecewise-backend={settings.backend}"]
     command += [f"--piecewise-profile={each}" for each in settings.profiles]
     command += [f"--piecewise-device={settings.device}", f"--piecewise-seed={settings.seed}"]
-    command += [f"--piecewise-timeout={settings.timeout}"]
+    command += [f"--piecewise-timeout={settings.timeout}", f"--piecewise-memory={settings.memory}"]
+    command += [f"--piecewise-shard={settings.shard}", f"--piecewise-runner={os.getpid()}"]
+    if settings.expectations:
+        command += [f"--piecewise-expectations={settings.expectations.resolve()}"]
     command += [f"--piecewise-report={(settings.out / REPORT).resolve()}"]
+    command += ["--piecewise-accept"] if settings.accept else []
     command += [f"--piecewise-command={settings.command}"]
     command += ["--piecewise-resume"] if settings.resume else []
     command += [f"--piecewise-suite={suite}"]
@@ -150,7 +195,7 @@ def command_of(settings: Settings, scratch: Path) -> list[str]:
 def environment_of(settings: Settings, scratch: Path) -> dict[str, str]:
     """The environment of the run: caches of its own, and nothing of the user's pytest."""
     environment = dict(os.environ)
-    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
+    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_XDIST_WORKER"):
         environment.pop(name, None)
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     environment["TORCHINDUCTOR_CACHE_DIR"] = str(scratch / "inductor")
@@ -199,34 +244,6 @@ def _problem(
     if missing := len(wanted - have):
         return f"{missing} of {len(wanted)} tests came to no result; see {log}"
     return "" if have else "no test was selected"
-
-
-class _Progress:
-    """One line for each tenth of the tests, and one in 15 seconds if that is slow."""
-
-    def __init__(self, settings: Settings, scratch: Path, stream: TextIO) -> None:
-        self.report, self.selected = settings.out / REPORT, scratch / SELECTED
-        self.begun = scratch / BEGUN
-        self.stream = stream
-        self.before: int | None = None
-        self.tenth = 0
-        self.last = time.monotonic()
-
-    def tell(self) -> None:
-        """Print a line if there is something to tell."""
-        if not self.begun.exists() or not self.report.exists():
-            return
-        lines = self.report.read_bytes().count(b"\n")
-        if self.before is None:
-            self.before = lines
-        if not self.selected.exists():
-            return
-        total = len(json.loads(self.selected.read_text()))
-        done = lines - self.before
-        tenth = 10 * done // total if total else 0
-        if tenth > self.tenth or time.monotonic() - self.last > 15:
-            print(f"{done} of {total} tests", file=self.stream, flush=True)
-            self.tenth, self.last = tenth, time.monotonic()
 
 
 def wrong_keyword(expression: str) -> str | None:

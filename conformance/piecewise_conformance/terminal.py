@@ -28,7 +28,12 @@ _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1"}
 
 
 def print_report(
-    stream: TextIO, report: Report, requirements: Mapping[str, Requirement], *, problem: str = ""
+    stream: TextIO,
+    report: Report,
+    requirements: Mapping[str, Requirement],
+    *,
+    problem: str = "",
+    unmatched: Sequence[str] = (),
 ) -> None:
     """Print all of the report that matters to a person, the verdict last."""
     paint = _Painter(stream.isatty())
@@ -38,7 +43,8 @@ def print_report(
         *_failures(report.results, requirements, paint),
         _reasons(report.results, Status.UNSUPPORTED, "unsupported: the subject does not offer it"),
         _reasons(report.results, Status.NOT_RUN, "not run: this machine lacks something"),
-        _verdict(report.results, problem, paint),
+        "\n".join(f"expected, and matched nothing: {each}" for each in unmatched),
+        _verdict(report.results, problem, paint, len(unmatched)),
     ]
     print("\n\n".join(part for part in parts if part), file=stream, flush=True)
 
@@ -131,9 +137,13 @@ def _first_line(text: str) -> str:
     return text.splitlines()[0] if text.strip() else "no reason given"
 
 
-def _verdict(results: Sequence[Result], problem: str, paint: _Painter) -> str:
-    status = exit_status(results, problem=problem)
-    text = verdict(results, problem=problem).upper() if not problem else f"INCOMPLETE: {problem}"
+def _verdict(results: Sequence[Result], problem: str, paint: _Painter, unmatched: int = 0) -> str:
+    status = exit_status(results, problem=problem, unmatched=unmatched)
+    text = (
+        verdict(results, problem=problem, unmatched=unmatched).upper()
+        if not problem
+        else f"INCOMPLETE: {problem}"
+    )
     counts = ", ".join(f"{number} {name}" for name, number in totals(results).items() if number)
     lines = [
         paint("green" if status == CONFORMANT else "red", f"{text}  ({counts or 'no results'})")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from piecewise_fixtures.forward_context import ForwardContext, set_forward_context
@@ -67,7 +68,7 @@ def judge(
                 graph = graph or as_graph(program, space)
                 found.append(Judged(each, _outcome_of_graph(subject, graph, each)))
             else:
-                found.append(Judged(each, _outcome(lambda: each.check(subject, program))))
+                found.append(Judged(each, _outcome(partial(each.check, subject, program))))
     return found
 
 

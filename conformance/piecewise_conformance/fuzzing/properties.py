@@ -117,9 +117,7 @@ def _ranges(subject: Subject, program: Program) -> None:
     single = (decide.choice(SIZES[:3]),)
     built = as_program(program)
     try:
-        driven = _driven(
-            subject, built, compile_ranges_endpoints=endpoints, compile_sizes=single
-        )
+        driven = _driven(subject, built, compile_ranges_endpoints=endpoints, compile_sizes=single)
         sizes = [*endpoints, *(each + 1 for each in endpoints), *single, 1]
         decide.shuffle(sizes)
         for size in sizes:

@@ -13,6 +13,7 @@ from piecewise_conformance.boundary import inside_subject
 from piecewise_conformance.capture import all_names
 from piecewise_conformance.drive import run_graph
 from piecewise_conformance.marks import requirement
+from piecewise_conformance.oracle import check
 from piecewise_conformance.splits import check_equal, graph_for, split
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
@@ -235,8 +236,12 @@ def test_can_be_copied_and_printed(subject: Subject, name: str) -> None:
             raise Violation(f"{piece.name} is not in the printed graph", got=text[:500])
         if (outputs := len(piece.graph.graph.find_nodes(op="output"))) != 1:
             raise Violation(f"output nodes of {piece.name}", expected="1", got=str(outputs))
-    if not list(graph.gm.buffers()):  # a copy has buffers of its own
-        check_equal(twin, graph, list(graph.args)[:1])
+    plain = copy.deepcopy(graph.gm)  # a copy has parameters and buffers of its own
+    for size in list(graph.args)[:1]:
+        expected = run_graph(plain, graph, size)
+        with inside_subject("the copy"):
+            got = run_graph(twin, graph, size)
+        check(expected, got, program=graph.source, where=f"for {size} tokens")
 
 
 @requirement("SPLIT-010")

@@ -1,4 +1,4 @@
-"""vLLM 0.33.0: an index that is computed after the splitting op makes a graph that cannot be split."""
+"""vLLM 0.33.0: a graph with an index that is computed after the op cannot be split."""
 
 import os
 

@@ -29,9 +29,7 @@ def backend(graph, inputs):
     return run
 
 
-torch.compile(model, backend=backend, fullgraph=True)(
-    torch.arange(4.0), torch.tensor([0, 1, 3])
-)
+torch.compile(model, backend=backend, fullgraph=True)(torch.arange(4.0), torch.tensor([0, 1, 3]))
 whole, split = got[0]
 print(f"the graph: {whole.tolist()}\nsplit:     {split.tolist()}")
 raise SystemExit(0 if torch.equal(whole, split) else 1)

@@ -1,0 +1,147 @@
+"""One process of a search: draws, judges, shortens, and tells what it does line by line.
+
+Lines go to a file, one JSON object each, and are on disk before the next step: whatever becomes of
+this process, the session knows how far it came. A program that takes too long ends the process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import Counter
+from pathlib import Path
+from typing import IO, Any
+
+from piecewise_fixtures.generated import Program, Space, features_of, seeded
+
+from ..loading import load_subject
+from ..subject import Subject
+from ..verdict import Status
+from ..watch import Watch
+from .judging import judge, shortest
+from .properties import DIRECT, DYNAMO, Property, properties
+
+_SHARED = 200  # programs a space
+_SHORTENED = 3  # failures of one property that are shortened; more of them are counted
+_EVERY = 2.0  # seconds between two lines of statistics
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Search until the time is up."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--backend", required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--first", type=int, required=True)
+    parser.add_argument("--step", type=int, required=True)
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--timeout", type=float, required=True)
+    parser.add_argument("--capture", required=True)
+    parser.add_argument("--lines", type=Path, required=True)
+    parser.add_argument("--stack", type=Path, required=True)
+    parser.add_argument("--stop-at-first", action="store_true")
+    options = parser.parse_args(arguments)
+    end = time.monotonic() + options.seconds
+    watch = Watch(options.stack, options.timeout)
+    with options.lines.open("a", encoding="utf-8") as lines:
+        search = _Search(load_subject(options.backend), lines, watch)
+        number = options.first
+        for program in _corpus() if options.first < options.step else ():
+            search.look("corpus", program, DIRECT, options.capture)
+        while time.monotonic() < end and not (options.stop_at_first and search.failed):
+            name = f"{options.seed}:{number}"
+            # Dynamo takes ten times as long: one program of ten goes through it
+            capture = DYNAMO if number // options.step % 10 == 9 else DIRECT
+            if options.capture != "both":
+                capture = options.capture
+            search.look(name, seeded(name), capture, options.capture)
+            number += options.step
+        search.tell_statistics(force=True)
+        search.tell("done", number=number)
+    return 0
+
+
+def _corpus() -> list[Program]:
+    from piecewise_fixtures.generated.corpus import corpus
+
+    return list(corpus().values())
+
+
+class _Search:
+    def __init__(self, subject: Subject, lines: IO[str], watch: Watch) -> None:
+        self.subject, self.lines, self.watch = subject, lines, watch
+        self.space = Space()
+        self.in_space = 0
+        self.seen: Counter[str] = Counter()
+        self.features: Counter[str] = Counter()
+        self.programs: Counter[str] = Counter()
+        self.statuses: Counter[str] = Counter()
+        self.last = time.monotonic()
+        self.failed = False
+
+    def tell(self, kind: str, **what: Any) -> None:
+        self.lines.write(json.dumps({"kind": kind, **what}) + "\n")
+        self.lines.flush()
+
+    def tell_statistics(self, force: bool = False) -> None:
+        if not force and time.monotonic() - self.last < _EVERY:
+            return
+        self.last = time.monotonic()
+        self.tell(
+            "statistics",
+            programs=dict(self.programs),
+            features=dict(self.features),
+            statuses=dict(self.statuses),
+        )
+        for counter in (self.programs, self.features, self.statuses):
+            counter.clear()
+
+    def look(self, name: str, program: Program, capture: str, allowed: str) -> None:
+        """Judge one program by all properties of ``capture``."""
+        self.tell("begin", name=name, program=program.to_json(), capture=capture)
+        self.in_space += 1
+        if self.in_space % _SHARED == 0 or self.space.mode.shape_env.replacements:
+            self.space = Space()
+        chosen = [each for each in properties().values() if each.capture == capture]
+        self.watch.begin()
+        judged = judge(self.subject, program, chosen, self.space, self._began)
+        self.watch.end()
+        self.programs[capture] += 1
+        self.features.update(features_of(program))
+        for each in judged:
+            self.statuses[f"{each.property.key}={each.outcome.status.value}"] += 1
+            if each.outcome.status is Status.ERROR:
+                self.tell("error", name=name, key=each.property.key, message=each.outcome.message)
+            elif each.failed:
+                self._failed(name, program, each.property)
+        self.tell_statistics()
+
+    def _began(self, each: Property) -> None:
+        self.watch.end()
+        self.watch.begin()
+
+    def _failed(self, name: str, program: Program, failed: Property) -> None:
+        self.failed = True
+        self.seen[failed.key] += 1
+        if self.seen[failed.key] > _SHORTENED:
+            return
+        # said before it is shortened, in which the process may die
+        self.tell("failure", name=name, key=failed.key, program=program.to_json(), whole=True)
+        started = time.monotonic()
+        shorter, outcome = shortest(self.subject, program, failed, begin=self._began)
+        self.watch.end()
+        self.tell(
+            "failure",
+            name=name,
+            key=failed.key,
+            program=shorter.to_json(),
+            whole=False,
+            message=outcome.message,
+            expected=outcome.expected,
+            got=outcome.got,
+            seconds=round(time.monotonic() - started, 3),
+        )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,117 @@
+"""What one test's subject does to its process, undone before the next test.
+
+That a backend leaves global state alone is a requirement of its own; the other requirements must
+not fail because of it. A process that was forked in a test ends where the test does: it is
+no worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+_NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "std::bad_alloc")
+
+
+class Settled:
+    """Kept by a worker. ``memory`` is what its process may allocate, in MiB; 0 is no limit."""
+
+    def __init__(self, memory: int = 0) -> None:
+        self.memory = memory
+        self.process = os.getpid()
+        self.handlers: dict[int, Any] = {}
+        self.torch: dict[str, Any] = {}
+        if memory:
+            # Private memory that can be written: address space as such, of which CUDA takes
+            # terabytes, and files that are mapped, do not count.
+            _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+            soft = memory << 20
+            limit = soft if hard == resource.RLIM_INFINITY else min(soft, hard)
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+
+    def begin(self) -> None:
+        """Remember how things are before a test."""
+        self.handlers = {each: signal.getsignal(each) for each in signal.valid_signals()}
+        self.torch = _torch_state()
+
+    def end(self) -> None:
+        """Put them back."""
+        self.end_if_forked()
+        for number, handler in self.handlers.items():
+            if handler is not None and signal.getsignal(number) is not handler:
+                with contextlib.suppress(OSError, ValueError):
+                    signal.signal(number, handler)
+        with contextlib.suppress(AttributeError, OSError):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        if self.torch:
+            _restore_torch(self.torch)
+
+    def end_if_forked(self) -> None:
+        """End this process if it is a copy of the worker."""
+        if os.getpid() != self.process:
+            os._exit(0)
+
+    def out_of_memory(self, error: BaseException) -> bool:
+        """Whether a test ended because the limit was reached."""
+        if not self.memory:
+            return False
+        return any(
+            isinstance(each, MemoryError)
+            or any(word in str(each).lower() for word in _NO_MEMORY if isinstance(each, Exception))
+            for each in _chain(error)
+        )
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _torch_state() -> dict[str, Any]:
+    torch = sys.modules.get("torch")
+    if torch is None or not hasattr(torch, "get_default_dtype"):
+        return {}
+    return {
+        "dtype": torch.get_default_dtype(),
+        "grad": torch.is_grad_enabled(),
+        "threads": torch.get_num_threads(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "precision": torch.get_float32_matmul_precision(),
+    }
+
+
+def _restore_torch(state: dict[str, Any]) -> None:
+    import torch
+
+    now = _torch_state()
+    if now["dtype"] is not state["dtype"]:
+        torch.set_default_dtype(state["dtype"])
+    if now["grad"] != state["grad"]:
+        torch.set_grad_enabled(state["grad"])
+    if now["threads"] != state["threads"]:
+        torch.set_num_threads(state["threads"])
+    if now["deterministic"] != state["deterministic"]:
+        torch.use_deterministic_algorithms(state["deterministic"])
+    if now["precision"] != state["precision"]:
+        torch.set_float32_matmul_precision(state["precision"])
+
+
+def settle_hypothesis() -> None:
+    """A verdict repeats: examples are the same in each run, and no clock decides."""
+    try:
+        import hypothesis
+    except ImportError:
+        return
+    hypothesis.settings.register_profile(
+        "piecewise", derandomize=True, deadline=None, database=None, report_multiple_bugs=False
+    )
+    hypothesis.settings.load_profile("piecewise")

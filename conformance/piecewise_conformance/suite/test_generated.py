@@ -1,0 +1,129 @@
+"""Programs that nobody wrote: the same few in every run, by what must hold for any program.
+
+`fuzz` searches on among others. All are marked slow: the kill matrix has quicker tests for each of
+these requirements, on programs that were written for them.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+import torch
+from piecewise_conformance.capture import Captured, given
+from piecewise_conformance.fuzzing import properties
+from piecewise_conformance.fuzzing.judging import CONTEXT, as_graph
+from piecewise_conformance.marks import requirement, slow
+from piecewise_conformance.subject import Subject
+from piecewise_fixtures.forward_context import set_forward_context
+from piecewise_fixtures.generated import Program, from_json, seeded
+from piecewise_fixtures.generated.corpus import corpus
+
+GRAPHS = [f"corpus:{name}" for name in corpus()] + [f"suite:{number}" for number in range(30)]
+CAPTURED = [f"corpus:{name}" for name in corpus()] + [f"captured:{number}" for number in range(6)]
+
+drawn = pytest.mark.parametrize("name", GRAPHS)
+captured = pytest.mark.parametrize("name", CAPTURED)
+
+
+@cache
+def _program(name: str) -> Program:
+    kind, _, rest = name.partition(":")
+    return from_json(corpus()[rest].to_json()) if kind == "corpus" else seeded(name)
+
+
+@cache
+def _graph(name: str) -> Captured:
+    return as_graph(_program(name))
+
+
+def _check(subject: Subject, key: str, name: str) -> None:
+    """One property of one program."""
+    chosen = properties.properties()[key]
+    with set_forward_context(CONTEXT), torch.no_grad():
+        if chosen.capture == properties.DYNAMO:
+            chosen.check(subject, _program(name))
+            return
+        subject.get("split_graph")
+        with given(_graph(name)) as graph:
+            chosen.check(subject, graph)
+
+
+@requirement("SPLIT-001")
+@slow
+@drawn
+def test_drawn_same_result(subject: Subject, name: str) -> None:
+    """The split of a drawn graph does what the graph does."""
+    _check(subject, "SPLIT-001:same_result", name)
+
+
+@requirement("SPLIT-003")
+@slow
+@drawn
+def test_drawn_flags(subject: Subject, name: str) -> None:
+    """Flagged pieces of a drawn graph hold splitting ops alone."""
+    _check(subject, "SPLIT-003:flagged_pieces_hold_nothing_else", name)
+
+
+@requirement("SPLIT-005")
+@slow
+@drawn
+def test_drawn_leaves(subject: Subject, name: str) -> None:
+    """Only tensors and numbers cross between the pieces of a drawn graph."""
+    _check(subject, "SPLIT-005:only_leaves_cross", name)
+
+
+@requirement("SPLIT-007")
+@slow
+@drawn
+def test_drawn_symbols(subject: Subject, name: str) -> None:
+    """The symbols of a drawn graph's pieces come in as inputs."""
+    _check(subject, "SPLIT-007:symbols_come_in", name)
+
+
+@requirement("SPLIT-008")
+@slow
+@drawn
+def test_drawn_order(subject: Subject, name: str) -> None:
+    """The splitting ops of a drawn graph run in its order."""
+    _check(subject, "SPLIT-008:order_of_ops", name)
+
+
+@requirement("SPLIT-009")
+@slow
+@drawn
+def test_drawn_copies(subject: Subject, name: str) -> None:
+    """The split of a drawn graph can be copied, recompiled and printed."""
+    _check(subject, "SPLIT-009:can_be_copied_and_printed", name)
+
+
+@requirement("SPLIT-015")
+@slow
+@drawn
+def test_drawn_each_op_once(subject: Subject, name: str) -> None:
+    """Each op of a drawn graph is in one piece."""
+    _check(subject, "SPLIT-015:each_op_once", name)
+
+
+@requirement("STITCH-001")
+@slow
+@captured
+def test_drawn_calls(subject: Subject, name: str) -> None:
+    """A drawn program, compiled, does what it does at every size, in a drawn order of calls."""
+    _check(subject, "STITCH-001:drawn_calls", name)
+
+
+@requirement("STITCH-002")
+@slow
+@captured
+def test_drawn_copied_inputs(subject: Subject, name: str) -> None:
+    """So it does with copied inputs, or the call is refused."""
+    _check(subject, "STITCH-002:copied_inputs", name)
+
+
+@requirement("RANGE-005")
+@slow
+@captured
+def test_drawn_ranges(subject: Subject, name: str) -> None:
+    """So it does with drawn ranges and single sizes, at their ends and inside."""
+    _check(subject, "RANGE-005:drawn_ranges", name)
