@@ -153,7 +153,7 @@ class Subject:
 
     def backend(self, options: Options) -> Callable[[Any, Any], Any]:
         """A fresh ``torch.compile`` backend; abilities that ``options`` ask for are checked."""
-        self._check_abilities(options)
+        self.check_offers(options)
         if self.offers("make_backend"):
             backend = _make(self.surface["make_backend"], options, "make_backend")
         else:
@@ -164,7 +164,8 @@ class Subject:
             raise Violation("make_backend returned no callable", got=repr(backend)[:200])
         return crossing("the backend", backend)
 
-    def _check_abilities(self, options: Options) -> None:
+    def check_offers(self, options: Options) -> None:
+        """Raise Unsupported unless there is a backend that understands ``options``."""
         if not (self.offers("make_backend") or self.offers("VllmBackend")):
             raise Unsupported("the subject offers no make_backend")
         wanted = []

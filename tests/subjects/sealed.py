@@ -21,7 +21,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))  # it is given to the harness by its path
 from cutting import Part
-from up_front import compiler_for, digest, identity, settled
+from up_front import checked, compiler_for, digest, identity, settled
 
 cache_file = "entries.txt"
 
@@ -36,7 +36,7 @@ class Range:
     def __post_init__(self) -> None:
         if type(self.start) is not int or type(self.end) is not int:
             raise TypeError(f"a range has two integers, not {self.start!r} and {self.end!r}")
-        if self.start < 0 or self.end < self.start:
+        if self.start < 1 or self.end < self.start:
             raise ValueError(f"no range: {self.start} to {self.end}")
 
     def is_single_size(self) -> bool:
@@ -52,7 +52,7 @@ class Range:
 
 def make_config(options: Any) -> Any:
     """The options are the config."""
-    return options
+    return checked(options)
 
 
 def sound(key: Any, value: Any) -> bool:
@@ -60,7 +60,7 @@ def sound(key: Any, value: Any) -> bool:
     match key, value:
         case ((int(start), int(end)), int(index), str()), {"handle": _, "seal": str()}:
             whole = not any(isinstance(each, bool) for each in (start, end, index))
-            return whole and 0 <= start <= end and index >= 0
+            return whole and 1 <= start <= end and index >= 0
     return False
 
 

@@ -114,6 +114,16 @@ def described(value: Any) -> str:
     return f"{type(value).__name__} {value}"
 
 
+def made_of(function: Any) -> str:
+    """What a function of Python does: two may have one name."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return str(function)
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    inside = [made_of(each) if callable(each) else repr(each) for each in code.co_consts]
+    return f"{code.co_code!r} {code.co_names} {inside} {cells} {function.__defaults__}"
+
+
 def identity(part: Part) -> str:
     """Of the code of a part, its constants and its inputs."""
     constants = []
@@ -122,7 +132,8 @@ def identity(part: Part) -> str:
         constants.append(described(value))
         if isinstance(value, torch.Tensor) and not isinstance(value, torch.nn.Parameter):
             constants.append(str(value.detach().flatten().tolist()))
-    return digest(part.gm.code, *constants, *map(described, part.examples))
+    functions = [made_of(node.target) for node in part.gm.graph.nodes if callable(node.target)]
+    return digest(part.gm.code, *functions, *constants, *map(described, part.examples))
 
 
 class Store:
@@ -186,6 +197,14 @@ def compiler_for(options: Any) -> Any:
     """The compiler that is asked for."""
     module, _, name = options.compiler.rpartition(".")
     return getattr(importlib.import_module(module), name)() if module else AsItIs()
+
+
+def checked(options: Any) -> Any:
+    """The options, whose endpoints must ascend up to the maximum."""
+    ends, top = list(options.compile_ranges_endpoints), options.max_num_batched_tokens
+    if ends != sorted(set(ends)) or any(not 0 < each <= top for each in ends):
+        raise ValueError(f"compile_ranges_endpoints {ends} do not ascend within 1 to {top}")
+    return options
 
 
 def ranges(options: Any) -> list[Ends]:
@@ -279,9 +298,7 @@ class Backend:
             space, _, name = op.partition("::")
             if not hasattr(getattr(torch.ops, space), name.partition(".")[0]) and name:
                 raise ValueError(f"there is no op {op}")
-        if over := [x for x in options.compile_ranges_endpoints
-                    if not 0 < x <= options.max_num_batched_tokens]:  # fmt: skip
-            raise ValueError(f"endpoints {over}: the maximum is {options.max_num_batched_tokens}")
+        checked(options)
         self.options, self.compiler, self.used = options, compiler_for(options), False
 
     def _factors(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""SGLang 0.5.23: making a config changes Inductor's settings and the process's environment for good."""
+"""SGLang 0.5.23: making a config changes Inductor's settings and the environment."""
 
 import os
 import sys
