@@ -68,9 +68,11 @@ def op_names(splitting_ops: Sequence[str]) -> list[str]:
 class Shapes:
     """Ranges as SGLang's ``runtime_shape``: an int for a single size, None for all sizes."""
 
+    # A file of SGLang's does not tell which range its "all sizes" were asked for as.
+    last = PlainRange(1, sys.maxsize)
+
     def __init__(self) -> None:
-        self.general = PlainRange(1, sys.maxsize)
-        self.asked = False
+        self.general, self.asked = Shapes.last, False
 
     def shape(self, wanted: Any) -> int | None:
         """The shape for a range; Unsupported if it is a second range of several sizes."""
@@ -79,7 +81,8 @@ class Shapes:
         ends = PlainRange(wanted.start, wanted.end)
         if self.asked and ends != self.general:
             raise Unsupported("SGLang compiles for all sizes or for one, and knows no ranges")
-        self.general, self.asked = ends, True
+        self.general = Shapes.last = ends
+        self.asked = True
         return None
 
     def range(self, shape: int | None) -> PlainRange:
