@@ -18,6 +18,7 @@ PACKAGES = {
     "piecewise_reference": "reference",
     "piecewise_conformance": "conformance",
     "piecewise_fixtures": "fixtures",
+    "piecewise_benchmarks": "benchmarks",
 }
 HERE = Path(__file__).parent
 
@@ -136,6 +137,20 @@ def mutants(session: nox.Session) -> None:
     """The kill matrix: every mutant must fail just what it declares. Also as mutants.json."""
     rest = install(session)
     session.run("python", "-m", "piecewise_conformance.mutants", "--json", "mutants.json", *rest)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure: nox -s bench [-- --peers] [--out FILE]; read docs/benchmarks.md."""
+    rest = install(session, "pytest-benchmark")
+    session.run("python", "-m", "piecewise_benchmarks", "run", *rest)
+
+
+@nox.session(name="bench-compare")
+def bench_compare(session: nox.Session) -> None:
+    """Compare two measurements: nox -s bench-compare -- OLD NEW; fails on any change, both ways."""
+    rest = install(session, "pytest-benchmark")
+    session.run("python", "-m", "piecewise_benchmarks", "compare", *rest)
 
 
 @nox.session

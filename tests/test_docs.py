@@ -20,7 +20,16 @@ ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 # What these run takes minutes: CI runs them, or a test does in a smaller way.
-SESSIONS = {"conformance", "tests", "smoke", "mutants", "build", "gpu"}
+SESSIONS = {
+    "conformance",
+    "tests",
+    "smoke",
+    "mutants",
+    "build",
+    "gpu",
+    "bench",
+    "bench-compare",
+}
 
 
 def commands() -> list[str]:
@@ -40,12 +49,12 @@ def test_there_are_commands() -> None:
 @pytest.mark.parametrize("command", [c for c in commands() if "nox" in c])
 def test_sessions_exist(command: str) -> None:
     """A session that a document names is in the noxfile."""
-    named = re.findall(r"nox -s (\w+)", command)
+    named = re.findall(r"nox -s ([\w-]+)", command)
     text = (ROOT / "noxfile.py").read_text()
     assert named
     for session in named:
         assert session in SESSIONS
-        assert f"def {session}(" in text
+        assert f"def {session.replace('-', '_')}(" in text
 
 
 def write_reports(folder: Path, *, shards: bool) -> None:

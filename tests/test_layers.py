@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "reference" / "piecewise_reference"
 FIXTURES = ROOT / "fixtures" / "piecewise_fixtures"
 CONFORMANCE = ROOT / "conformance" / "piecewise_conformance"
-PACKAGES = (REFERENCE, FIXTURES, CONFORMANCE)
+BENCHMARKS = ROOT / "benchmarks" / "piecewise_benchmarks"
+PACKAGES = (REFERENCE, FIXTURES, CONFORMANCE, BENCHMARKS)
 
 DANGEROUS_MODULES = ("pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle")
 DANGEROUS_CALLS = ("eval", "exec")

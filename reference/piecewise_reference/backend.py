@@ -25,6 +25,7 @@ from .piecewise_backend import PiecewiseBackend
 from .platforms import current_platform, resolve_qualified_name
 from .serialization import VllmSerializableFunction
 from .splitting import SplitItem, split_graph
+from .straight_line import straight_line
 from .symbols import free_symbols
 from .values import UNKNOWN, value_of
 
@@ -119,7 +120,8 @@ class VllmBackend:
         return self.returned_callable
 
     def _function(self, inputs: list[Any]) -> VllmSerializableFunction:
-        call: Callable[..., Any] = self.split_gm
+        line = straight_line(self.split_gm)
+        call: Callable[..., Any] = line
         symbolic: list[int] | None = None
         config = self.compilation_config
         if config.cudagraph_mode is not CUDAGraphMode.NONE and config.cudagraph_copy_inputs:
@@ -129,7 +131,7 @@ class VllmBackend:
                 for index, value in enumerate(inputs)
                 if isinstance(value, torch.Tensor) and free_symbols(value)
             ]
-            call = make_copy_and_call(symbolic, [None] * len(symbolic), self.split_gm)
+            call = make_copy_and_call(symbolic, [None] * len(symbolic), line)
         return VllmSerializableFunction(
             self.graph, inputs, self.prefix, call, self.is_encoder, self, symbolic
         )

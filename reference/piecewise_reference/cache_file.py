@@ -20,6 +20,8 @@ from typing import Any
 
 from filelock import FileLock
 
+from . import literal_lines
+from .fast_fx import without_collection
 from .ranges import Range
 
 logger = logging.getLogger(__name__)
@@ -62,12 +64,16 @@ def is_literal(value: Any) -> bool:
     return repr(again) == repr(value) and bool(again == value)
 
 
+@without_collection()
 def read(path: str) -> Contents:
     """The entries in the file ``path``; none if there is no such file. Runs no code from it."""
     try:
         with open(path, encoding="utf-8") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a foreign file may hold invalid escapes
-            literal = ast.literal_eval(file.read())
+            text = file.read()
+            literal = literal_lines.parse(text)
+            if literal is None:
+                literal = ast.literal_eval(text)
     except FileNotFoundError:
         return Contents()
     except (OSError, *_NOT_A_LITERAL) as error:
@@ -91,9 +97,14 @@ def read(path: str) -> Contents:
     return contents
 
 
+def _file_order(item: tuple[Key, Any]) -> tuple[int, int, int, str]:
+    compile_range, graph_index, name = item[0]  # as plain numbers: a Range compares in Python
+    return compile_range.start, compile_range.end, graph_index, name
+
+
 def _print(entries: Mapping[Key, Any]) -> str:
     lines = ["{"]
-    for (compile_range, graph_index, name), value in sorted(entries.items(), key=lambda e: e[0]):
+    for (compile_range, graph_index, name), value in sorted(entries.items(), key=_file_order):
         key = ((compile_range.start, compile_range.end), graph_index, name)
         lines.append(f"    {key!r}: {value!r},")
     return "\n".join([*lines, "}", ""])

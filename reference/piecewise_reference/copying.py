@@ -9,6 +9,7 @@ the caller finds written.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -101,14 +102,31 @@ def make_copy_and_call(
         for index, buffer in zip(sym_tensor_indices, input_buffers, strict=True)
     ]
 
+    layouts: dict[tuple[Any, ...], _Layout] = {}  # of the calls so far
+
+    def layout_of(given: list[Any]) -> _Layout:
+        try:
+            key = tuple([(each.shape, each.stride(), each.dtype, each.device) for each in given])
+            found = layouts.get(key)
+        except AttributeError:  # no tensor: the slot it is for tells
+            key, found = (), None
+        if found is None:
+            before = [slot.buffer for slot in slots]
+            found = _Layout([slot.view_for(each) for slot, each in zip(slots, given, strict=True)])
+            if any(slot.buffer is not old for slot, old in zip(slots, before, strict=True)):
+                layouts.clear()  # they view a buffer that has been replaced
+            layouts[key] = found
+        return found
+
     def copy_and_call(*args: Any) -> Any:
         call_args = list(args)
-        given = [args[slot.position] for slot in slots]
-        static = [slot.view_for(tensor) for slot, tensor in zip(slots, given, strict=True)]
-        for slot, view in zip(slots, static, strict=True):
-            call_args[slot.position] = view
-        with torch.no_grad():
-            _copy_all(static, given)
+        given = [args[position] for position in sym_tensor_indices]
+        layout = layout_of(given)
+        static = layout.static
+        for position, view in zip(sym_tensor_indices, static, strict=True):
+            call_args[position] = view
+        with torch.no_grad() if torch.is_grad_enabled() else _NOTHING:
+            _copy_all(static, given, layout.repeats)
         if events.recording():
             for slot, view in zip(slots, static, strict=True):
                 events.emit(events.Copy(slot.position, view.data_ptr()))
@@ -118,16 +136,47 @@ def make_copy_and_call(
             if view._version != version:
                 with torch.no_grad():
                     _distinct(tensor).copy_(_distinct(view))
+        if layout.holds_none_of(result):
+            return result
         return _without_buffers(result, static, given)
 
     return copy_and_call
 
 
-def _copy_all(targets: list[torch.Tensor], sources: list[torch.Tensor]) -> None:
+_NOTHING = nullcontext()
+
+
+class _Layout:
+    """The views for inputs of given shapes, strides, dtypes and devices, and what is known of them.
+
+    Found once for all calls that look alike: asking anew takes as long as copying does.
+    """
+
+    def __init__(self, static: list[torch.Tensor]) -> None:
+        self.static = static
+        self.repeats = any(0 in view.stride() for view in static)
+        self.storages = {view.untyped_storage().data_ptr() for view in static}
+
+    def holds_none_of(self, result: Any) -> bool:
+        """Whether ``result`` is plainly of tensors elsewhere; False also for any nesting."""
+        for output in result if type(result) in (tuple, list) else (result,):
+            if output is None:
+                continue
+            if not isinstance(output, torch.Tensor):
+                return False
+            if output.untyped_storage().data_ptr() in self.storages:
+                return False
+        return True
+
+
+def _copy_all(
+    targets: list[torch.Tensor], sources: list[torch.Tensor], repeats: bool = True
+) -> None:
+    """Copy each source into its target; without ``repeats`` no memory is known to be repeated."""
+    if repeats:
+        targets, sources = [*map(_distinct, targets)], [*map(_distinct, sources)]
     if targets:
-        torch._foreach_copy_(
-            [_distinct(each) for each in targets], [_distinct(each) for each in sources]
-        )
+        torch._foreach_copy_(targets, sources)
 
 
 def _without_buffers(result: Any, static: list[torch.Tensor], given: list[torch.Tensor]) -> Any:

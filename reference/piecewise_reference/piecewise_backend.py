@@ -19,6 +19,7 @@ from . import events
 from .config import VllmConfig
 from .manager import CompilerManager
 from .ranges import Range
+from .straight_line import plain_function
 from .values import value_of
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class PiecewiseBackend:
         size = args[self.sym_shape_indices[0]] if self.sym_shape_indices else 0
         runnable = self._by_size.get(size)
         if runnable is None:
-            runnable = self._by_size[size] = self._runnable_for(size, args)
+            runnable = self._by_size[size] = plain_function(self._runnable_for(size, args))
         return runnable(*args)
 
     def prepare(self, *args: Any) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import fx
 
+from .fast_fx import without_collection
 from .plan import make_plan
 from .stitching import stitch
 
@@ -33,8 +34,9 @@ def split_graph(
     Returns the stitched graph, which takes and returns what ``graph`` does, and its pieces in the
     order in which they run. Parameters are shared, never copied. Seed: ``split_graph``.
     """
-    plan = make_plan(graph.graph, splitting_ops)
-    split_gm, names = stitch(graph, plan)
+    with without_collection():
+        plan = make_plan(graph.graph, splitting_ops)
+        split_gm, names = stitch(graph, plan)
     items = [
         SplitItem(name, graph_id, piece.is_splitting, getattr(split_gm, name))
         for graph_id, (name, piece) in enumerate(zip(names, plan.pieces, strict=True))

@@ -15,6 +15,7 @@ import torch
 from torch import fx
 from torch.amp.autocast_mode import _exit_autocast
 
+from .fast_fx import LazyModule, copy_node
 from .plan import Piece, Plan
 from .symbols import free_symbols, symbol_sources
 from .values import UNKNOWN, Leaf, is_shape_read, leaf_value, resolve, value_of
@@ -25,11 +26,11 @@ def stitch(graph: fx.GraphModule, plan: Plan) -> tuple[fx.GraphModule, list[str]
     _connect(graph.graph, plan)
     names = [f"submod_{i}" for i in range(len(plan.pieces))]
     children = {
-        name: fx.GraphModule(graph, _build_piece(plan, i, piece), class_name=name)
+        name: LazyModule(graph, _build_piece(plan, i, piece), class_name=name)
         for i, (name, piece) in enumerate(zip(names, plan.pieces, strict=True))
     }
     root, attributes = _build_root(graph, plan, names)
-    split_gm = fx.GraphModule({**children, **attributes}, root)
+    split_gm = LazyModule({**children, **attributes}, root)
     split_gm.meta.update(graph.meta)
     split_gm.training = graph.training  # train() would also reach modules shared with ``graph``
     return split_gm, names
@@ -99,7 +100,7 @@ def _leaves_from_outside(plan: Plan, piece_id: int, piece: Piece) -> dict[Leaf, 
 def _describe(node: fx.Node, leaf: Leaf) -> None:
     """Give ``node``, which stands for ``leaf`` in another graph, what is known of the leaf."""
     if not leaf.path and leaf.dim is None:
-        node.meta = dict(leaf.node.meta)
+        node.meta.update(leaf.node.meta)
     elif (value := leaf_value(leaf)) is not UNKNOWN:
         node.meta["example_value"] = value
 
@@ -133,7 +134,7 @@ class _Mapper:
         """The node that stands for all that ``node`` returns."""
         if node not in self.copied:
             # only get_attr and shape reads come here: the others are copied or come in as leaves
-            self.copied[node] = self.graph.node_copy(node, self.argument)
+            self.copied[node] = copy_node(self.graph, node, self.argument)
         return self.copied[node]
 
     def argument(self, node: fx.Node) -> Any:
@@ -154,7 +155,7 @@ def _build_piece(plan: Plan, piece_id: int, piece: Piece) -> fx.Graph:
     entered: list[tuple[fx.Node, fx.Node]] = []  # autocast regions: the original, the copy
     for node in piece.nodes:
         _enter_regions(graph, entered, plan.regions.get(node, ()))
-        copy = graph.node_copy(node, mapper.argument)
+        copy = copy_node(graph, node, mapper.argument)
         mapper.copied[node] = copy
         mapper.leaves[Leaf(node)] = copy
         if node.op == "call_method" and isinstance(copy.args[0], tuple):

@@ -34,7 +34,7 @@ CONTEXT = ForwardContext((1,))
 class Judged:
     """What came of a property for a program."""
 
-    property: Property
+    asked: Property
     outcome: Outcome
 
     @property

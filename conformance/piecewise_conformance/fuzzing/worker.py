@@ -100,7 +100,7 @@ class _Search:
         """Judge one program by all properties of ``capture``."""
         self.tell("begin", name=name, program=program.to_json(), capture=capture)
         self.in_space += 1
-        if self.in_space % _SHARED == 0 or self.space.mode.shape_env.replacements:
+        if self.in_space % _SHARED == 0 or self.space.spoiled:
             self.space = Space()
         chosen = [each for each in properties().values() if each.capture == capture]
         self.watch.begin()
@@ -109,11 +109,11 @@ class _Search:
         self.programs[capture] += 1
         self.features.update(features_of(program))
         for each in judged:
-            self.statuses[f"{each.property.key}={each.outcome.status.value}"] += 1
+            self.statuses[f"{each.asked.key}={each.outcome.status.value}"] += 1
             if each.outcome.status is Status.ERROR:
-                self.tell("error", name=name, key=each.property.key, message=each.outcome.message)
+                self.tell("error", name=name, key=each.asked.key, message=each.outcome.message)
             elif each.failed:
-                self._failed(name, program, each.property)
+                self._failed(name, program, each.asked)
         self.tell_statistics()
 
     def _began(self, each: Property) -> None:

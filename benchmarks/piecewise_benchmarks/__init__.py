@@ -1,0 +1,1 @@
+"""Benchmarks: what the reference and the peers take, beside the limit that nobody can beat."""

@@ -1,0 +1,1 @@
+"""What is measured, a file each subject. ``python -m piecewise_benchmarks run`` runs it."""

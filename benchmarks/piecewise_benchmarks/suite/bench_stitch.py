@@ -1,0 +1,54 @@
+"""What calling N pieces takes beyond calling the graph that they were cut from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from piecewise_reference import split_graph
+from piecewise_reference.straight_line import straight_line
+from torch import fx
+
+from piecewise_benchmarks.graphs import SPLITTING_OPS, inputs_of, many_tiny_pieces
+from piecewise_benchmarks.measure import LINEAR, timed
+from piecewise_benchmarks.peers import vllm, wanted
+
+PIECES = (2, 8, 32, 128, 512)
+
+
+def callables(gm: fx.GraphModule, by: str) -> Any:
+    if by == "limit: the graph unsplit":
+        return gm.forward
+    if by == "vllm":
+        split = vllm("split_graph")
+        assert split is not None
+        return split(gm, SPLITTING_OPS)[0]
+    split_gm, _ = split_graph(gm, SPLITTING_OPS)
+    return split_gm if by == "reference, as a module" else straight_line(split_gm)
+
+
+WHO = ["limit: the graph unsplit", "reference", "reference, as a module"]
+
+
+@pytest.mark.parametrize("pieces", PIECES)
+@pytest.mark.parametrize("by", WHO + (["vllm"] if wanted() else []))
+def test_call(benchmark: Any, by: str, pieces: int) -> None:
+    gm = many_tiny_pieces(pieces)
+    args = inputs_of(gm)
+    call = callables(gm, by)
+    expected = gm(*args)[0]
+
+    def check(result: Any) -> None:
+        assert torch.equal(result[0], expected)
+
+    timed(
+        benchmark,
+        lambda: call(*args),
+        group="stitched call",
+        by=by,
+        size=pieces,
+        unit="piece",
+        order=LINEAR,
+        check=check,
+    )

@@ -1,0 +1,148 @@
+"""Each trick of the reference, beside the plain way that it stands for."""
+
+from __future__ import annotations
+
+import ast
+import gc
+import operator
+from typing import Any
+
+import pytest
+import torch
+from piecewise_conformance.capture import all_names, captured
+from piecewise_reference import split_graph
+from piecewise_reference.fast_fx import copy_node, without_collection
+from piecewise_reference.literal_lines import parse
+from piecewise_reference.straight_line import plain_function, straight_line
+from torch import fx
+
+LINE = "    ((1, 8), 0, 'c'): {'graph_handle': ('k', 'p'), 'cache_key': 'd'},"
+
+
+def _file(*changed: tuple[str, str]) -> str:
+    """A file of one entry, with texts in it replaced."""
+    line = LINE
+    for old, new in changed:
+        line = line.replace(old, new)
+    return f"{{\n{line}\n}}\n"
+
+
+TEXTS = [
+    "{\n}\n",
+    _file(),
+    f"{{\n{LINE}\n{LINE.replace('0', '1')}\n}}\n",
+    _file(("('k', 'p')", "'é ☃'")),
+]
+OTHER = [
+    "",
+    "{",
+    "{}",
+    _file()[:-1],
+    _file()[:-2],
+    _file() + "\n",
+    "\n" + _file(),
+    _file((LINE, LINE[:-1])),
+    _file(("8", "08")),
+    _file(("8", "\u0668")),
+    _file(("k", "\\n")),
+    _file(("k", "\0")),
+    _file(("'k'", "b'k'")),
+    _file(
+        ("    ((", "   (("),
+    ),
+    f'{{"""\n{LINE}\n""": 1\n}}\n',
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_lines_are_what_the_literal_is(text: str) -> None:
+    """A file of the form that is written is read without a syntax tree, to the same."""
+    assert parse(text) == ast.literal_eval(text)
+    assert repr(parse(text)) == repr(ast.literal_eval(text))
+
+
+@pytest.mark.parametrize("text", OTHER)
+def test_other_text_is_left_to_the_plain_way(text: str) -> None:
+    """Whatever is not of that form, be it a literal or none."""
+    assert parse(text) is None
+
+
+@pytest.mark.parametrize("removed", range(len(TEXTS[2])))
+def test_a_torn_file_is_never_read_as_another(removed: int) -> None:
+    """Each file that lacks one character is read as the literal that it is, or left alone."""
+    text = TEXTS[2][:removed] + TEXTS[2][removed + 1 :]
+    if (read := parse(text)) is not None:
+        assert repr(read) == repr(ast.literal_eval(text))
+
+
+@pytest.mark.parametrize("name", all_names())
+def test_copied_nodes_are_what_torch_copies(name: str) -> None:
+    """A graph copied node by node is the graph that ``node_copy`` makes."""
+    original = captured(name).gm.graph
+
+    def copied(copy: Any) -> fx.Graph:
+        graph, found = fx.Graph(), {}
+        for node in original.nodes:
+            found[node] = copy(graph, node, found.__getitem__)
+        return graph
+
+    plain = copied(lambda graph, node, argument: graph.node_copy(node, argument))
+    fast = copied(copy_node)
+    assert str(fast) == str(plain)
+    fast.lint()
+    for ours, theirs in zip(fast.nodes, plain.nodes, strict=True):
+        assert ours.meta == theirs.meta or ours.meta.keys() == theirs.meta.keys()
+        assert list(map(str, ours.users)) == list(map(str, theirs.users))
+
+
+def test_collection_is_as_it_was() -> None:
+    """The collector is off inside and afterwards what it was, also after an exception."""
+    assert gc.isenabled()
+    with pytest.raises(ZeroDivisionError), without_collection():
+        _ = (1 if gc.isenabled() else 0) / 0
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with without_collection():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def _graph() -> fx.GraphModule:
+    graph = fx.Graph()
+    x = graph.placeholder("x")
+    weight = graph.get_attr("inner.weight")
+    total = graph.call_function(operator.add, (x, weight))
+    split = graph.call_function(torch.ops.aten.sin.default, (total,))
+    graph.output((graph.call_function(operator.mul, (split, x)), weight))
+    inner = torch.nn.Module()
+    inner.weight = torch.nn.Parameter(torch.arange(4.0))
+    root = torch.nn.Module()
+    root.inner = inner
+    return fx.GraphModule(root, graph)
+
+
+def test_straight_line_is_the_split_graph() -> None:
+    """Without modules in between the pieces give the same, and read weights as they are now."""
+    gm = _graph()
+    split_gm, items = split_graph(gm, ["aten::sin"])
+    assert len(items) == 3
+    line = straight_line(split_gm)
+    x = torch.ones(4)
+    for _ in range(2):
+        for got, expected in zip(line(x), split_gm(x), strict=True):
+            assert torch.equal(got, expected)
+        with torch.no_grad():
+            gm.inner.weight.add_(1)
+
+
+def test_a_piece_with_hooks_is_called_as_a_module() -> None:
+    """Who put a hook on a piece is told of each call."""
+    split_gm, items = split_graph(_graph(), ["aten::sin"])
+    seen: list[str] = []
+    items[1].graph.register_forward_hook(lambda *_: seen.append("call"))
+    assert plain_function(items[1].graph) is items[1].graph
+    straight_line(split_gm)(torch.ones(4))
+    assert seen == ["call"]
