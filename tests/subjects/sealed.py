@@ -21,7 +21,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))  # it is given to the harness by its path
 from cutting import Part
-from up_front import checked, compiler_for, digest, identity, settled
+from keeping import digest, identity, settled
+from up_front import checked, compiler_for
 
 cache_file = "entries.txt"
 
