@@ -59,7 +59,7 @@ def op_names(splitting_ops: Sequence[str]) -> list[str]:
         name = each.replace("::", ".")
         names.append(name)
         namespace, _, op = each.partition("::")
-        packet = getattr(getattr(torch.ops, namespace), op, None) if op else None
+        packet: Any = getattr(getattr(torch.ops, namespace), op, None) if op else None
         overloads = packet.overloads() if hasattr(packet, "overloads") else ()
         names += [f"{name}.{overload}" for overload in overloads]
     return names
@@ -234,7 +234,8 @@ def process_group() -> Iterator[None]:
     if distributed.is_initialized():
         yield
         return
-    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    store = distributed.HashStore()  # type: ignore[attr-defined]  # not declared, and public
+    distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
     try:
         yield
     finally:
