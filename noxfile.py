@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import nox
@@ -21,15 +22,18 @@ PACKAGES = {
 }
 HERE = Path(__file__).parent
 
+PEERS = {"vllm": "vllm==0.33.0", "sglang": "sglang==0.5.23"}
+PEERS_IMPORT = HERE / ".ci" / "peers.txt"
+
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["tests"]
 
 
-def install(session: nox.Session, *tools: str) -> list[str]:
+def install(session: nox.Session, *tools: str, arguments: Iterable[str] | None = None) -> list[str]:
     """Install torch, the project as its users get it, and ``tools``; the arguments left over."""
     torch, extra, rest = TORCH, [], []
-    arguments = iter(session.posargs)
+    arguments = iter(session.posargs if arguments is None else arguments)
     for argument in arguments:
         name, equals, value = argument.partition("=")
         if name not in ("--torch", "--install"):
@@ -48,8 +52,52 @@ def install(session: nox.Session, *tools: str) -> list[str]:
 
 @nox.session
 def conformance(session: nox.Session) -> None:
-    """Test a backend: nox -s conformance -- --backend SPEC (default: the reference)."""
+    """Test a backend: nox -s conformance -- --backend SPEC (default: the reference).
+
+    A peer, ``--backend vllm`` or ``sglang``, goes to the session ``peers``, and so into an
+    environment of its own; ``--install vllm==0.32.0`` there tests another release.
+    """
+    if (peer := _backend(session.posargs)) in PEERS:
+        session.notify(f"peers(peer='{peer}')", session.posargs)
+        return
     session.run("python", "-m", "piecewise_conformance", "run", *install(session))
+
+
+@nox.session
+@nox.parametrize("peer", list(PEERS))
+def peers(session: nox.Session, peer: str) -> None:
+    """The released vLLM, and the released SGLang, each in an environment of its own."""
+    own, others = [], []
+    arguments = iter(session.posargs)
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if name == "--install":
+            value = value if equals else next(arguments, "")
+            (own if value.startswith(peer) else others).append(f"--install={value}")
+        else:
+            others.append(argument)
+    rest = install(session, arguments=others)
+    # without dependencies, among which is another torch
+    for each in own or [f"--install={PEERS[peer]}"]:
+        session.install("--no-deps", each.removeprefix("--install="))
+    torch = _argument(session.posargs, "--torch") or TORCH
+    session.install("-r", str(PEERS_IMPORT), f"torch=={torch}")
+    if _backend(rest) is None:
+        rest += ["--backend", peer, "--out", f"conformance-report-{peer}"]
+    session.run("python", "-m", "piecewise_conformance", "run", *rest)
+
+
+def _argument(arguments: list[str], wanted: str) -> str | None:
+    """The value of the argument ``wanted``, as ``--name value`` or ``--name=value``."""
+    for at, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name == wanted:
+            return value if equals else next(iter(arguments[at + 1 :]), None)
+    return None
+
+
+def _backend(arguments: list[str]) -> str | None:
+    return _argument(arguments, "--backend")
 
 
 @nox.session

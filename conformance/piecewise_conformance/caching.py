@@ -11,7 +11,6 @@ from .pieces import PieceCase
 from .subject import Subject
 from .verdict import Violation
 
-FILE = "vllm_compile_cache.py"
 RANGE = (1, 8)
 
 
@@ -59,9 +58,22 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def read_file(folder: Path) -> str:
+def cache_file(subject: Subject) -> str:
+    """The name of the cache file: the seed's, unless the subject tells another."""
+    return str(subject.surface.get("cache_file", "vllm_compile_cache.py"))
+
+
+def cache_folders(root: Path) -> list[Path]:
+    """The folders below ``root`` that hold a file, without those that lie in such a folder."""
+    holding = {path.parent for path in root.rglob("*") if path.is_file()}
+    return sorted(each for each in holding if not holding & set(each.parents))
+
+
+def read_file(subject: Subject, folder: Path) -> str:
     """The text of the cache file in ``folder``, which must be there."""
-    path = folder / FILE
+    path = folder / cache_file(subject)
     if not path.is_file():
-        raise Violation(f"there is no {FILE}", got=str(sorted(p.name for p in folder.iterdir())))
+        raise Violation(
+            f"there is no {path.name}", got=str(sorted(p.name for p in folder.iterdir()))
+        )
     return path.read_text()

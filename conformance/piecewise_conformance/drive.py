@@ -128,8 +128,10 @@ def options_for(subject: Subject, program: Program, **changes: Any) -> Options:
 
 def drive(subject: Subject, program: Program, **changes: Any) -> Driven:
     """``program`` through the whole backend of ``subject``; ``changes`` are to Options."""
+    options = options_for(subject, program, **changes)
+    subject.check_offers(options)  # before Dynamo, which would wrap the exception
     settle()
-    return Driven(subject, program, options_for(subject, program, **changes))
+    return Driven(subject, program, options)
 
 
 def run_graph(gm: Callable[..., Any], graph: Captured, size: int) -> Observation:

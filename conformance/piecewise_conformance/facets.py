@@ -7,12 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .boundary import crossing, inside_subject
 from .verdict import Violation
 
 MakeRange = Callable[[Any, Any], Any]  # (start, end) -> the subject's Range
+
+
+class PlainRange(NamedTuple):
+    """A range for a subject that offers no ``Range`` of its own; both ends included."""
+
+    start: int
+    end: int
 
 
 @dataclass(frozen=True)

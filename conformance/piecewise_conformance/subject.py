@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .boundary import crossing, inside_subject
-from .facets import Compiler, Manager, SplitResult, split_result
+from .facets import Compiler, Manager, PlainRange, SplitResult, split_result
 from .options import Options
 from .trace import Trace
 from .verdict import Unsupported, Violation
@@ -24,6 +24,7 @@ SURFACE = (
     "split_graph",
     "Range",
     "CompilerManager",
+    "cache_file",
     "make_compiler",
     "make_copy_and_call",
     "make_config",
@@ -116,6 +117,9 @@ class Subject:
             raise Violation("Range made something without start and end", got=repr(made)[:200])
         return made
 
+    def _range_maker(self) -> Callable[[Any, Any], Any]:
+        return self.range if self.offers("Range") else PlainRange
+
     def config(self, options: Options) -> Any:
         """The subject's own config for ``options``."""
         make_config = self.get("make_config")
@@ -126,7 +130,7 @@ class Subject:
         cls, config = self.get("CompilerManager"), self.config(options)
         with inside_subject("CompilerManager"):
             inner = cls(getattr(config, "compilation_config", config))
-        return Manager(inner, config, self.range)
+        return Manager(inner, config, self._range_maker())
 
     def compiler(self, options: Options) -> Compiler:
         """A fresh compiler from ``make_compiler``."""
@@ -134,7 +138,7 @@ class Subject:
         make, config = self.get("make_compiler"), self.config(options)
         with inside_subject("make_compiler"):
             inner = make(getattr(config, "compilation_config", config))
-        return Compiler(inner, config, self.range)
+        return Compiler(inner, config, self._range_maker())
 
     def copy_and_call(
         self, indices: Sequence[int], buffers: Sequence[Any], function: Callable[..., Any]
@@ -149,7 +153,7 @@ class Subject:
 
     def backend(self, options: Options) -> Callable[[Any, Any], Any]:
         """A fresh ``torch.compile`` backend; abilities that ``options`` ask for are checked."""
-        self._check_abilities(options)
+        self.check_offers(options)
         if self.offers("make_backend"):
             backend = _make(self.surface["make_backend"], options, "make_backend")
         else:
@@ -160,7 +164,8 @@ class Subject:
             raise Violation("make_backend returned no callable", got=repr(backend)[:200])
         return crossing("the backend", backend)
 
-    def _check_abilities(self, options: Options) -> None:
+    def check_offers(self, options: Options) -> None:
+        """Raise Unsupported unless there is a backend that understands ``options``."""
         if not (self.offers("make_backend") or self.offers("VllmBackend")):
             raise Unsupported("the subject offers no make_backend")
         wanted = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..subject import ABILITIES, SURFACE, Subject
@@ -13,7 +14,7 @@ def from_object(found: Any, *, name: str, origin: str) -> Subject:
     """The subject that ``found`` is, has or describes; TypeError if it is nothing of the kind."""
     for each in (found, getattr(found, "subject", None)):
         if isinstance(each, Subject):
-            return each
+            return replace(each, origin=origin)  # by which a fresh process finds it again
     surface = {each: getattr(found, each) for each in SURFACE if hasattr(found, each)}
     if surface:
         declared = getattr(found, "ABILITIES", _usual_abilities(surface))

@@ -13,6 +13,7 @@ import pytest
 import torch
 from piecewise_conformance import globals_watch, spy, warm
 from piecewise_conformance.boundary import expect_refusal, raised_inside, whose
+from piecewise_conformance.caching import cache_folders
 from piecewise_conformance.drive import Driven, drive, options_for
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.recorded import settle
@@ -49,11 +50,6 @@ def test_second_graph(subject: Subject) -> None:
         first.check(size)
 
 
-def _folders(root: Path) -> list[Path]:
-    """Folders below ``root`` that hold a cache file."""
-    return sorted(path.parent for path in root.rglob("vllm_compile_cache.py"))
-
-
 @requirement("BACKEND-002")
 @pytest.mark.parametrize(
     ("rank", "data_parallel", "prefix"),
@@ -64,7 +60,7 @@ def test_layout(
 ) -> None:
     """Root / torch_compile_cache / hash / rank_i_j / prefix."""
     warm.start(subject, tmp_path, rank=rank, data_parallel_index=data_parallel, prefix=prefix)
-    folders = [folder.relative_to(tmp_path).parts for folder in _folders(tmp_path)]
+    folders = [folder.relative_to(tmp_path).parts for folder in cache_folders(tmp_path)]
     right = [
         parts
         for parts in folders
@@ -74,10 +70,17 @@ def test_layout(
     ]
     if len(folders) != 1 or folders != right:
         raise Violation(
-            "the folder of the cache file",
+            "the folder of the cache",
             expected=f"torch_compile_cache/<hash>/rank_{rank}_{data_parallel}/{prefix}",
             got=str(["/".join(parts) for parts in folders]),
         )
+
+
+def _folder(root: Path) -> Path:
+    folders = cache_folders(root)
+    if len(folders) != 1:
+        raise Violation("folders that one start made", expected="one", got=str(folders))
+    return folders[0]
 
 
 @requirement("BACKEND-003")
@@ -85,7 +88,7 @@ def test_layout(
 def test_notes_for_people(subject: Subject, tmp_path: Path, name: str) -> None:
     """``computation_graph.py`` parses and calls every splitting op; the factors are JSON."""
     warm.start(subject, tmp_path, name)
-    folder = _folders(tmp_path)[0]
+    folder = _folder(tmp_path)
     for file in ("computation_graph.py", "cache_key_factors.json"):
         if not (folder / file).is_file():
             raise Violation(f"{file} is not in the cache folder", got=str(sorted(folder.iterdir())))
@@ -119,7 +122,7 @@ def test_factors_tell_changes(subject: Subject, tmp_path: Path) -> None:
     for config in ({}, {"max_autotune": True}):
         root = tmp_path / str(len(seen))
         warm.start(subject, root, compiler_config=config)
-        path = _folders(root)[0] / "cache_key_factors.json"
+        path = _folder(root) / "cache_key_factors.json"
         if not path.is_file():
             raise Violation("cache_key_factors.json is not in the cache folder")
         seen.append(json.loads(path.read_text()))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from piecewise_conformance import spy, warm
+from piecewise_conformance.caching import cache_file
 from piecewise_conformance.child import call_in_child
 from piecewise_conformance.drive import drive
 from piecewise_conformance.marks import requirement, slow
@@ -33,9 +34,9 @@ def test_unusable_root(subject: Subject, tmp_path: Path, kind: str) -> None:
 def test_cache_file_cannot_be_written(subject: Subject, tmp_path: Path) -> None:
     """Where a folder has the name of the cache file nothing can be saved: the model runs."""
     warm.start(subject, tmp_path)
-    files = list(tmp_path.rglob("vllm_compile_cache.py"))
+    files = list(tmp_path.rglob(cache_file(subject)))
     if not files:
-        raise Violation("there is no cache file", expected="one", got="none")
+        raise Violation("there is no cache file", expected=cache_file(subject), got="none")
     for path in files:
         path.unlink()
         path.mkdir()

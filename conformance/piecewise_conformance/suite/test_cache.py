@@ -13,8 +13,8 @@ import torch
 from piecewise_conformance import spy
 from piecewise_conformance.boundary import expect_refusal
 from piecewise_conformance.caching import (
-    FILE,
     RANGE,
+    cache_file,
     contents,
     expect_work,
     fill,
@@ -65,9 +65,9 @@ def test_torn_file(subject: Subject, tmp_path: Path) -> None:
     """The cache file cut at every byte: each start computes rightly, and can save again."""
     cases = [times(2), times(3)]
     fill(subject, tmp_path, *cases)
-    whole = read_file(tmp_path).encode()
+    whole = read_file(subject, tmp_path).encode()
     for length in range(len(whole)):
-        (tmp_path / FILE).write_bytes(whole[:length])
+        (tmp_path / cache_file(subject)).write_bytes(whole[:length])
         log = start(subject, tmp_path, *cases)
         if len(log.loads) + len(log.compiles) != 2:
             raise Violation(f"a file cut at byte {length}", expected="2 pieces loaded or compiled")
@@ -104,12 +104,12 @@ GARBAGE: dict[str, bytes] = {
 def test_foreign_file(subject: Subject, tmp_path: Path, name: str) -> None:
     """Anything may stand in the cache file: the start compiles, is right, and can save."""
     cases = [times(2), times(3)]
-    (tmp_path / FILE).write_bytes(GARBAGE[name])
+    (tmp_path / cache_file(subject)).write_bytes(GARBAGE[name])
     with spy.spying():
         for index, case in enumerate(cases):
             opened = manager(subject, tmp_path)
             case.check(opened.compile(case.gm, case.traced, RANGE, index, 2))
-    (tmp_path / FILE).write_bytes(GARBAGE[name])
+    (tmp_path / cache_file(subject)).write_bytes(GARBAGE[name])
     fill(subject, tmp_path, *cases)
     expect_work(start(subject, tmp_path, *cases), loads=2, compiles=0, what=f"after {name}")
 
@@ -143,10 +143,12 @@ def test_hostile_file(subject: Subject, tmp_path: Path, number: int) -> None:
     marker = tmp_path / "marker"
     folder = tmp_path / "cache"
     folder.mkdir()
-    (folder / FILE).write_text(HOSTILE[number].format(marker=marker))
+    (folder / cache_file(subject)).write_text(HOSTILE[number].format(marker=marker))
     start(subject, folder, times(2))
     if marker.exists():
-        raise Violation("code in the cache file was run", got=(folder / FILE).read_text()[:300])
+        raise Violation(
+            "code in the cache file was run", got=(folder / cache_file(subject)).read_text()[:300]
+        )
 
 
 @requirement("CACHE-003")
@@ -159,7 +161,7 @@ def test_hostile_pickle(subject: Subject, tmp_path: Path) -> None:
     folder = tmp_path / "cache"
     folder.mkdir()
     for content in (payload, repr({((1, 8), 0, "spy"): payload}).encode()):
-        (folder / FILE).write_bytes(content)
+        (folder / cache_file(subject)).write_bytes(content)
         start(subject, folder, times(2))
         if marker.exists():
             raise Violation("a pickle in the cache folder was loaded")
@@ -177,7 +179,7 @@ class _Bomb:
 @pytest.mark.parametrize("name", ["prose", "list", "no-utf8", "text"])
 def test_unreadable_file_is_kept(subject: Subject, tmp_path: Path, name: str) -> None:
     """After a save the content of a file that could not be read is still in the folder."""
-    (tmp_path / FILE).write_bytes(GARBAGE[name])
+    (tmp_path / cache_file(subject)).write_bytes(GARBAGE[name])
     fill(subject, tmp_path, times(2))
     if GARBAGE[name] not in contents(tmp_path).values():
         raise Violation(
@@ -190,7 +192,7 @@ def test_every_unreadable_file_is_kept(subject: Subject, tmp_path: Path) -> None
     """Neither does a second or third one that cannot be read take the place of the first."""
     texts = [f"{number} is not a cache".encode() for number in range(3)]
     for number, text in enumerate(texts):
-        (tmp_path / FILE).write_bytes(text)
+        (tmp_path / cache_file(subject)).write_bytes(text)
         fill(subject, tmp_path, times(number))
     gone = [text for text in texts if text not in contents(tmp_path).values()]
     if gone:
@@ -205,9 +207,9 @@ def test_every_unreadable_file_is_kept(subject: Subject, tmp_path: Path) -> None
 def test_partly_readable_file_is_kept(subject: Subject, tmp_path: Path) -> None:
     """So is that of a file of which only some entries could be read."""
     fill(subject, tmp_path, times(2))
-    literal = ast.literal_eval(read_file(tmp_path))
+    literal = ast.literal_eval(read_file(subject, tmp_path))
     literal["note"] = "by hand"
-    (tmp_path / FILE).write_text(repr(literal))
+    (tmp_path / cache_file(subject)).write_text(repr(literal))
     fill(subject, tmp_path, times(7), times(3))
     if not any(b"by hand" in each for each in contents(tmp_path).values()):
         raise Violation(
@@ -249,12 +251,12 @@ def test_disabled_cache_in_no_folder(subject: Subject, tmp_path: Path) -> None:
 def test_nothing_new(subject: Subject, tmp_path: Path) -> None:
     """A warm start that saves leaves the file's content, time and inode alone."""
     fill(subject, tmp_path, times(2))
-    read_file(tmp_path)
-    before = (tmp_path / FILE).stat()
-    os.utime(tmp_path / FILE, ns=(before.st_atime_ns, before.st_mtime_ns - 10**9))
-    before = (tmp_path / FILE).stat()
+    read_file(subject, tmp_path)
+    before = (tmp_path / cache_file(subject)).stat()
+    os.utime(tmp_path / cache_file(subject), ns=(before.st_atime_ns, before.st_mtime_ns - 10**9))
+    before = (tmp_path / cache_file(subject)).stat()
     fill(subject, tmp_path, times(2))
-    after = (tmp_path / FILE).stat()
+    after = (tmp_path / cache_file(subject)).stat()
     if (before.st_mtime_ns, before.st_ino) != (after.st_mtime_ns, after.st_ino):
         raise Violation("the cache file was written although nothing was new")
 
@@ -266,10 +268,10 @@ def test_saving_twice(subject: Subject, tmp_path: Path) -> None:
         writer = manager(subject, tmp_path)
         writer.compile(times(2).gm, times(2).traced, RANGE)
         writer.save()
-        read_file(tmp_path)
-        (tmp_path / FILE).unlink()
+        read_file(subject, tmp_path)
+        (tmp_path / cache_file(subject)).unlink()
         writer.save()
-    if (tmp_path / FILE).exists():
+    if (tmp_path / cache_file(subject)).exists():
         raise Violation("a second save without anything new wrote the file")
 
 
@@ -277,12 +279,12 @@ def test_saving_twice(subject: Subject, tmp_path: Path) -> None:
 def test_reader_keeps_the_old_file(subject: Subject, tmp_path: Path) -> None:
     """Who opened the file before a save reads the old content to its end."""
     fill(subject, tmp_path, times(2))
-    old = read_file(tmp_path).encode()
-    with (tmp_path / FILE).open("rb") as opened:
+    old = read_file(subject, tmp_path).encode()
+    with (tmp_path / cache_file(subject)).open("rb") as opened:
         head = opened.read(5)
         fill(subject, tmp_path, times(2), times(3), times(5))
         rest = opened.read()
-    if read_file(tmp_path).encode() == old:
+    if read_file(subject, tmp_path).encode() == old:
         raise Violation("the save wrote nothing")
     if head + rest != old:
         raise Violation("a reader saw a mix", expected=str(old), got=str(head + rest))
@@ -315,7 +317,7 @@ def test_failed_compile(subject: Subject, tmp_path: Path) -> None:
         first.save()
         log.fail = False
         case.check(first.compile(case.gm, case.traced, RANGE))
-    (tmp_path / FILE).unlink(missing_ok=True)
+    (tmp_path / cache_file(subject)).unlink(missing_ok=True)
     expect_work(start(subject, tmp_path, case), loads=0, compiles=1, what="the next start")
 
 
@@ -355,7 +357,7 @@ def test_unprintable_handle(subject: Subject, tmp_path: Path, name: str) -> None
         case.check(writer.compile(case.gm, case.traced, RANGE, 1, 2))
         writer.save()
     try:
-        ast.literal_eval(read_file(tmp_path))
+        ast.literal_eval(read_file(subject, tmp_path))
     except (ValueError, SyntaxError) as error:
         raise Violation("the cache file is no literal any more", got=str(error)) from None
     log = start(subject, tmp_path, sound, case)

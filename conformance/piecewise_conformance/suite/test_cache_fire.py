@@ -20,6 +20,7 @@ def test_writers_and_a_kill(subject: Subject, tmp_path: Path) -> None:
 
     Every load sees a sound cache, and at the end every entry of a save that had finished is there.
     """
+    subject.get("CompilerManager")
     writers = [fire.start(subject, tmp_path, n * EACH, EACH) for n in range(WRITERS)]
     victim = fire.start(subject, tmp_path, KILLED_FIRST, 1_000_000)
     everything = range(WRITERS * EACH)

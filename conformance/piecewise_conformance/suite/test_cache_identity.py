@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 import torch
 from piecewise_conformance import spy
-from piecewise_conformance.caching import FILE, RANGE, expect_work, fill, manager, read_file, start
+from piecewise_conformance.caching import (
+    RANGE,
+    cache_file,
+    expect_work,
+    fill,
+    manager,
+    read_file,
+    start,
+)
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.pieces import PieceCase, piece, times
 from piecewise_conformance.subject import Subject
@@ -351,7 +359,7 @@ def test_swapped_handles(subject: Subject, tmp_path: Path) -> None:
     """Two entries whose handles were exchanged do not give each other's results."""
     cases = [times(2), times(3)]
     fill(subject, tmp_path, *cases)
-    literal = ast.literal_eval(read_file(tmp_path))
+    literal = ast.literal_eval(read_file(subject, tmp_path))
     (first, one), (second, other) = literal.items()
     swapped = repr(literal)
     for handle in _handles(one):
@@ -360,9 +368,9 @@ def test_swapped_handles(subject: Subject, tmp_path: Path) -> None:
             swapped = marked.replace("<first>", repr(rival)).replace("<second>", repr(handle))
     if swapped == repr(literal):
         raise Violation("the file does not hold the compiler's handles", got=swapped)
-    (tmp_path / FILE).write_text(swapped)
+    (tmp_path / cache_file(subject)).write_text(swapped)
     start(subject, tmp_path, *cases)
-    (tmp_path / FILE).write_text(repr({first: other, second: one}))
+    (tmp_path / cache_file(subject)).write_text(repr({first: other, second: one}))
     start(subject, tmp_path, *cases)
 
 

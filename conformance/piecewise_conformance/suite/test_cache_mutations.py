@@ -38,7 +38,7 @@ def _fill(subject: Subject, folder: Path, cases: list[PieceCase]) -> bytes:
             for index, case in enumerate(cases):
                 writer.compile(case.gm, case.traced, ends, index, len(cases))
         writer.save()
-    return caching.read_file(folder).encode()
+    return caching.read_file(subject, folder).encode()
 
 
 def _served(subject: Subject, folder: Path, cases: list[PieceCase], what: str) -> int:
@@ -65,7 +65,7 @@ def sweep(subject: Subject, folder: Path, numbers: range) -> int:
     """Start on each of the files ``numbers``; the entries that were served in all."""
     cases = _cases()
     good = _fill(subject, folder, cases)
-    path, trace = folder / caching.FILE, folder / "trace"
+    path, trace = folder / caching.cache_file(subject), folder / "trace"
     if _served(subject, folder, cases, "the good file") != len(cases) * len(RANGES):
         raise Violation("the good file", expected="every entry is served")
     served = 0

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from piecewise_conformance import spy
 from piecewise_conformance.boundary import expect_refusal
-from piecewise_conformance.caching import RANGE
+from piecewise_conformance.caching import RANGE, cache_folders
 from piecewise_conformance.drive import drive
 from piecewise_conformance.facets import Manager
 from piecewise_conformance.marks import requirement
@@ -21,7 +21,7 @@ from piecewise_fixtures.programs import program
 
 
 def _start(subject: Subject, root: Path, **changes: Any) -> str:
-    """A start on ``root``; the name of the folder that its cache file lies in."""
+    """A start on ``root``; the name of the folder that its cache lies in."""
     with spy.spying():
         driven = drive(
             subject,
@@ -31,7 +31,7 @@ def _start(subject: Subject, root: Path, **changes: Any) -> str:
             **{"prefix": "", **changes},
         )
         driven.check(6)
-    folders = [path.parent.name for path in root.rglob("vllm_compile_cache.py")]
+    folders = [path.name for path in cache_folders(root)]
     if len(folders) != 1:
         raise Violation("the cache folders of one start", expected="one", got=str(folders))
     return folders[0]

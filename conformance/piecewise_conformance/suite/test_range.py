@@ -127,7 +127,8 @@ def test_every_size_is_served(subject: Subject) -> None:
     driven = spied(subject, max_num_batched_tokens=12, compile_ranges_endpoints=(3, 7))
     for size in [*range(12, 0, -1), *range(1, 13)]:
         for start, end in run(driven, size):
-            if not start <= size <= end:
+            # one token is a graph of its own, which has no symbol and so no batch size
+            if size > 1 and not start <= size <= end:
                 raise Violation(f"{size} tokens were served by the artifact of ({start}, {end})")
 
 
