@@ -310,10 +310,15 @@ def test_usual_abilities() -> None:
 
 
 def test_a_subject_as_it_is() -> None:
-    """Also as the attribute ``subject``; only names of the surface are taken from an object."""
+    """Also as the attribute ``subject``; only names of the surface are taken from an object.
+
+    Its origin is what was given to find it: a fresh process finds it there again.
+    """
     ready = Subject("ready", "here", {})
-    assert from_object(ready, name="x", origin="x") is ready
-    assert from_object(SimpleNamespace(subject=ready), name="x", origin="x") is ready
+    for given in (ready, SimpleNamespace(subject=ready)):
+        found_ready = from_object(given, name="x", origin="x")
+        assert (found_ready.name, found_ready.origin) == ("ready", "x")
+        assert found_ready.surface is ready.surface
     found = SimpleNamespace(Range=int, other=1, __version__="2.1")
     taken = from_object(found, name="x", origin="y")
     assert (taken.name, taken.origin, taken.version) == ("x", "y", "2.1")
