@@ -30,6 +30,15 @@ class Compile:
     saved: bool
 
 
+@dataclass(frozen=True)
+class CacheHit:
+    """A piece was loaded for a range."""
+
+    piece: int
+    compile_range: Any
+    compiler: str
+
+
 _recordings: list[list[Any]] = []
 
 

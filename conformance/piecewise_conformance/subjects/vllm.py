@@ -11,13 +11,12 @@ import importlib.metadata
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 from unittest import mock
 
 from ..options import Options
-from ..subject import Subject
+from ..subject import ABILITIES, Subject
 
 os.environ["PIECEWISE_CONFORMANCE_PLATFORM"] = "1"
 os.environ["VLLM_USE_MEGA_AOT_ARTIFACT"] = "0"  # with it there is no cache file
@@ -38,71 +37,7 @@ from vllm.config.utils import Range
 from vllm.platforms import current_platform
 
 from . import vllm_platform
-
-ABILITIES = (
-    "eager",
-    "inductor",
-    "splitting",
-    "custom-compiler",
-    "compile-ranges",
-    "cache",
-    "copy-inputs",
-    "model-tag",
-    "cudagraphs",
-    "inductor-partition",
-    "compile-fx",
-    "unpacked-artifacts",
-    "guards",
-)
-
-
-# -- events, derived ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Split:
-    """A graph was split."""
-
-    pieces: int
-    splitting: int
-
-
-@dataclass(frozen=True)
-class Compile:
-    """A piece was compiled for a range."""
-
-    piece: int
-    compile_range: Any
-    compiler: str
-    saved: bool
-
-
-@dataclass(frozen=True)
-class CacheHit:
-    """A piece was loaded for a range."""
-
-    piece: int
-    compile_range: Any
-    compiler: str
-
-
-_recordings: list[list[Any]] = []
-
-
-def _emit(event: Any) -> None:
-    for each in _recordings:
-        each.append(event)
-
-
-@contextmanager
-def record_events() -> Iterator[list[Any]]:
-    """What backends do while this is open."""
-    events: list[Any] = []
-    _recordings.append(events)
-    try:
-        yield events
-    finally:
-        _recordings[:] = [each for each in _recordings if each is not events]
+from .derived import CacheHit, Compile, Split, emit, record_events
 
 
 class WatchedManager(backends.CompilerManager):  # type: ignore[misc]  # vLLM is untyped here
@@ -115,9 +50,9 @@ class WatchedManager(backends.CompilerManager):  # type: ignore[misc]  # vLLM is
         self.loaded_last = False
         compiled = super().compile(*args, **kwargs)
         if self.loaded_last:
-            _emit(CacheHit(piece, compile_range, self.compiler.name))
+            emit(CacheHit(piece, compile_range, self.compiler.name))
         else:
-            _emit(Compile(piece, compile_range, self.compiler.name, key in self.cache))
+            emit(Compile(piece, compile_range, self.compiler.name, key in self.cache))
         return compiled
 
     def load(self, *args: Any, **kwargs: Any) -> Any:
@@ -134,7 +69,7 @@ class WatchedBackend(backends.VllmBackend):  # type: ignore[misc]  # as above
         """As vLLM's, and tell."""
         result = super().__call__(graph, example_inputs)
         splitting = sum(each.is_splitting_graph for each in self.piecewise_graphs)
-        _emit(Split(len(self.piecewise_graphs), splitting))
+        emit(Split(len(self.piecewise_graphs), splitting))
         return result
 
 
