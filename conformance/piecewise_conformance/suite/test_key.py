@@ -58,6 +58,7 @@ def test_file_is_a_literal(subject: Subject, tmp_path: Path) -> None:
 
 HANDLES = [
     ("key", "path/to/artifact"),
+    ("é 漢字 😀", 'it\'s "both"\n\ttab \\ backslash'),
     ("one",),
     (),
     [],
