@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance.marks import requirement
+from piecewise_conformance.marks import requirement, slow
 from piecewise_conformance.static_graphs import (
     FIRST,
     LAST,
@@ -125,6 +125,7 @@ def test_descriptors_are_apart(subject: Subject, device: str, fact: str) -> None
 
 
 @requirement("GRAPH-011")
+@slow
 def test_nested_wrappers(subject: Subject, device: str) -> None:
     """Piece wrappers inside a wrapper of the whole: each batch is captured by the one of its mode,
     and runs through the other; modes alternate.
@@ -166,6 +167,7 @@ def test_nested_wrappers(subject: Subject, device: str) -> None:
 
 
 @requirement("GRAPH-015")
+@slow
 def test_results_feed_later_pieces(subject: Subject, device: str) -> None:
     """Three pieces, the third reading what the first made, captured for three descriptors in one
     pool and replayed in changing order: every batch is right.
@@ -238,6 +240,7 @@ def test_a_capture_that_fails(subject: Subject, device: str) -> None:
 
 
 @requirement("GRAPH-018")
+@slow
 def test_memory_is_freed(subject: Subject, device: str) -> None:
     """The memory of graphs goes back when their wrapper goes."""
     with graphs(subject, device) as here:
@@ -260,6 +263,7 @@ def test_memory_is_freed(subject: Subject, device: str) -> None:
 
 
 @requirement("GRAPH-018")
+@slow
 def test_memory_is_freed_by_clearing(subject: Subject, device: str) -> None:
     """And when a wrapper that can clear its graphs does; it captures anew afterwards."""
     with graphs(subject, device) as here:

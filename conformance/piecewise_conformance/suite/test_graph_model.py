@@ -8,7 +8,7 @@ import pytest
 from piecewise_conformance import llama_graphs
 from piecewise_conformance.drive import drive, other_values
 from piecewise_conformance.llama_graphs import batch
-from piecewise_conformance.marks import needs, requirement
+from piecewise_conformance.marks import needs, requirement, slow
 from piecewise_conformance.static_graphs import graphs, or_refused
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
@@ -16,6 +16,7 @@ from piecewise_fixtures.programs import program
 
 
 @requirement("GRAPH-019")
+@slow
 @needs("transformers")
 def test_decoder_piecewise(subject: Subject, device: str) -> None:
     """Captured at three sizes, then replayed in another order, with other tokens each time."""
@@ -23,6 +24,7 @@ def test_decoder_piecewise(subject: Subject, device: str) -> None:
 
 
 @requirement("GRAPH-019")
+@slow
 @needs("transformers")
 def test_decoder_padded(subject: Subject, device: str) -> None:
     """A batch of five tokens padded to the seven that were captured: its rows are right, whatever
@@ -32,6 +34,7 @@ def test_decoder_padded(subject: Subject, device: str) -> None:
 
 
 @requirement("GRAPH-020")
+@slow
 @needs("transformers")
 def test_decoder_as_one_graph(subject: Subject, device: str) -> None:
     """The whole model is captured at three sizes, its attention included, and replayed with new
