@@ -33,8 +33,7 @@ class LazyModule(_LazyGraphModule):
 def without_collection() -> Iterator[None]:
     """Keep the garbage collector from walking, again and again, over objects that all stay.
 
-    It would take a third of the time, and the more the larger the process. The plain way is
-    nothing at all.
+    It takes its time, and the more the larger the process. The plain way is nothing at all.
     """
     was_on = gc.isenabled()
     gc.disable()
