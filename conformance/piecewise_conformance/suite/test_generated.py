@@ -16,7 +16,7 @@ from piecewise_conformance.fuzzing.judging import CONTEXT, as_graph
 from piecewise_conformance.marks import requirement, slow
 from piecewise_conformance.subject import Subject
 from piecewise_fixtures.forward_context import set_forward_context
-from piecewise_fixtures.generated import Program, from_json, seeded
+from piecewise_fixtures.generated import Program, seeded
 from piecewise_fixtures.generated.corpus import corpus
 
 GRAPHS = [f"corpus:{name}" for name in corpus()] + [f"suite:{number}" for number in range(30)]
@@ -29,7 +29,7 @@ captured = pytest.mark.parametrize("name", CAPTURED)
 @cache
 def _program(name: str) -> Program:
     kind, _, rest = name.partition(":")
-    return from_json(corpus()[rest].to_json()) if kind == "corpus" else seeded(name)
+    return corpus()[rest] if kind == "corpus" else seeded(name)
 
 
 @cache
