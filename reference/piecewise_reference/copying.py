@@ -25,7 +25,7 @@ def _span(shape: Sequence[int], strides: Sequence[int]) -> int:
     return 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
 
 
-def _distinct(tensor: torch.Tensor) -> torch.Tensor:
+def distinct(tensor: torch.Tensor) -> torch.Tensor:
     """``tensor`` without its repetitions: an expanded dimension is one row of memory."""
     for dim, stride in enumerate(tensor.stride()):
         if stride == 0 and tensor.shape[dim] > 1:
@@ -126,7 +126,7 @@ def make_copy_and_call(
         for position, view in zip(sym_tensor_indices, static, strict=True):
             call_args[position] = view
         with torch.no_grad() if torch.is_grad_enabled() else _NOTHING:
-            _copy_all(static, given, layout.repeats)
+            copy_all(static, given, layout.repeats)
         if events.recording():
             for slot, view in zip(slots, static, strict=True):
                 events.emit(events.Copy(slot.position, view.data_ptr()))
@@ -135,10 +135,10 @@ def make_copy_and_call(
         for view, tensor, version in zip(static, given, versions, strict=True):
             if view._version != version:
                 with torch.no_grad():
-                    _distinct(tensor).copy_(_distinct(view))
+                    distinct(tensor).copy_(distinct(view))
         if layout.holds_none_of(result):
             return result
-        return _without_buffers(result, static, given)
+        return without_buffers(result, static, given)
 
     return copy_and_call
 
@@ -169,17 +169,17 @@ class _Layout:
         return True
 
 
-def _copy_all(
+def copy_all(
     targets: list[torch.Tensor], sources: list[torch.Tensor], repeats: bool = True
 ) -> None:
     """Copy each source into its target; without ``repeats`` no memory is known to be repeated."""
     if repeats:
-        targets, sources = [*map(_distinct, targets)], [*map(_distinct, sources)]
+        targets, sources = [*map(distinct, targets)], [*map(distinct, sources)]
     if targets:
         torch._foreach_copy_(targets, sources)
 
 
-def _without_buffers(result: Any, static: list[torch.Tensor], given: list[torch.Tensor]) -> Any:
+def without_buffers(result: Any, static: list[torch.Tensor], given: list[torch.Tensor]) -> Any:
     """``result`` with what lies in a static buffer moved to where the caller's input lies.
 
     The next call overwrites the buffers, and an output that aliases an input must alias the

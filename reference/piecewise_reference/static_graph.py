@@ -17,7 +17,7 @@ import torch
 
 from . import events
 from .config import CompilationConfig, VllmConfig
-from .copying import _copy_all, _distinct, _without_buffers
+from .copying import copy_all, distinct, without_buffers
 from .forward_context import BatchDescriptor, current_forward_context
 from .launching import launches_kernels
 from .modes import CUDAGraphMode
@@ -182,19 +182,19 @@ class CUDAGraphWrapper:
         if not moved:
             entry.graph.replay()
             return entry.output
-        captured = [_distinct(entry.inputs[position]) for position in moved]
-        given = [_distinct(args[position]) for position in moved]
+        captured = [distinct(entry.inputs[position]) for position in moved]
+        given = [distinct(args[position]) for position in moved]
         with torch.no_grad():
             # By way of copies: that memory may be somebody's still, and may overlap the new.
             before = [each.clone() for each in captured]
-            _copy_all(captured, [each.clone() for each in given])
+            copy_all(captured, [each.clone() for each in given])
             entry.graph.replay()
             after = [each.clone() for each in captured]
-            _copy_all(captured, before)
+            copy_all(captured, before)
             for position, target, values in zip(moved, given, after, strict=True):
                 if position in entry.written:
                     target.copy_(values)
-        return _without_buffers(
+        return without_buffers(
             entry.output,
             [entry.inputs[position] for position in moved],
             [args[position] for position in moved],
