@@ -11,7 +11,8 @@ import pytest
 import torch
 from piecewise_conformance.capture import all_names, captured
 from piecewise_reference import split_graph
-from piecewise_reference.fast_fx import copy_node, without_collection
+from piecewise_reference.collection import without_collection
+from piecewise_reference.fast_fx import copy_node
 from piecewise_reference.literal_lines import parse
 from piecewise_reference.straight_line import plain_function, straight_line
 from torch import fx

@@ -21,7 +21,7 @@ from typing import Any
 from filelock import FileLock
 
 from . import literal_lines
-from .fast_fx import without_collection
+from .collection import without_collection
 from .ranges import Range
 
 logger = logging.getLogger(__name__)

@@ -1,13 +1,11 @@
-"""What makes splitting fast: the three tricks there are, each beside the plain way.
+"""What makes splitting fast: each trick beside the plain way.
 
 They are about the same fact: a graph of 100,000 nodes is copied, and nothing of it is thrown away.
 """
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from torch import fx
@@ -27,21 +25,6 @@ class LazyModule(_LazyGraphModule):
         return self.forward(*args, **kwargs)
 
     forward = _lazy_forward
-
-
-@contextmanager
-def without_collection() -> Iterator[None]:
-    """Keep the garbage collector from walking, again and again, over objects that all stay.
-
-    It takes its time, and the more the larger the process. The plain way is nothing at all.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def copy_node(graph: fx.Graph, node: fx.Node, argument: Callable[[fx.Node], Any]) -> fx.Node:

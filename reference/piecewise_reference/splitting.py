@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import fx
 
-from .fast_fx import without_collection
+from .collection import without_collection
 from .plan import make_plan
 from .stitching import stitch
 
