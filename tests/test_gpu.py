@@ -88,7 +88,7 @@ def test_what_goes_wrong_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         "float32   lacking: unsupported: no CUDAGraphWrapper",
         "float32   broken: fail: KeyError: 'weight'",
     ]
-    assert status == gpu.FAILED
+    assert status == gpu.NOT_CONFORMANT
     monkeypatch.setattr(gpu, "WAYS", {"ours": raising(ValueError("a bug of the harness"))})
     with pytest.raises(ValueError, match="a bug of the harness"):
         gpu.lines(subject, "cpu")

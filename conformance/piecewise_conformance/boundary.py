@@ -48,21 +48,20 @@ def whose(error: BaseException) -> str | None:
 
 
 def raised_inside(error: BaseException) -> BaseException | None:
-    """The outermost exception in the chain of ``error`` that the subject raised, if there is one.
+    """The outermost exception in the chain of ``error`` that the subject raised, or None."""
+    return next((each for each in chain(error) if getattr(each, "from_subject", None)), None)
 
-    The chain is what it was raised from, what was being handled, and what Dynamo says it wraps.
-    """
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """``error``, what it was raised from, what was being handled, and what Dynamo says it wraps."""
     pending: list[object] = [error]
     seen: set[int] = set()
     while pending:
         each = pending.pop(0)
-        if not isinstance(each, BaseException) or id(each) in seen:
-            continue
-        seen.add(id(each))
-        if getattr(each, "from_subject", None):
-            return each
-        pending += [each.__cause__, each.__context__, getattr(each, "inner_exception", None)]
-    return None
+        if isinstance(each, BaseException) and id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            pending += [each.__cause__, each.__context__, getattr(each, "inner_exception", None)]
 
 
 @contextmanager

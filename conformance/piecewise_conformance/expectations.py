@@ -19,10 +19,9 @@ from typing import Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from .report import ReportError, Result
+from .report import FAILING, ReportError, Result
 from .verdict import Status
 
-FAILING = (Status.FAIL, Status.CRASH, Status.TIMEOUT)
 _KEYS = ("requirement", "case", "status", "reason", "link", "version", "torch")
 
 
@@ -140,11 +139,16 @@ class Expected:
 
 def find_expectations(name: str) -> Path | None:
     """``expectations/NAME.toml`` in the current folder, else among those of the harness."""
-    file = re.sub(r"[^\w.-]", "_", name) + ".toml"
-    for folder in (Path("expectations"), Path(__file__).parent / "expectations"):
-        if (folder / file).is_file():
-            return (folder / file).resolve()
+    own = own_file(name)
+    for path in (own, Path(__file__).parent / own):
+        if path.is_file():
+            return path.resolve()
     return None
+
+
+def own_file(name: str) -> Path:
+    """``expectations/NAME.toml``: where an author keeps those of the subject ``name``."""
+    return Path("expectations", re.sub(r"[^\w.-]", "_", name) + ".toml")
 
 
 def shown_path(path: Path) -> str:

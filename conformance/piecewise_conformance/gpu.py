@@ -16,12 +16,12 @@ from .boundary import whose
 from .llama import decoder, run_decoder
 from .llama_graphs import Figures
 from .loading import load_subject
+from .report import CONFORMANT, INCOMPLETE, NOT_CONFORMANT
 from .subject import Subject
 from .verdict import Unsupported, Violation
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 SIZES = (7, 2, 33)
-CONFORMANT, FAILED, INCOMPLETE = 0, 1, 3
 
 Way = Callable[[Subject, str, torch.dtype], Figures | None]
 
@@ -53,7 +53,7 @@ def lines(subject: Subject, device: str) -> tuple[list[str], int]:
             statuses.append(status)
             found.append(f"{str(dtype).removeprefix('torch.'):9} {name}: {status}{more}")
     if "fail" in statuses:
-        return found, FAILED
+        return found, NOT_CONFORMANT
     return found, CONFORMANT if "pass" in statuses else INCOMPLETE
 
 

@@ -24,7 +24,7 @@ PREVIOUS = "report.previous.jsonl"
 
 CONFORMANT, NOT_CONFORMANT, USAGE, INCOMPLETE = 0, 1, 2, 3
 
-_FAILING = (Status.FAIL, Status.CRASH, Status.TIMEOUT)
+FAILING = (Status.FAIL, Status.CRASH, Status.TIMEOUT)
 
 
 class ReportError(Exception):
@@ -60,7 +60,7 @@ class Result:
     @property
     def failing(self) -> bool:
         """Whether the subject did not do what the requirement says."""
-        return self.status in _FAILING
+        return self.status in FAILING
 
     def to_json(self) -> dict[str, Any]:
         """The line of the report."""

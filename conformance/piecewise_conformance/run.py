@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from .expectations import accept, unmatched_of
+from .expectations import accept, own_file, unmatched_of
 from .html_report import write_html
 from .junit import write_junit
 from .plugin import BEGUN, LOADING, SELECTED
@@ -114,10 +113,8 @@ def run(settings: Settings, stream: TextIO | None = None) -> int:
 
 def _accept(settings: Settings, report: Report, stream: TextIO) -> None:
     """Write what failed into the file of expectations, for a person to say why."""
-    name = re.sub(r"[^\w.-]", "_", report.header["subject"]["name"])
-    path = settings.expectations or Path(
-        report.header["expectations"] or f"expectations/{name}.toml"
-    )
+    known = settings.expectations or report.header["expectations"]
+    path = Path(known) if known else own_file(report.header["subject"]["name"])
     if number := accept(path, report.results):
         print(f"{path}: {number} entries, each of which wants a reason", file=stream)
 

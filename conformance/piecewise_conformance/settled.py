@@ -12,8 +12,9 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterator
 from typing import Any
+
+from .boundary import chain
 
 _NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "std::bad_alloc")
 
@@ -63,17 +64,8 @@ class Settled:
         return any(
             isinstance(each, MemoryError)
             or any(word in str(each).lower() for word in _NO_MEMORY if isinstance(each, Exception))
-            for each in _chain(error)
+            for each in chain(error)
         )
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        yield current
-        current = current.__cause__ or current.__context__
 
 
 def _torch_state() -> dict[str, Any]:
