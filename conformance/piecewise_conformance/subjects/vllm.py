@@ -11,7 +11,6 @@ import importlib.metadata
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from types import ModuleType
 from typing import Any
 from unittest import mock
 
@@ -79,21 +78,14 @@ class WatchedBackend(backends.VllmBackend):  # type: ignore[misc]  # as above
 @contextmanager
 def environment(options: Options) -> Iterator[None]:
     """What vLLM takes from the environment and from its platform."""
-    wanted = {
-        "VLLM_CACHE_ROOT": options.cache_root or "",
-        "VLLM_DISABLE_COMPILE_CACHE": "1" if options.cache_root is None else "0",
-    }
-    if options.cache_root is None:
-        del wanted["VLLM_CACHE_ROOT"]
+    wanted = {"VLLM_DISABLE_COMPILE_CACHE": "1" if options.cache_root is None else "0"}
+    if options.cache_root is not None:
+        wanted["VLLM_CACHE_ROOT"] = options.cache_root
     if not options.standalone:
         wanted["VLLM_USE_STANDALONE_COMPILE"] = "0"
-    before = vllm_platform.chosen.compiler
-    vllm_platform.chosen.compiler = options.compiler
-    try:
-        with mock.patch.dict(os.environ, wanted):
-            yield
-    finally:
-        vllm_platform.chosen.compiler = before
+    compiler = mock.patch.object(vllm_platform.chosen, "compiler", options.compiler)
+    with compiler, mock.patch.dict(os.environ, wanted):
+        yield
 
 
 def make_config(options: Options) -> Any:
@@ -134,8 +126,7 @@ def make_config(options: Options) -> Any:
     for name in vars(compilation.pass_config):
         if isinstance(getattr(compilation.pass_config, name), bool):
             setattr(compilation.pass_config, name, False)
-    _options[id(compilation)] = options
-    _kept.append(config)
+    compilation.options = options  # what is no part of vLLM's config
     return config
 
 
@@ -146,19 +137,15 @@ def _mode(options: Options) -> str:
     return options.cudagraph_mode
 
 
-_options: dict[int, Options] = {}
-_kept: list[Any] = []  # so that no id is given twice
-
-
 def make_manager(config: Any) -> Any:
     """A ``CompilerManager`` that loads and saves."""
-    with environment(_options[id(config)]):
+    with environment(config.options):
         return backends.CompilerManager(config, use_aot_compile=True)
 
 
 def make_compiler(config: Any) -> Any:
     """The compiler that the config names."""
-    with environment(_options[id(config)]):
+    with environment(config.options):
         return backends.make_compiler(config, use_aot_compile=True)
 
 
@@ -197,36 +184,35 @@ def use_static_graph_wrapper(qualified_name: str) -> AbstractContextManager[Any]
     return chosen
 
 
-def _surface(seed: ModuleType) -> dict[str, Any]:
-    return {
-        "split_graph": seed.split_graph,
-        "Range": Range,
-        "CompilerManager": make_manager,
-        "make_compiler": make_compiler,
-        "make_copy_and_call": seed.make_copy_and_call,
-        "make_config": make_config,
-        "make_backend": make_backend,
-        "record_events": record_events,
-        "set_model_tag": seed.set_model_tag,
-        "compilation_counter": counter.compilation_counter,
-        "InductorPass": inductor_pass.InductorPass,
-        "pass_context": inductor_pass.pass_context,
-        "get_pass_context": inductor_pass.get_pass_context,
-        "pass_key": current_platform.pass_key,
-        "StandaloneCompiledArtifacts": caching.StandaloneCompiledArtifacts,
-        "CUDAGraphMode": CUDAGraphMode,
-        "CUDAGraphWrapper": cuda_graph.CUDAGraphWrapper,
-        "BatchDescriptor": forward_context.BatchDescriptor,
-        "set_forward_context": set_forward_context,
-        "use_static_graph_wrapper": use_static_graph_wrapper,
-        "code_variables": {"VLLM_USE_STANDALONE_COMPILE": "0"},
-    }
+_SURFACE = {
+    "split_graph": backends.split_graph,
+    "Range": Range,
+    "CompilerManager": make_manager,
+    "make_compiler": make_compiler,
+    "make_copy_and_call": backends.make_copy_and_call,
+    "make_config": make_config,
+    "make_backend": make_backend,
+    "record_events": record_events,
+    "set_model_tag": backends.set_model_tag,
+    "compilation_counter": counter.compilation_counter,
+    "InductorPass": inductor_pass.InductorPass,
+    "pass_context": inductor_pass.pass_context,
+    "get_pass_context": inductor_pass.get_pass_context,
+    "pass_key": current_platform.pass_key,
+    "StandaloneCompiledArtifacts": caching.StandaloneCompiledArtifacts,
+    "CUDAGraphMode": CUDAGraphMode,
+    "CUDAGraphWrapper": cuda_graph.CUDAGraphWrapper,
+    "BatchDescriptor": forward_context.BatchDescriptor,
+    "set_forward_context": set_forward_context,
+    "use_static_graph_wrapper": use_static_graph_wrapper,
+    "code_variables": {"VLLM_USE_STANDALONE_COMPILE": "0"},
+}
 
 
 subject = Subject(
     "vllm",
     "vllm",
-    _surface(backends),
+    _SURFACE,
     frozenset(ABILITIES),
     importlib.metadata.version("vllm"),
 )
