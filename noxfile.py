@@ -133,7 +133,7 @@ def tests(session: nox.Session) -> None:
     cache = f"--cache-dir={HERE / '.mypy_cache'}"
     with session.chdir(session.create_tmp()):
         session.run("mypy", f"--config-file={config}", cache, *packages)
-    session.run("python", "-m", "pytest", "tests", *rest)
+    session.run("python", "-m", "pytest", "tests", "-rs", *rest)
     session.run("python", "-m", "piecewise_conformance", "run")
     session.run("python", "-m", "piecewise_conformance.mutants")
 

@@ -1,19 +1,14 @@
-"""The page for people: its structure always; in a browser where ``CHROMIUM`` names one."""
+"""The page for people: what stands in it. ``test_html_in_browser.py`` opens it."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import time
 from html.parser import HTMLParser
 from pathlib import Path
 
-import pytest
 from piecewise_conformance.badge import badge
-from piecewise_conformance.html_report import page, write_html
+from piecewise_conformance.html_report import page
 from piecewise_conformance.report import Report, Result, make_footer
-from piecewise_conformance.requirements import Requirement, load
+from piecewise_conformance.requirements import load
 from piecewise_conformance.verdict import Status
 
 VOID = {"meta", "input", "br", "rect"}
@@ -36,12 +31,6 @@ def header(name: str = "s", torch: str = "2.13.0") -> dict[str, object]:
 def report(results: list[Result], name: str = "s", torch: str = "2.13.0") -> Report:
     """A complete report."""
     return Report(header(name, torch), results, make_footer(results, seconds=1))
-
-
-def requirement_like(number: int) -> Requirement:
-    """One of many requirements."""
-    first = next(iter(load().values()))
-    return type(first)(**{**vars(first), "id": f"BIG-{number:03}"})
 
 
 class Page(HTMLParser):
@@ -114,70 +103,17 @@ def test_runs_side_by_side(tmp_path: Path) -> None:
     assert "s 1 torch 2.14.1" in said
 
 
+def test_a_run_of_a_part_says_so(tmp_path: Path) -> None:
+    """A verdict on what ``-k`` chose says that; what was not judged has its reason."""
+    part = report([*RESULTS[:2], Result("RANGE-001", "a", Status.NOT_RUN, "nothing of it")])
+    part.header["keyword"] = "SPLIT-001 and a"
+    said = "".join(Page(page([(tmp_path, part)], load())).text)
+    assert "-k SPLIT-001 and a" in said
+    assert "1 of 2 judged" in said
+    assert said.index("Not judged, and why") < said.rindex("nothing of it")
+
+
 def test_the_badge() -> None:
     """How many of the judged requirements hold; an incomplete run has no verdict."""
     assert "0 of 1" in badge(report(RESULTS))
     assert "no verdict" in badge(Report(header(), RESULTS))
-
-
-def big(tmp_path: Path) -> Path:
-    """500 requirements by 12 runs, one in seven failing."""
-    path = tmp_path / "report.html"
-    runs = []
-    for run in range(12):
-        results = [
-            Result(f"BIG-{n:03}", "a", Status.FAIL, "it failed", expected="1", got="2", program="p")
-            if (n + run) % 7 == 0
-            else Result(f"BIG-{n:03}", "a", Status.PASS)
-            for n in range(500)
-        ]
-        runs.append((tmp_path, report(results, f"subject{run}")))
-    write_html(path, runs, {f"BIG-{n:03}": requirement_like(n) for n in range(500)})
-    return path
-
-
-def test_a_big_page(tmp_path: Path) -> None:
-    """It has a block for each requirement, with a cell for each run."""
-    found = Page(big(tmp_path).read_text())
-    blocks = [a for tag, a in found.tags if tag == "tbody" and "data-family" in a]
-    assert len(blocks) == 500
-
-
-@pytest.mark.skipif("CHROMIUM" not in os.environ, reason="CHROMIUM names no browser to test with")
-def test_in_a_browser(tmp_path: Path) -> None:
-    """Filters filter, links lead to what is filtered away, nothing is said on the console."""
-    path = big(tmp_path)
-    check = """<script>
-    addEventListener("load", () => setTimeout(() => {
-      const form = document.getElementById("filters"), told = {};
-      const shown = () => document.querySelectorAll("tbody[data-family]:not([hidden])").length;
-      told.loaded = performance.now(); told.all = shown();
-      form.elements.text.value = "big-01";
-      form.dispatchEvent(new Event("input", {bubbles: true})); told.text = shown();
-      form.elements.text.value = "no such text";
-      const before = performance.now();
-      form.dispatchEvent(new Event("input", {bubbles: true})); told.none = shown();
-      document.body.offsetHeight; told.filter_ms = performance.now() - before;
-      location.hash = "#BIG-007";
-      setTimeout(() => {
-        told.link = shown(); told.open = document.querySelectorAll("details[open]").length;
-        told.wide = document.documentElement.scrollWidth - innerWidth;
-        told.visible = !form.hidden;
-        document.body.textContent = "TOLD" + JSON.stringify(told) + "DLOT";
-      }, 50);
-    }));
-    </script></body>"""
-    path.write_text(path.read_text().replace("</body>", check))
-    command = [os.environ["CHROMIUM"], "--headless=new", "--no-sandbox", "--disable-gpu"]
-    command += ["--enable-logging=stderr", "--v=0", "--virtual-time-budget=5000"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", path.as_uri()]
-    began = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    print("browser, start and end included:", time.monotonic() - began, "s")
-    assert "TOLD" in done.stdout, done.stderr[-2000:]
-    told = json.loads(done.stdout.partition("TOLD")[2].partition("DLOT")[0])
-    print(told)
-    assert told["visible"]
-    assert (told["all"], told["text"], told["none"], told["link"]) == (500, 10, 0, 1)
-    assert told["open"] == 1
-    assert "CONSOLE" not in done.stderr

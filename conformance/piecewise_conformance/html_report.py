@@ -7,49 +7,23 @@ forbids it the network. Status is always told in a word, never by colour alone.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 from .badge import badge
-from .report import Report, Result, by_family, exit_status, verdict
+from .html_runs import MEANINGS, WORST, Run, families, heads, reasons, runs_of, scrolling, verdicts
+from .report import Report, Result
 from .requirements import Requirement
-from .verdict import Status
 
 _PAGE = Path(__file__).parent / "page"
 _CASES = 5  # of one requirement in one run; report.jsonl has the rest
 _LIMIT = 4000  # characters of one text
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
-
-# Of many cases the first of these speaks for the requirement.
-_WORST = (
-    Status.ERROR,
-    Status.CRASH,
-    Status.TIMEOUT,
-    Status.FAIL,
-    Status.XPASS,
-    Status.XFAIL,
-    Status.PASS,
-    Status.UNSUPPORTED,
-    Status.NOT_RUN,
-)
-_DETAILED = frozenset(_WORST[:6])
-
-
-@dataclass
-class _Run:
-    """One report, with its results by requirement."""
-
-    name: str
-    folder: Path
-    report: Report
-    results: dict[str, list[Result]] = field(default_factory=dict)
-
-    def status(self, id: str) -> Status | None:
-        have = {each.status for each in self.results.get(id, ())}
-        return next((each for each in _WORST if each in have), None)
+_DETAILED = frozenset(WORST[:6])
+_FEW = 3  # runs that fit beside the sentences, so that their names stay in sight
 
 
 def write_html(
@@ -67,7 +41,7 @@ def write_html(
 
 def page(reports: Sequence[tuple[Path, Report]], requirements: Mapping[str, Requirement]) -> str:
     """The page as text."""
-    runs = list(_runs(reports))
+    runs = list(runs_of(reports))
     ids = sorted({id for run in runs for id in run.results})
     parts = [
         "<!DOCTYPE html>",
@@ -77,9 +51,12 @@ def page(reports: Sequence[tuple[Path, Report]], requirements: Mapping[str, Requ
         f"<title>{escape('Conformance of ' + ', '.join(run.name for run in runs))}</title>",
         f"<style>{(_PAGE / 'report.css').read_text(encoding='utf-8')}</style></head><body>",
         '<a class="skip" href="#requirements">Skip to the requirements</a>',
-        "<header><h1>Piecewise conformance</h1></header><main>",
-        *_verdicts(runs),
-        *_matrix(runs),
+        "<header><h1>Piecewise conformance</h1>",
+        "<p>What a piecewise <code>torch.compile</code> backend was asked, requirement by "
+        "requirement, and what came of it.</p></header><main>",
+        *verdicts(runs),
+        *families(runs),
+        *reasons(runs),
         *_filters(ids, runs),
         *_requirements(ids, runs, requirements),
         "</main>",
@@ -88,102 +65,45 @@ def page(reports: Sequence[tuple[Path, Report]], requirements: Mapping[str, Requ
     return "\n".join(parts)
 
 
-def _runs(reports: Iterable[tuple[Path, Report]]) -> Iterator[_Run]:
-    """The runs by names that tell them apart: subject, then torch, then the folder."""
-    reports = list(reports)
-    names = [_name(report, with_torch=False) for _, report in reports]
-    if len(set(names)) < len(names):
-        names = [_name(report, with_torch=True) for _, report in reports]
-    for (folder, report), name in zip(reports, names, strict=True):
-        unique = name if names.count(name) == 1 else f"{name} ({folder})"
-        run = _Run(unique, folder, report)
-        for each in report.results:
-            run.results.setdefault(each.id, []).append(each)
-        yield run
-
-
-def _name(report: Report, *, with_torch: bool) -> str:
-    subject = report.header["subject"]
-    parts = [subject["name"], subject["version"]]
-    parts += [f"torch {report.header['versions'].get('torch')}"] if with_torch else []
-    return " ".join(part for part in parts if part)
-
-
-def _verdicts(runs: Sequence[_Run]) -> Iterator[str]:
-    yield '<section aria-labelledby="verdict"><h2 id="verdict">Verdict</h2><div class="scroll">'
-    yield "<table><thead><tr>"
-    titles = ("backend", "verdict", "results", "versions", "device", "seed", "started")
-    yield "".join(f'<th scope="col">{each}</th>' for each in titles) + "</tr></thead><tbody>"
-    for run in runs:
-        header, results = run.report.header, run.report.results
-        unmatched = len((run.report.footer or {}).get("unmatched", ()))
-        problem = "" if run.report.complete else "the run did not come to its end"
-        said = verdict(results, problem=problem, unmatched=unmatched)
-        good = exit_status(results, problem=problem, unmatched=unmatched) == 0
-        versions = ", ".join(f"{k} {v}" for k, v in header["versions"].items() if v)
-        cells = [
-            f'<span class="verdict {"pass" if good else "fail"}">{escape(said)}</span>',
-            _counts(Counter(each.status.value for each in results)),
-            escape(versions),
-            escape(str(header["device"])),
-            escape(str(header["seed"])),
-            escape(str(header.get("started", ""))),
-        ]
-        row = "".join(f"<td>{each}</td>" for each in cells)
-        yield f'<tr><th scope="row">{escape(run.name)}</th>{row}</tr>'
-    yield "</tbody></table></div></section>"
-
-
-def _counts(counts: Mapping[str, int]) -> str:
-    parts = [
-        f'<span class="s {each.value}">{counts[each.value]} {each.value}</span>'
-        for each in _WORST
-        if counts.get(each.value)
-    ]
-    return ", ".join(parts) or '<span class="s none">–</span>'
-
-
-def _matrix(runs: Sequence[_Run]) -> Iterator[str]:
-    tables = [by_family(run.report.results) for run in runs]
-    yield '<section aria-labelledby="matrix"><h2 id="matrix">By family</h2><div class="scroll">'
-    yield '<table><thead><tr><th scope="col">family</th>'
-    yield "".join(f'<th scope="col">{escape(run.name)}</th>' for run in runs)
-    yield "</tr></thead><tbody>"
-    for family in sorted({name for table in tables for name in table}):
-        cells = "".join(f"<td>{_counts(table.get(family, {}))}</td>" for table in tables)
-        yield f'<tr><th scope="row">{escape(family)}</th>{cells}</tr>'
-    yield "</tbody></table></div></section>"
-
-
-def _filters(ids: Sequence[str], runs: Sequence[_Run]) -> Iterator[str]:
-    have = {each.status for run in runs for each in run.report.results}
+def _filters(ids: Sequence[str], runs: Sequence[Run]) -> Iterator[str]:
+    by_id = ({r.status for run in runs for r in run.results.get(id, ())} for id in ids)
+    having = Counter(status for statuses in by_id for status in statuses)
     yield '<section aria-labelledby="requirements"><h2 id="requirements">Requirements</h2>'
     yield '<form id="filters" hidden aria-label="Filter the requirements">'
-    yield "<fieldset><legend>status</legend>"
-    for each in _WORST:
-        if each in have:
+    yield "<fieldset><legend>with a test that came out as</legend>"
+    for each in WORST:
+        if each in having:
             box = f'<input type="checkbox" name="status" value="{each.value}">'
-            yield f"<label>{box} {each.value}</label>"
+            yield f"<label>{box} {each.value} <small>({having[each]})</small></label>"
     yield '</fieldset><label>family <select name="family"><option value="">all</option>'
     for family in sorted({id.rpartition("-")[0] for id in ids}):
         yield f"<option>{escape(family)}</option>"
     yield '</select></label><label>text <input type="search" name="text"></label>'
     yield '<button type="reset">Show all</button></form>'
     yield f'<p id="shown" role="status">{len(ids)} of {len(ids)} requirements</p>'
+    yield "<details><summary>What the words mean</summary><dl>"
+    for each in WORST:
+        if each in having:
+            yield f'<dt><span class="s {each.value}">{each.value}</span></dt>'
+            yield f"<dd>{MEANINGS[each]}</dd>"
+    yield "<dt>SHOULD</dt><dd>it is shown and counted, and does not decide the verdict; all others "
+    yield "do</dd><dt>3 of 9</dt><dd>of the 9 tests of the requirement 3 came out so</dd>"
+    yield "</dl></details>"
 
 
 def _requirements(
-    ids: Sequence[str], runs: Sequence[_Run], requirements: Mapping[str, Requirement]
+    ids: Sequence[str], runs: Sequence[Run], requirements: Mapping[str, Requirement]
 ) -> Iterator[str]:
-    yield '<div class="scroll"><table class="requirements"><thead><tr>'
-    yield '<th scope="col">requirement</th><th scope="col">what it says</th>'
-    yield "".join(f'<th scope="col">{escape(run.name)}</th>' for run in runs) + "</tr></thead>"
+    few = " few" if len(runs) <= _FEW else ""
+    yield scrolling("The requirements").replace('"scroll"', f'"scroll{few}"')
+    titles = ["requirement", "what it says", *(run.name for run in runs)]
+    yield f'<table class="requirements">{heads(titles)}'
     for id in ids:
         yield from _requirement(id, runs, requirements.get(id))
     yield "</table></div></section>"
 
 
-def _requirement(id: str, runs: Sequence[_Run], found: Requirement | None) -> Iterator[str]:
+def _requirement(id: str, runs: Sequence[Run], found: Requirement | None) -> Iterator[str]:
     statuses = [run.status(id) for run in runs]
     sentence = found.sentence if found else "(not in this version's spec)"
     level = found.level if found else next(r.results[id][0].level for r in runs if id in r.results)
@@ -194,32 +114,45 @@ def _requirement(id: str, runs: Sequence[_Run], found: Requirement | None) -> It
         f'data-statuses="{" ".join(have)}" data-text="{text}">'
     )
     link = f'<a href="#{escape(id)}">{escape(id)}</a>'
-    yield f'<tr><th scope="row">{link} <small>{level}</small></th>'
-    yield f'<td class="sentence">{escape(sentence)}</td>'
+    should = f" <small>{level}</small>" if level != "MUST" else ""
+    yield f'<tr><th scope="row">{link}{should}</th>'
+    yield f'<td class="sentence">{_prose(sentence)}</td>'
     for run, status in zip(runs, statuses, strict=True):
         word = status.value if status else "–"
         some = Counter(each.status for each in run.results.get(id, ()))
-        number = f" <small>{some[status]} of {sum(some.values())}</small>" if status else ""
+        total = some.total()
+        number = f" <small>{some[status]} of {total}</small>" if status and total > 1 else ""
         label = f' data-run="{escape(run.name, quote=True)}"' if len(runs) > 1 else ""
         colour = status.value if status else "none"
-        yield f'<td{label}><span class="s {colour}">{word}</span>{number}</td>'
+        yield f'<td class="s {colour}"{label}>{word}{number}</td>'
     yield "</tr>"
     shown = [(run, [r for r in run.results.get(id, ()) if r.status in _DETAILED]) for run in runs]
     if any(bad for _, bad in shown):
-        yield f'<tr><td colspan="{len(runs) + 2}"><details>'
+        yield f'<tr class="more"><td colspan="{len(runs) + 2}"><details>'
         yield f"<summary>{escape(id)}: what happened</summary>"
+        if found and found.why:
+            yield f"<p>Why it is asked: {_prose(found.why)}</p>"
         for run, bad in shown:
             yield from _failures(run, bad, with_name=len(runs) > 1)
         yield "</details></td></tr>"
     yield "</tbody>"
 
 
-def _failures(run: _Run, bad: Sequence[Result], *, with_name: bool) -> Iterator[str]:
+def _prose(text: str) -> str:
+    """A sentence of the spec, which is Markdown: what stands in backticks is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
+def _failures(run: Run, bad: Sequence[Result], *, with_name: bool) -> Iterator[str]:
+    level = "h4" if with_name else "h3"
     if bad and with_name:
         yield f"<h3>{escape(run.name)}</h3>"
     for each in bad[:_CASES]:
         status = each.status.value
-        yield f'<h4><span class="s {status}">{status}</span> {escape(each.case)}</h4>'
+        yield (
+            f'<{level}><span class="s {status}">{status}</span> '
+            f"<code>{escape(each.case)}</code></{level}>"
+        )
         yield _text("", each.message)
         yield _text("expected", each.expected)
         yield _text("got", each.got)
@@ -236,14 +169,14 @@ def _text(label: str, text: str, *, copy: bool = False) -> str:
         return ""
     if len(text) > _LIMIT and not copy:  # what is copied must be whole
         text = f"{text[:_LIMIT]}\n... {len(text) - _LIMIT} characters more, in report.jsonl"
-    heading = f"<div>{escape(label)}</div>" if label else ""
     button = (
-        f'<button type="button" class="copy" '
+        f' <button type="button" class="copy" '
         f'aria-label="Copy: {escape(label, quote=True)}">Copy</button>'
         if copy
         else ""
     )
-    return f"{heading}{button}<pre>{escape(text)}</pre>"
+    heading = f'<div class="label">{escape(label)}{button}</div>' if label else ""
+    return f'<div class="text">{heading}<pre>{escape(text)}</pre></div>'
 
 
 def _repro(folder: Path, repro: str) -> str:

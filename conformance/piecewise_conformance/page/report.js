@@ -34,7 +34,7 @@
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("button.copy");
     if (!button) return;
-    const source = button.nextElementSibling;
+    const source = button.closest(".text").querySelector("pre");
     try {
       await navigator.clipboard.writeText(source.textContent);
       button.textContent = "Copied";
