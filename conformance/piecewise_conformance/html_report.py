@@ -15,7 +15,8 @@ from pathlib import Path
 
 from .badge import badge
 from .html_runs import MEANINGS, WORST, Run, families, heads, reasons, runs_of, scrolling, verdicts
-from .report import Report, Result
+from .report import Report, Result, how_a_script_went
+from .repros import readable
 from .requirements import Requirement
 
 _PAGE = Path(__file__).parent / "page"
@@ -159,7 +160,9 @@ def _failures(run: Run, bad: Sequence[Result], *, with_name: bool) -> Iterator[s
         yield _text("program", each.program)
         yield _text("run alone", each.how_to_run, copy=True)
         if each.repro:
-            yield _text(f"repro: {each.repro}", _repro(run.folder, each.repro), copy=True)
+            went = f" ({how_a_script_went(each)})" if each.repro_run else ""
+            yield _text(f"repro{went}", f"python {run.folder / each.repro}", copy=True)
+            yield _text("what the repro runs", _repro(run.folder, each.repro))
     if len(bad) > _CASES:
         yield f"<p>{len(bad) - _CASES} more cases, in report.jsonl</p>"
 
@@ -180,11 +183,11 @@ def _text(label: str, text: str, *, copy: bool = False) -> str:
 
 
 def _repro(folder: Path, repro: str) -> str:
-    """The script itself. A path that leaves the report's folder is not followed."""
+    """The script, to be read. A path that leaves the report's folder is not followed."""
     path = (folder / repro).resolve()
     if not path.is_relative_to(folder.resolve()):
         return "(outside of the report's folder: not shown)"
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return readable(path.read_text(encoding="utf-8", errors="replace"))
     except OSError as error:
         return f"(cannot be read: {error.strerror})"

@@ -27,6 +27,23 @@ CONFORMANT, NOT_CONFORMANT, USAGE, INCOMPLETE = 0, 1, 2, 3
 FAILING = (Status.FAIL, Status.CRASH, Status.TIMEOUT)
 
 
+# What came of the script of a failure in a process of its own (``repro_run``), and in words.
+FAILED, OTHERWISE, HELD, NO_VERDICT, NOT_RUN = (
+    "failed",
+    "failed otherwise",
+    "held",
+    "no verdict",
+    "not run",
+)
+_SCRIPT_WENT = {
+    FAILED: "it fails there too",
+    OTHERWISE: "it fails there too, but in another way",
+    HELD: "it did NOT fail there",
+    NO_VERDICT: "it came to no verdict there",
+    NOT_RUN: "not run: another case of the test was, or time was up",
+}
+
+
 class ReportError(Exception):
     """A report that cannot be read, or not be gone on with; the message says why."""
 
@@ -46,6 +63,7 @@ class Result:
     got: str = ""
     program: str = ""
     how_to_run: str = ""
+    repro_run: str | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -71,6 +89,11 @@ class Result:
         """The result of one line; keys that are not known are passed over."""
         known = {each.name: line[each.name] for each in fields(cls) if each.name in line}
         return cls(**{**known, "status": Status(line["status"])})
+
+
+def how_a_script_went(result: Result) -> str:
+    """``repro_run`` in words."""
+    return _SCRIPT_WENT.get(result.repro_run or NOT_RUN, result.repro_run or "")
 
 
 @dataclass
@@ -153,6 +176,15 @@ class ReportWriter:
     def add(self, result: Result) -> None:
         """Append one result."""
         self._append(result.to_json())
+
+    def amend(self, report: Report, results: Iterable[Result]) -> Report:
+        """Write the report once more, with ``results`` in the place of those that it has."""
+        fresh = self.path.with_name(f"{self.path.name}.new")
+        results = list(results)
+        lines = [report.header, *(each.to_json() for each in results)]
+        fresh.write_text("".join(map(_line, lines)), encoding="utf-8")
+        fresh.replace(self.path)
+        return Report(report.header, results)
 
     def finish(self, footer: Mapping[str, Any]) -> None:
         """Append the footer: from now on the report is complete."""

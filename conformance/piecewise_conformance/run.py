@@ -91,6 +91,8 @@ def run(settings: Settings, stream: TextIO | None = None) -> int:
             return _never_began(settings, scratch, code)
         report = read_report(out / REPORT)
         problem = _problem(settings, scratch, code, {each.key for each in report.results})
+        if any(each.failing for each in report.results):
+            report = _with_scripts(settings, report, stream, run_them=code is not None)
         unmatched = [] if problem else unmatched_of(report.header, report.results)
         if not problem:
             seconds = time.monotonic() - began
@@ -99,7 +101,7 @@ def run(settings: Settings, stream: TextIO | None = None) -> int:
         write_junit(out / "junit.xml", report.results)
         write_html(out / "report.html", [(out, read_report(out / REPORT))], load(settings.spec))
         requirements = load(settings.spec)
-        print_report(stream, report, requirements, problem=problem, unmatched=unmatched)
+        print_report(stream, report, requirements, problem=problem, unmatched=unmatched, folder=out)
         if settings.accept:
             _accept(settings, report, stream)
         print(f"report: {out / REPORT}", file=stream, flush=True)
@@ -109,6 +111,29 @@ def run(settings: Settings, stream: TextIO | None = None) -> int:
         return INCOMPLETE
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _with_scripts(settings: Settings, report: Report, stream: TextIO, *, run_them: bool) -> Report:
+    """The report with a standalone script for each failure, some of them run."""
+    from .repros import failures
+
+    requirements = load(settings.spec)
+    scripts = failures.Scripts(
+        settings.out,
+        report.header,
+        requirements,
+        suite=settings.suite,
+        memory=settings.memory,
+    )
+    print("writing a script for each failure, and running them", file=stream, flush=True)
+    results = failures.with_scripts(
+        scripts,
+        report.results,
+        jobs=settings.workers,
+        seconds=failures.SECONDS if run_them else 0.0,
+        timeout=settings.timeout,
+    )
+    return ReportWriter(settings.out / REPORT).amend(report, results)
 
 
 def _accept(settings: Settings, report: Report, stream: TextIO) -> None:

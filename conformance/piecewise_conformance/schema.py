@@ -43,6 +43,7 @@ _KEYS: dict[str, dict[str, tuple[tuple[type, ...], bool]]] = {
         "got": (_TEXT, False),
         "program": (_TEXT, False),
         "repro": (_MAYBE_TEXT, False),
+        "repro_run": (_MAYBE_TEXT, False),
         "seconds": (_NUMBER, False),
         "how_to_run": (_TEXT, False),
     },

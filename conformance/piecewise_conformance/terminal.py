@@ -5,9 +5,19 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TextIO
 
-from .report import CONFORMANT, Report, Result, by_family, exit_status, totals, verdict
+from .report import (
+    CONFORMANT,
+    Report,
+    Result,
+    by_family,
+    exit_status,
+    how_a_script_went,
+    totals,
+    verdict,
+)
 from .requirements import Requirement
 from .verdict import Status
 
@@ -34,13 +44,14 @@ def print_report(
     *,
     problem: str = "",
     unmatched: Sequence[str] = (),
+    folder: Path = Path(),
 ) -> None:
-    """Print all of the report that matters to a person, the verdict last."""
+    """Print all of the report in ``folder`` that matters to a person, the verdict last."""
     paint = _Painter(stream.isatty())
     parts = [
         _head(report),
         _table(report.results, paint),
-        *_failures(report.results, requirements, paint),
+        *_failures(report.results, requirements, paint, folder),
         _reasons(report.results, Status.UNSUPPORTED, "unsupported: the subject does not offer it"),
         _reasons(report.results, Status.NOT_RUN, "not run: this machine lacks something"),
         "\n".join(f"expected, and matched nothing: {each}" for each in unmatched),
@@ -84,7 +95,10 @@ def _table(results: Sequence[Result], paint: _Painter) -> str:
 
 
 def _failures(
-    results: Sequence[Result], requirements: Mapping[str, Requirement], paint: _Painter
+    results: Sequence[Result],
+    requirements: Mapping[str, Requirement],
+    paint: _Painter,
+    folder: Path,
 ) -> Iterator[str]:
     bad: dict[str, list[Result]] = {}
     for each in results:
@@ -97,7 +111,7 @@ def _failures(
         if found:
             lines += textwrap.wrap(found.sentence, 98, initial_indent="  ", subsequent_indent="  ")
         for each in bad[id][:_CASES]:
-            lines += ["", *_case(each)]
+            lines += ["", *_case(each, folder)]
         if more := len(bad[id]) - _CASES:
             lines += ["", f"  and {more} more, in the report"] if more > 0 else []
         yield "\n".join(lines)
@@ -108,7 +122,7 @@ def _counted(results: Sequence[Result]) -> str:
     return ", ".join(f"{number} {status}" for status, number in count.items())
 
 
-def _case(result: Result) -> Iterator[str]:
+def _case(result: Result, folder: Path) -> Iterator[str]:
     yield f"  {result.status.value}: {result.case}"
     yield from _text("", result.message)
     yield from _text("expected: ", result.expected)
@@ -116,6 +130,9 @@ def _case(result: Result) -> Iterator[str]:
     yield from _text("program:  ", result.program)
     if result.how_to_run:
         yield f"    run alone: {result.how_to_run}"
+    if result.repro:
+        came = f"  ({how_a_script_went(result)})" if result.repro_run else ""
+        yield f"    script:    python {folder / result.repro}{came}"
 
 
 def _text(label: str, text: str) -> Iterator[str]:

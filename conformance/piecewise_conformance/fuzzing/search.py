@@ -24,14 +24,23 @@ from piecewise_fixtures.generated import FEATURES, from_json
 
 from .. import environment
 from ..loading import load_subject
-from ..report import REPORT, ReportWriter, Result, make_footer, read_report
+from ..report import (
+    FAILED,
+    OTHERWISE,
+    REPORT,
+    ReportWriter,
+    Result,
+    make_footer,
+    read_report,
+)
+from ..repros.confirm import rerun
 from ..requirements import load
 from ..run import Settings, environment_of
 from ..terminal import print_report
 from ..verdict import Status
 from ..watch import why_dead
 from .properties import properties
-from .repro import rerun, script
+from .repro import printed, script
 
 _TOLD_EVERY = 10.0  # seconds between two lines of progress
 _DEATHS = 20  # a subject that dies more often than that is not restarted
@@ -188,7 +197,7 @@ def search(options: Options) -> int:
     footer = make_footer(results, seconds=time.monotonic() - began)
     writer.finish(footer)
     print(tally.told(time.monotonic() - began), flush=True)
-    print_report(sys.stdout, read_report(writer.path), load())
+    print_report(sys.stdout, read_report(writer.path), load(), folder=options.out)
     status: int = footer["exit_status"]
     return status
 
@@ -250,17 +259,18 @@ def _failure(options: Options, tally: Tally, key: str, result: Result) -> Result
     path.write_text(
         script(options.backend, key, program, line["name"], message, name), encoding="utf-8"
     )
-    again = rerun(path, options.timeout)
-    if not again.failed:
+    failed = dataclasses.replace(result, status=Status.FAIL, message=message)
+    came = rerun(path, failed, limit=options.timeout).came
+    if came not in (FAILED, OTHERWISE):
         message += " (this did NOT show again in a fresh process)"
     count = len(tally.distinct.get(key, ()))
     return dataclasses.replace(
-        result,
-        status=Status.FAIL,
+        failed,
         message=f"{message} [{count} distinct programs, the shortest of them here]",
         expected=line.get("expected", ""),
         got=line.get("got", ""),
-        program=path.read_text(encoding="utf-8"),
+        program=printed(key, program),
         repro=f"repros/{name}",
+        repro_run=came,
         how_to_run=f"python {path}",
     )

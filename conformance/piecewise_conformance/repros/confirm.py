@@ -1,0 +1,108 @@
+"""Run scripts in fresh processes, as a person would, and say what came of each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..report import FAILED, HELD, NO_VERDICT, NOT_RUN, OTHERWISE, Result
+from ..verdict import Status
+from .standalone import SAYS
+
+_SHORTEST, _LONGEST = 60.0, 240.0  # seconds for one script
+_HANG = 60.0  # after which a script of a test that hung is said to hang
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """What came of a script in a process of its own."""
+
+    came: str
+    text: str = ""  # what it printed, or why there is nothing
+
+
+def confirm(
+    scripts: Sequence[tuple[Path, Result]], *, jobs: int, seconds: float, timeout: float = 300.0
+) -> list[Rerun]:
+    """What came of each script; those that are not begun within ``seconds`` are not run.
+
+    ``timeout`` is the limit that the tests had.
+    """
+    ends = time.monotonic() + seconds
+
+    def one(script: tuple[Path, Result]) -> Rerun:
+        if time.monotonic() > ends:
+            return Rerun(NOT_RUN, "time was up")
+        return rerun(*script, limit=_limit(script[1], timeout))
+
+    with ThreadPoolExecutor(max(jobs, 1)) as pool:
+        return list(pool.map(one, scripts))
+
+
+def _limit(result: Result, timeout: float) -> float:
+    if result.status is Status.TIMEOUT:
+        return min(timeout, _HANG)
+    return min(max(_SHORTEST, 5 * result.seconds), _LONGEST)
+
+
+def rerun(path: Path, result: Result, *, limit: float) -> Rerun:
+    """Run the script of ``result`` at ``path``."""
+    with tempfile.TemporaryDirectory(prefix="piecewise-rerun-", ignore_cleanup_errors=True) as own:
+        with Path(own, "out").open("wb") as out:
+            child = subprocess.Popen(
+                [sys.executable, str(path.resolve())],
+                env={**os.environ, "TMPDIR": own},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                code: int | None = child.wait(limit)
+            except subprocess.TimeoutExpired:
+                code = None
+            finally:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+        text = Path(own, "out").read_text(encoding="utf-8", errors="replace")
+    return Rerun(_what(result, code, text), text if code is not None else f"{text}\nno end")
+
+
+def _what(result: Result, code: int | None, text: str) -> str:
+    """What it means that a script ended with ``code``, None for not in time, and wrote ``text``."""
+    verdict = text.rpartition(SAYS)[2] if SAYS in text else ""
+    if code is None:
+        return FAILED if result.status is Status.TIMEOUT else OTHERWISE
+    if not verdict:  # it ended before it could say
+        if code == 1 and "Traceback (most recent call last)" in text:
+            return NO_VERDICT
+        return FAILED if result.status is Status.CRASH else OTHERWISE
+    status, _, message = verdict.partition(": ")
+    if status == Status.PASS.value:
+        return HELD
+    if status not in (Status.FAIL.value, Status.CRASH.value):
+        return NO_VERDICT
+    if status != result.status.value:
+        return OTHERWISE
+    crashed = result.status is Status.CRASH
+    return FAILED if crashed or _gist(message) == _gist(result.message) else OTHERWISE
+
+
+_VARYING = re.compile(r"0x[0-9a-f]+|\d+|/\S+|\b[0-9a-f]{8,}\b")
+
+
+def _gist(message: str) -> str:
+    """The first line, without what differs from process to process."""
+    first = message.strip().partition("\n")[0]
+    return _VARYING.sub("#", first)[:200]
