@@ -57,6 +57,14 @@ def test_every_status(whole: tuple[Path, str, int]) -> None:
         assert word.startswith(each.status.value), (case, each)
 
 
+def test_durations(tmp_path: Path) -> None:
+    """The requirements that took longest are told, as many as are asked for."""
+    stream = io.StringIO()
+    run(mini(tmp_path, keyword="pass", durations=1), stream)
+    told = stream.getvalue().partition("slowest requirements")[2]
+    assert "MINI-001" in told.splitlines()[1]
+
+
 def test_messages(whole: tuple[Path, str, int]) -> None:
     """A result says what happened in terms that its reader knows."""
     found = results(whole[0])

@@ -97,6 +97,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--accept", action="store_true", help="write what failed into the file of expectations"
     )
+    run.add_argument(
+        "--durations",
+        type=_positive,
+        default=0,
+        metavar="N",
+        help="tell which N requirements took longest",
+    )
     fuzz = commands.add_parser("fuzz", help="search for programs that a backend does wrong")
     fuzz.add_argument("--backend", default="reference", metavar="SPEC", help="as of run")
     fuzz.add_argument("--minutes", type=_seconds, default=5.0, metavar="N")
@@ -160,6 +167,7 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
         shard=options.shard or "",
         expectations=options.expectations,
         accept=options.accept,
+        durations=options.durations,
         command=shlex.join(["python", "-m", "piecewise_conformance", *given]),
     )
     # Ended by SIGTERM, as by `timeout` or a CI system, the run must take its processes with it.

@@ -25,7 +25,8 @@ from .expectations import Expected, find_expectations, load_expectations, shown_
 from .loading import LoadError, load_subject
 from .outcome import PASSED, Outcome, clip, outcome_of
 from .report import ReportError, ReportWriter, Result, how_to_run
-from .requirements import FULL, PROFILES, Requirement, SpecError, load
+from .requirements import FULL, PROFILES, SMOKE, Requirement, SpecError, load
+from .selection import a_few, dealt
 from .settled import Settled, settle_hypothesis
 from .shards import Shard
 from .suite_scan import Citation, SuiteError, scan, split_node
@@ -176,6 +177,7 @@ class Judge:
         self.done = {tuple(each) for each in workerinput["piecewise_done"]}
         shard = config.getoption("--piecewise-shard")
         self.shard = Shard.parse(shard) if shard else Shard(1, 1)
+        self.workers: int = workerinput["workercount"]
         self.settled = Settled(int(config.getoption("--piecewise-memory")))
         settle_hypothesis()
 
@@ -197,15 +199,18 @@ class Judge:
         """Keep what the profiles ask for and an earlier run has not done."""
         kept: list[pytest.Item] = []
         left: list[pytest.Item] = []
+        wanted = [i for i in items if self._requirement(i).selected_by(self.profiles)]
+        if self.profiles == {SMOKE}:
+            wanted = a_few(wanted)
+        asked = set(wanted)
         for item in items:
-            found = self._requirement(item)
-            key = found.id, split_node(item.nodeid)[1]
-            wanted = found.selected_by(self.profiles) and self.shard.has(*key)
-            (kept if wanted and key not in self.done else left).append(item)
+            key = self._requirement(item).id, split_node(item.nodeid)[1]
+            wanted_here = item in asked and self.shard.has(*key) and key not in self.done
+            (kept if wanted_here else left).append(item)
         if left:
             config.hook.pytest_deselected(items=left)
         # What is captured for a test lasts: tests of one graph go, as far as may be, to one worker.
-        items[:] = sorted(kept, key=_graph_name)
+        items[:] = dealt(sorted(kept, key=_graph_name), self.workers)
 
     # -- one test -------------------------------------------------------------------------------
 

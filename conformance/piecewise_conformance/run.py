@@ -42,7 +42,13 @@ from .watch import kill_overdue, stack_file, why_dead
 
 LOG = "pytest.log"
 _INI = Path(__file__).parent / "conformance.ini"
-_PLUGINS = ("piecewise_conformance.plugin", "xdist.plugin", "no:cacheprovider", "no:faulthandler")
+_PLUGINS = (
+    "piecewise_conformance.plugin",
+    "xdist.plugin",
+    "no:cacheprovider",
+    "no:faulthandler",
+    "no:unraisableexception",  # its last act is to collect all garbage five times over: seconds
+)
 _OK = (0, 1, 5)  # pytest's: all passed, some failed, nothing collected
 _USAGE, _INTERRUPTED = 4, 2
 
@@ -64,6 +70,7 @@ class Settings:
     shard: str = ""
     expectations: Path | None = None
     accept: bool = False
+    durations: int = 0  # of how many requirements to tell what they took
     command: str = ""
     suite: Path | None = None
     spec: Path | None = None
@@ -101,7 +108,15 @@ def run(settings: Settings, stream: TextIO | None = None) -> int:
         write_junit(out / "junit.xml", report.results)
         write_html(out / "report.html", [(out, read_report(out / REPORT))], load(settings.spec))
         requirements = load(settings.spec)
-        print_report(stream, report, requirements, problem=problem, unmatched=unmatched, folder=out)
+        print_report(
+            stream,
+            report,
+            requirements,
+            problem=problem,
+            unmatched=unmatched,
+            folder=out,
+            durations=settings.durations,
+        )
         if settings.accept:
             _accept(settings, report, stream)
         print(f"report: {out / REPORT}", file=stream, flush=True)
@@ -187,6 +202,7 @@ def command_of(settings: Settings, scratch: Path) -> list[str]:
     suite = str((settings.suite or SUITE_FOLDER).resolve())
     command = [sys.executable, "-m", "pytest", suite, "-c", str(_INI), "--rootdir", suite]
     command += [f"--confcutdir={suite}", "--import-mode=importlib", "-q", "--tb=short"]
+    command += ["--assert=plain"]  # the suite has no assert: rewriting its modules is for nothing
     for plugin in _PLUGINS:
         command += ["-p", plugin]
     command += [

@@ -45,8 +45,12 @@ def print_report(
     problem: str = "",
     unmatched: Sequence[str] = (),
     folder: Path = Path(),
+    durations: int = 0,
 ) -> None:
-    """Print all of the report in ``folder`` that matters to a person, the verdict last."""
+    """Print all of the report in ``folder`` that matters to a person, the verdict last.
+
+    ``durations`` is of how many requirements to tell what they took.
+    """
     paint = _Painter(stream.isatty())
     parts = [
         _head(report),
@@ -54,6 +58,7 @@ def print_report(
         *_failures(report.results, requirements, paint, folder),
         _reasons(report.results, Status.UNSUPPORTED, "unsupported: the subject does not offer it"),
         _reasons(report.results, Status.NOT_RUN, "not run: this machine lacks something"),
+        _durations(report.results, durations),
         "\n".join(f"expected, and matched nothing: {each}" for each in unmatched),
         _verdict(report.results, problem, paint, len(unmatched)),
     ]
@@ -148,6 +153,23 @@ def _reasons(results: Sequence[Result], status: Status, title: str) -> str:
     if not count:
         return ""
     return "\n".join([title, *(f"  {number:5} {reason}" for reason, number in count.most_common())])
+
+
+def _durations(results: Sequence[Result], number: int) -> str:
+    """The requirements that took longest, with the test of each that did."""
+    by_id: dict[str, list[Result]] = {}
+    for each in results:
+        by_id.setdefault(each.id, []).append(each)
+    took = {id: sum(each.seconds for each in tests) for id, tests in by_id.items()}
+    slowest = sorted(took, key=lambda id: -took[id])[:number]
+    if not slowest:
+        return ""
+    lines = [f"slowest requirements, of {sum(took.values()):.0f} s of tests in all"]
+    for id in slowest:
+        longest = max(by_id[id], key=lambda each: each.seconds)
+        tests = f"{len(by_id[id])} tests" if len(by_id[id]) > 1 else "1 test"
+        lines.append(f"  {took[id]:7.1f} s  {id}: {tests}, {longest.seconds:.1f} s {longest.case}")
+    return "\n".join(lines)
 
 
 def _first_line(text: str) -> str:

@@ -14,6 +14,7 @@ from _pytest.runner import runtestprotocol
 
 from .. import reach
 from ..plugin import RESULT, SUBJECT
+from ..selection import dealt, is_slow
 from . import load
 
 _RUNS = "piecewise_matrix"
@@ -39,22 +40,17 @@ class Looper:
         self.plan: dict[str, list[str]] = json.loads(
             Path(config.getoption("--piecewise-plan")).read_text()
         )
+        self.workers: int = config.workerinput["workercount"]  # type: ignore[attr-defined]
         self.killed: set[tuple[str, str]] = set()
         from ..recorded import reuse
 
         reuse(True)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Leave out tests that no mutant needs, and deal the slow ones out first.
-
-        Two workers begin with a half each; what is slow would else be left for one at the end.
-        """
+        """Leave out tests that no mutant needs, and deal the slow ones out first."""
         if self.plan:
             chosen = [item for item in items if item.nodeid in self.plan]
-            slow = [item for item in chosen if _is_slow(item)]
-            rest = [item for item in chosen if not _is_slow(item)]
-            half = max(len(chosen) // 2 - len(slow[0::2]), 0)
-            items[:] = [*slow[0::2], *rest[:half], *slow[1::2], *rest[half:]]
+            items[:] = dealt(chosen, self.workers)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
@@ -78,7 +74,7 @@ class Looper:
     def _run(self, item: pytest.Item, name: str) -> dict[str, Any] | None:
         (marker,) = item.iter_markers("requirement")
         requirement = marker.args[0]
-        slow = _is_slow(item)
+        slow = is_slow(item)
         about = {"test": item.nodeid, "subject": name, "id": requirement, "slow": slow}
         if slow and not self.plan:
             return {**about, "status": "pass", "message": "", "seconds": 0.0, "reached": []}
@@ -105,11 +101,6 @@ class Looper:
             "seconds": result["seconds"],
             "reached": reach.take(),
         }
-
-
-def _is_slow(item: pytest.Item) -> bool:
-    needed = {name for marker in item.iter_markers("needs") for name in marker.args}
-    return item.get_closest_marker("slow") is not None or "inductor" in needed
 
 
 class Writer:

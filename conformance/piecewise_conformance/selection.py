@@ -1,0 +1,53 @@
+"""Which cases a smoke run takes, and in which order the workers are given theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pytest
+
+from .suite_scan import split_node
+
+_FEW = 3  # cases of one test function in a smoke run
+
+
+def is_slow(item: pytest.Item) -> bool:
+    """Whether the test takes seconds: it is marked so, or compiles with Inductor."""
+    needed = {name for marker in item.iter_markers("needs") for name in marker.args}
+    return item.get_closest_marker("slow") is not None or "inductor" in needed
+
+
+def a_few(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """Of each test function the first case, the last, and some from evenly between.
+
+    Smoke tells whether an adapter works at all; what a hundred graphs tell is for a whole run.
+    Functions over the same graphs get the same of them, so that each is captured once.
+    """
+    functions: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("slow") is None:
+            functions.setdefault(split_node(item.nodeid)[0], []).append(item)
+    kept = []
+    for cases in functions.values():
+        last = len(cases) - 1
+        at = {round(number * last / (_FEW - 1)) for number in range(_FEW)}
+        kept += [cases[each] for each in sorted(at)]
+    return kept
+
+
+def dealt(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
+    """``items`` in an order in which each worker's share begins with its part of the slow ones.
+
+    xdist gives each worker one run of neighbours, and whoever is done takes from the end of
+    another's. What is slow would else be left to one worker when the others have nothing to do.
+    """
+    slow = [item for item in items if is_slow(item)]
+    quick = [item for item in items if not is_slow(item)]
+    order: list[pytest.Item] = []
+    for worker in range(workers):
+        mine = slow[worker::workers]
+        end = len(items) * (worker + 1) // workers
+        room = max(end - len(order) - len(mine), 0)
+        order += [*mine, *quick[:room]]
+        quick = quick[room:]
+    return [*order, *quick]
