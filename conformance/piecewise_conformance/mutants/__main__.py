@@ -11,6 +11,8 @@ must fail exactly the requirements that it declares. Three rules keep that quick
   else by sample. ``--thorough``, and ``--accept`` with it, judges all in full.
 * Tests that take seconds are not traced. They serve for what no other test reaches.
 
+With ``--only`` what tests reach is taken from an earlier run where it still holds.
+
 Exit status: 0 all as declared, 1 a declaration is wrong or a MUST has no mutant, 3 the run failed.
 """
 
@@ -25,13 +27,16 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from .. import reach
 from ..requirements import load as load_requirements
 from ..run import Settings, command_of, environment_of
+from ..suite_scan import SUITE_FOLDER
 from . import FOLDER, Mutant, catalogue, planting
+from .kept_reach import KeptReach
 
 _PART, _WHOLE, _SLOW = range(3)
 _KILLED = ("fail", "crash", "timeout")
@@ -67,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
         planting.check(mutant)
     with tempfile.TemporaryDirectory(prefix="piecewise-matrix-") as folder:
         scratch = Path(folder)
-        baseline = _pytest(scratch, "baseline", {}, options.jobs)
+        baseline = _baseline(scratch, options.jobs, use_kept=bool(options.only))
         if problems := [r for r in baseline if r["status"] not in ("pass", *_SKIPPED)]:
             for run in problems[:10]:
                 print(f"the reference itself: {run['test']}: {run.get('message', run['status'])}")
@@ -96,10 +101,26 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def _baseline(scratch: Path, jobs: int, *, use_kept: bool) -> list[dict[str, Any]]:
+    """The run of the suite on the instrumented reference, as far as it is not known."""
+    reach_of = KeptReach()
+    known = reach_of.fresh() if use_kept else {}
+    runs = [run for name in sorted(known) for run in known[name]]
+    if set(known) != {path.name for path in SUITE_FOLDER.glob("test_*.py")}:
+        runs += _pytest(scratch, "baseline", {}, jobs, without=known)
+    if all(run["status"] in ("pass", *_SKIPPED) for run in runs):
+        reach_of.keep(runs)
+    return runs
+
+
 def _pytest(
-    scratch: Path, name: str, plan: dict[str, list[str]], jobs: int
+    scratch: Path,
+    name: str,
+    plan: dict[str, list[str]],
+    jobs: int,
+    without: Iterable[str] = (),
 ) -> list[dict[str, Any]]:
-    """One pytest run over ``plan``; its runs."""
+    """One pytest run over ``plan``, but for the files ``without``; its runs."""
     work = scratch / name
     work.mkdir()
     environment = environment_of(Settings(jobs=jobs), scratch)  # both runs share compiled code
@@ -109,6 +130,7 @@ def _pytest(
     command = command_of(settings, work)
     command += ["-p", "piecewise_conformance.mutants.matrix"]
     command += [f"--piecewise-plan={plan_file}", f"--piecewise-runs={runs_file}"]
+    command += [f"--ignore={SUITE_FOLDER / each}" for each in without]
     log = work / "pytest.log"
     with log.open("wb") as file:
         done = subprocess.run(
