@@ -8,6 +8,7 @@ what it did is derived from a manager that watches: a subclass that takes the pl
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -23,7 +24,6 @@ os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
 
 from vllm import forward_context  # after the platform was asked for
 from vllm.compilation import backends, caching, counter, cuda_graph
-from vllm.compilation.passes import inductor_pass
 from vllm.config import (
     CompilationConfig,
     CompilationMode,
@@ -37,6 +37,7 @@ from vllm.platforms import current_platform
 
 from . import vllm_platform
 from .derived import CacheHit, Compile, Split, emit, record_events
+from .vllm_platform import inductor_pass
 
 
 class WatchedManager(backends.CompilerManager):  # type: ignore[misc]  # vLLM is untyped here
@@ -100,7 +101,7 @@ def make_config(options: Options) -> Any:
             use_inductor_graph_partition=options.partition_in_inductor,
             inductor_compile_config=dict(options.compiler_config),
             compile_sizes=list(options.compile_sizes),
-            compile_ranges_endpoints=list(options.compile_ranges_endpoints),
+            **{_ENDPOINTS: list(options.compile_ranges_endpoints)},
             cudagraph_mode=CUDAGraphMode[_mode(options)],
             cudagraph_copy_inputs=options.copy_inputs,
             compile_cache_save_format=options.save_format,
@@ -137,16 +138,28 @@ def _mode(options: Options) -> str:
     return options.cudagraph_mode
 
 
+# The seed's release calls them by another name.
+_ENDPOINTS = (
+    "compile_ranges_endpoints"
+    if hasattr(CompilationConfig, "compile_ranges_endpoints")
+    else "compile_ranges_split_points"
+)
+
+# Without this flag a manager of a later release neither loads nor saves; the seed has no such flag.
+_LATER = "use_aot_compile" in inspect.signature(backends.CompilerManager).parameters
+_AOT = {"use_aot_compile": True} if _LATER else {}
+
+
 def make_manager(config: Any) -> Any:
     """A ``CompilerManager`` that loads and saves."""
     with environment(config.options):
-        return backends.CompilerManager(config, use_aot_compile=True)
+        return backends.CompilerManager(config, **_AOT)
 
 
 def make_compiler(config: Any) -> Any:
     """The compiler that the config names."""
     with environment(config.options):
-        return backends.make_compiler(config, use_aot_compile=True)
+        return backends.make_compiler(config, **_AOT)
 
 
 def make_backend(options: Options) -> Callable[[Any, Any], Any]:
