@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
+
+import torch
 
 from . import spy
 from .facets import Manager
@@ -17,7 +20,13 @@ RANGE = (1, 8)
 def manager(
     subject: Subject, folder: Path, *, compiler: str = spy.NAME, disable: bool = False
 ) -> Manager:
-    """A fresh manager on ``folder`` that compiles with the spy."""
+    """A fresh manager on ``folder`` that compiles with the spy.
+
+    Its random numbers begin as in every start: many programs seed them, and what a cache draws to
+    tell things apart must not repeat.
+    """
+    random.seed(0)
+    torch.manual_seed(0)
     return subject.manager(Options(compiler=compiler)).open(folder, disable=disable)
 
 

@@ -29,6 +29,8 @@ class Call:
     config: dict[str, Any] = field(default_factory=dict)
     # the fake mode of the tracing context in force, if there is one: compilers take it from there
     context_mode: Any = None
+    # what the artifact was called with first
+    arguments: tuple[Any, ...] | None = None
 
 
 @dataclass
@@ -68,9 +70,11 @@ def _context_mode() -> Any:
     return context.fake_mode if context is not None else None
 
 
-def _runnable(graph: Any, compile_range: tuple[int, int]) -> Callable[..., Any]:
+def _runnable(graph: Any, call: Call) -> Callable[..., Any]:
     def run(*args: Any) -> Any:
-        _log.runs.append(compile_range)
+        _log.runs.append(call.range)
+        if call.arguments is None:
+            call.arguments = args
         _log.addresses |= {each.data_ptr() for each in args if isinstance(each, Tensor)}
         return graph(*args)
 
@@ -103,15 +107,14 @@ class SpyCompiler:
         from torch import fx
 
         ends = (compile_range.start, compile_range.end)
-        _log.compiles.append(
-            Call(graph, list(example_inputs), ends, key, dict(compiler_config), _context_mode())
-        )
+        call = Call(graph, list(example_inputs), ends, key, dict(compiler_config), _context_mode())
+        _log.compiles.append(call)
         if _log.fail:
             raise RuntimeError("the spy was told to fail")
         artifact = fx.GraphModule(graph, copy.deepcopy(graph.graph))
         handle = _log.handle(len(_artifacts))
         _artifacts[repr(handle)] = artifact
-        return _runnable(artifact, ends), handle
+        return _runnable(artifact, call), handle
 
     def load(
         self,
@@ -125,8 +128,9 @@ class SpyCompiler:
         ends = (compile_range.start, compile_range.end)
         if _log.fail_load:
             raise RuntimeError("the spy was told that the artifact is gone")
-        _log.loads.append(Call(graph, list(example_inputs), ends, handle))
-        return _runnable(_artifacts.get(repr(handle), graph), ends)
+        call = Call(graph, list(example_inputs), ends, handle)
+        _log.loads.append(call)
+        return _runnable(_artifacts.get(repr(handle), graph), call)
 
 
 class OtherSpyCompiler(SpyCompiler):

@@ -260,3 +260,39 @@ def test_range_is_symbolic(subject: Subject, name: str) -> None:
                     expected=f"a symbol, as {list(traced.shape)}",
                     got=str(list(value.shape)) if isinstance(value, torch.Tensor) else repr(value),
                 )
+
+
+@requirement("INTERP-008")
+@pytest.mark.parametrize(
+    "name", ["pitched-input", "strided-input", "two-symbols", "tokens-at-dim-one"]
+)
+def test_layout_of_a_single_size(subject: Subject, name: str) -> None:
+    """What the compiler takes for constant in its inputs is so in those that its code runs on."""
+    size = program(name).sizes[1]
+    log = compiled_by_spy(subject, name, size, compile_sizes=(size,))
+    for call in log.compiles:
+        if call.range != (size, size) or call.arguments is None:
+            continue
+        for position, (given, came) in enumerate(zip(call.inputs, call.arguments, strict=True)):
+            wrong = [
+                (known, seen)
+                for known, seen in zip(_layout(given, came), _layout(came, came), strict=True)
+                if type(known) is int and known != seen
+            ]
+            if wrong:
+                raise Violation(
+                    f"example input {position} for the single size {size}",
+                    expected=str(_layout(came, came)),
+                    got=str(_layout(given, came)),
+                    program=program(name).source(),
+                )
+
+
+def _layout(value: Any, came: Any) -> list[Any]:
+    """Sizes, strides and offset of ``value``; strides where ``came`` has more than one element."""
+    if not isinstance(came, torch.Tensor):
+        return [value]
+    if came.numel() == 0:
+        return list(value.shape)
+    strides = [stride for stride, n in zip(value.stride(), came.shape, strict=True) if n > 1]
+    return [*value.shape, *strides, value.storage_offset()]

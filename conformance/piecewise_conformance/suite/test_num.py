@@ -101,9 +101,10 @@ def test_program_with_inductor(subject: Subject, name: str) -> None:
 
 @requirement("NUM-005")
 @needs("inductor")
-def test_single_size_with_inductor(subject: Subject) -> None:
+@pytest.mark.parametrize("name", ["strided-input", "pitched-input"])
+def test_single_size_with_inductor(subject: Subject, name: str) -> None:
     """A single size compiled for constants, with strided inputs, beside its range."""
-    driven = drive(subject, program("strided-input"), compiler="inductor", compile_sizes=(4,))
+    driven = drive(subject, program(name), compiler="inductor", compile_sizes=(4,))
     for size in (6, 4, 9, 4):
         driven.check(size)
 
