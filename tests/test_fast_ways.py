@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import gc
 import operator
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from piecewise_conformance.capture import all_names, captured
 from piecewise_reference import split_graph
 from piecewise_reference.collection import without_collection
-from piecewise_reference.fast_fx import copy_node
+from piecewise_reference.fast_fx import LazyModule, copy_node, lazy_module
 from piecewise_reference.literal_lines import parse
 from piecewise_reference.straight_line import plain_function, straight_line
 from torch import fx
@@ -91,9 +92,73 @@ def test_copied_nodes_are_what_torch_copies(name: str) -> None:
     fast = copied(copy_node)
     assert str(fast) == str(plain)
     fast.lint()
-    for ours, theirs in zip(fast.nodes, plain.nodes, strict=True):
+    for node, ours, theirs in zip(original.nodes, fast.nodes, plain.nodes, strict=True):
         assert ours.meta == theirs.meta or ours.meta.keys() == theirs.meta.keys()
+        assert ours.meta is not node.meta
         assert list(map(str, ours.users)) == list(map(str, theirs.users))
+        assert type(ours.args) is type(theirs.args)
+        assert type(ours.kwargs) is type(theirs.kwargs)
+        targets = {"op": ours.op, "target": ours.target}
+        assert [*map(str, fast.find_nodes(**targets))] == [*map(str, plain.find_nodes(**targets))]
+    assert len(fast.nodes) == len(plain.nodes)
+    for graph in (fast, plain):  # what is added later gets a name that is free, and is found
+        later = graph.call_function(operator.add, (1, 2), name=next(iter(graph.nodes)).name)
+        assert [node.name for node in graph.nodes].count(later.name) == 1
+        graph.erase_node(later)
+
+
+def _plain_and_fast() -> tuple[fx.GraphModule, fx.GraphModule]:
+    """A graph that reads no attribute, as a module made both ways."""
+
+    def graph() -> fx.Graph:
+        made = fx.Graph()
+        x = made.placeholder("x")
+        made.output((made.call_function(operator.add, (x, 1)),))
+        return made
+
+    return LazyModule(_graph(), graph(), class_name="piece"), lazy_module(
+        _graph(), graph(), "piece"
+    )
+
+
+def test_a_module_has_what_torch_gives_it() -> None:
+    """The same attributes, of the same kinds and values, in containers of its own."""
+    plain, fast = _plain_and_fast()
+    _, other = _plain_and_fast()
+    own = {key: value for key, value in vars(fast).items() if key != "_name_of_class"}
+    assert own.keys() == vars(plain).keys()
+    for name, value in own.items():
+        if name != "_graph":
+            assert type(value) is type(vars(plain)[name])
+            assert value == vars(plain)[name]
+            if isinstance(value, (dict, list, set)):
+                assert value is not vars(other)[name]
+    assert fast.graph.owning_module is fast
+
+
+def test_a_module_without_code_is_one_all_the_same() -> None:
+    """It is called, printed, copied and changed like the plain one, and alone."""
+    plain, fast = _plain_and_fast()
+    _, other = _plain_and_fast()
+    assert repr(fast) == repr(plain)
+    assert fast.print_readable(print_output=False) == plain.print_readable(print_output=False)
+    assert fast.code == plain.code
+    assert type(fast) is not type(other)
+    assert fast(1) == plain(1) == other(1) == (2,)
+    add = other.graph.find_nodes(op="call_function", target=operator.add)[0]
+    add.args = (add.args[0], 7)
+    other.recompile()
+    assert (other(1), fast(1)) == ((8,), (2,))
+    for module in (_plain_and_fast()[1], fast):
+        assert copy.copy(module)(1) == copy.deepcopy(module)(1) == module(1) == (2,)
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_training_is_taken_over(train: bool) -> None:
+    """A piece is in the mode that the graph is in."""
+    _, fast = _plain_and_fast()
+    gm = _graph().train(train)
+    assert lazy_module(gm, fast.graph, "piece").training == train
 
 
 def test_collection_is_as_it_was() -> None:

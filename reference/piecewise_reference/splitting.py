@@ -37,8 +37,8 @@ def split_graph(
     with without_collection():
         plan = make_plan(graph.graph, splitting_ops)
         split_gm, names = stitch(graph, plan)
-    items = [
-        SplitItem(name, graph_id, piece.is_splitting, getattr(split_gm, name))
-        for graph_id, (name, piece) in enumerate(zip(names, plan.pieces, strict=True))
-    ]
+        items = [
+            SplitItem(name, graph_id, piece.is_splitting, getattr(split_gm, name))
+            for graph_id, (name, piece) in enumerate(zip(names, plan.pieces, strict=True))
+        ]
     return split_gm, items

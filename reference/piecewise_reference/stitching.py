@@ -15,7 +15,7 @@ import torch
 from torch import fx
 from torch.amp.autocast_mode import _exit_autocast
 
-from .fast_fx import LazyModule, copy_node
+from .fast_fx import add_node, copy_node, free_name, lazy_module
 from .plan import Piece, Plan
 from .symbols import free_symbols, symbol_sources
 from .values import UNKNOWN, Leaf, is_shape_read, leaf_value, resolve, value_of
@@ -26,11 +26,11 @@ def stitch(graph: fx.GraphModule, plan: Plan) -> tuple[fx.GraphModule, list[str]
     _connect(graph.graph, plan)
     names = [f"submod_{i}" for i in range(len(plan.pieces))]
     children = {
-        name: LazyModule(graph, _build_piece(plan, i, piece), class_name=name)
+        name: lazy_module(graph, _build_piece(plan, i, piece), name)
         for i, (name, piece) in enumerate(zip(names, plan.pieces, strict=True))
     }
     root, attributes = _build_root(graph, plan, names)
-    split_gm = LazyModule({**children, **attributes}, root)
+    split_gm = lazy_module({**children, **attributes}, root, "GraphModule")
     split_gm.meta.update(graph.meta)
     split_gm.training = graph.training  # train() would also reach modules shared with ``graph``
     return split_gm, names
@@ -88,8 +88,12 @@ def _leaves_from_outside(plan: Plan, piece_id: int, piece: Piece) -> dict[Leaf, 
         if leaf.node.op != "get_attr" and not _is_local(plan, leaf.node, piece_id):
             used[leaf] = None
 
+    seen: set[fx.Node] = set()
     for node in piece.nodes:
         for source in node.all_input_nodes:
+            if _is_local(plan, source, piece_id) or source in seen:
+                continue
+            seen.add(source)
             while _read_again(plan, source, piece_id):
                 (source,) = source.all_input_nodes
             if not _is_local(plan, source, piece_id):
@@ -111,23 +115,30 @@ class _Mapper:
     def __init__(self, graph: fx.Graph) -> None:
         self.graph = graph
         self.copied: dict[fx.Node, fx.Node] = {}  # whole nodes
-        self.leaves: dict[Leaf, fx.Node] = {}
+        self.leaves: dict[Leaf, fx.Node] = {}  # parts of them
+
+    def stands_for(self, node: fx.Node, leaf: Leaf) -> None:
+        """Note that ``node``, which is new, is ``leaf``."""
+        _describe(node, leaf)
+        if leaf.path or leaf.dim is not None:
+            self.leaves[leaf] = node
+        else:
+            self.copied[leaf.node] = node
 
     def leaf(self, leaf: Leaf) -> fx.Node:
         """The node that stands for ``leaf``; made on first use, then kept."""
+        if not leaf.path and leaf.dim is None:
+            return self.whole(leaf.node)
         if leaf in self.leaves:
             return self.leaves[leaf]
         if leaf.dim is not None:
             tensor = self.leaf(leaf._replace(dim=None))
             node = self.graph.call_function(torch.ops.aten.sym_size.int, (tensor, leaf.dim))
-        elif leaf.path:
+        else:
             *outer, index = leaf.path
             aggregate = self.leaf(leaf._replace(path=tuple(outer)))
             node = self.graph.call_function(operator.getitem, (aggregate, index))
-        else:
-            return self.whole(leaf.node)
-        _describe(node, leaf)
-        self.leaves[leaf] = node
+        self.stands_for(node, leaf)
         return node
 
     def whole(self, node: fx.Node) -> fx.Node:
@@ -148,16 +159,14 @@ def _build_piece(plan: Plan, piece_id: int, piece: Piece) -> fx.Graph:
     graph = fx.Graph()
     mapper = _Mapper(graph)
     for leaf in piece.inputs:
-        placeholder = graph.placeholder(leaf.node.name)
-        placeholder.target = placeholder.name  # unique, where two leaves of one node come in
-        _describe(placeholder, leaf)
-        mapper.leaves[leaf] = placeholder
+        name = free_name(graph, leaf.node.name)  # another, where two leaves of one node come in
+        mapper.stands_for(add_node(graph, "placeholder", name, (), name), leaf)
     entered: list[tuple[fx.Node, fx.Node]] = []  # autocast regions: the original, the copy
     for node in piece.nodes:
-        _enter_regions(graph, entered, plan.regions.get(node, ()))
+        if plan.regions:
+            _enter_regions(graph, entered, plan.regions.get(node, ()))
         copy = copy_node(graph, node, mapper.argument)
         mapper.copied[node] = copy
-        mapper.leaves[Leaf(node)] = copy
         if node.op == "call_method" and isinstance(copy.args[0], tuple):
             # a method of a shape: only a shape has it, the tuple that stands for one has not
             with graph.inserting_before(copy):
@@ -185,15 +194,17 @@ def _build_root(
     graph = fx.Graph()
     mapper = _Mapper(graph)
     for node in original.graph.find_nodes(op="placeholder"):
-        mapper.copied[node] = graph.node_copy(node)
+        mapper.copied[node] = copy_node(graph, node, mapper.argument)
     for name, piece in zip(names, plan.pieces, strict=True):
-        call = graph.call_module(name, tuple(mapper.leaf(leaf) for leaf in piece.inputs))
+        args = tuple(mapper.leaf(leaf) for leaf in piece.inputs)
+        call = add_node(graph, "call_module", name, args, free_name(graph, name))
         values = tuple(leaf_value(leaf) for leaf in piece.outputs)
         if not any(value is UNKNOWN for value in values):
             call.meta["example_value"] = values
         for position, leaf in enumerate(piece.outputs):
-            mapper.leaves[leaf] = graph.call_function(operator.getitem, (call, position))
-            _describe(mapper.leaves[leaf], leaf)
+            taken = free_name(graph, "getitem")
+            output = add_node(graph, "call_function", operator.getitem, (call, position), taken)
+            mapper.stands_for(output, leaf)
     output = original.graph.output_node()
     graph.node_copy(output, mapper.argument)
     attributes = {

@@ -66,7 +66,7 @@ def symbol_sources(nodes: Iterable[fx.Node]) -> dict[Any, Leaf]:
         for value, leaf in _leaves(value_of(node), Leaf(node)):
             if isinstance(value, torch.Tensor):
                 for dim, size in enumerate(value.shape):
-                    if (symbol := plain_symbol(size)) is not None:
+                    if type(size) is not int and (symbol := plain_symbol(size)) is not None:
                         first.setdefault(symbol, leaf._replace(dim=dim))
             elif (symbol := plain_symbol(value)) is not None:
                 first.setdefault(symbol, leaf)
