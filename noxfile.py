@@ -146,6 +146,12 @@ def mutants(session: nox.Session) -> None:
 
 
 @nox.session
+def repros(session: nox.Session) -> None:
+    """The script of every failure of every mutant must fail in a fresh process; takes an hour."""
+    session.run("python", "-m", "piecewise_conformance.mutants.repros", *install(session))
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure: nox -s bench [-- --peers] [--out FILE]; read docs/benchmarks.md."""
     rest = install(session, "pytest-benchmark")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from .report import (
     USAGE,
     ReportError,
     ReportWriter,
+    Result,
     exit_status,
     make_footer,
     read_report,
@@ -78,13 +80,25 @@ def _merge(options: argparse.Namespace) -> int:
     writer.start(header)
     for each in results:
         writer.add(each)
+        _take_script(each, options.folders, options.out)
     unmatched = unmatched_of(header, results)
     writer.finish(make_footer(results, seconds=seconds, unmatched=unmatched))
     write_junit(options.out / "junit.xml", results)
     report, requirements = read_report(writer.path), load()
     write_html(options.out / "report.html", [(options.out, report)], requirements)
-    print_report(sys.stdout, report, requirements, unmatched=unmatched)
+    print_report(sys.stdout, report, requirements, unmatched=unmatched, folder=options.out)
     return exit_status(results, unmatched=len(unmatched))
+
+
+def _take_script(result: Result, folders: Sequence[Path], out: Path) -> None:
+    """Copy the script of ``result`` from the shard that has it; its name is of that case alone."""
+    for folder in folders if result.repro else ():
+        script = folder / str(result.repro)
+        inside = script.resolve().is_relative_to(folder.resolve())
+        if inside and script.is_file():
+            target = out / str(result.repro)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(script, target)
 
 
 def _new_backend(options: argparse.Namespace) -> int:

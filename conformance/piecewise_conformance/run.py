@@ -100,6 +100,8 @@ def run(settings: Settings, stream: TextIO | None = None) -> int:
         problem = _problem(settings, scratch, code, {each.key for each in report.results})
         if any(each.failing for each in report.results):
             report = _with_scripts(settings, report, stream, run_them=code is not None)
+        else:
+            shutil.rmtree(out / "repros", ignore_errors=True)  # of an earlier run
         unmatched = [] if problem else unmatched_of(report.header, report.results)
         if not problem:
             seconds = time.monotonic() - began

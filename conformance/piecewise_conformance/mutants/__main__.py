@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 3
         print(f"baseline: {len(baseline)} tests, {time.monotonic() - began:.0f} s", flush=True)
         plan = make_plan(chosen, baseline, thorough=options.thorough or options.accept)
-        runs = _pytest(scratch, "matrix", plan, options.jobs) if plan else []
+        runs = run_plan(scratch, "matrix", plan, options.jobs) if plan else []
     verdicts = judge(chosen, plan, runs)
     if options.accept:
         accept(verdicts)
@@ -107,20 +107,24 @@ def _baseline(scratch: Path, jobs: int, *, use_kept: bool) -> list[dict[str, Any
     known = reach_of.fresh() if use_kept else {}
     runs = [run for name in sorted(known) for run in known[name]]
     if set(known) != {path.name for path in SUITE_FOLDER.glob("test_*.py")}:
-        runs += _pytest(scratch, "baseline", {}, jobs, without=known)
+        runs += run_plan(scratch, "baseline", {}, jobs, without=known)
     if all(run["status"] in ("pass", *_SKIPPED) for run in runs):
         reach_of.keep(runs)
     return runs
 
 
-def _pytest(
+def run_plan(
     scratch: Path,
     name: str,
     plan: dict[str, list[str]],
     jobs: int,
     without: Iterable[str] = (),
+    more: Iterable[str] = (),
 ) -> list[dict[str, Any]]:
-    """One pytest run over ``plan``, but for the files ``without``; its runs."""
+    """One pytest run over ``plan``, but for the files ``without``; its runs.
+
+    ``more`` are further arguments of pytest.
+    """
     work = scratch / name
     work.mkdir()
     environment = environment_of(Settings(jobs=jobs), scratch)  # both runs share compiled code
@@ -131,6 +135,7 @@ def _pytest(
     command += ["-p", "piecewise_conformance.mutants.matrix"]
     command += [f"--piecewise-plan={plan_file}", f"--piecewise-runs={runs_file}"]
     command += [f"--ignore={SUITE_FOLDER / each}" for each in without]
+    command += more
     log = work / "pytest.log"
     with log.open("wb") as file:
         done = subprocess.run(

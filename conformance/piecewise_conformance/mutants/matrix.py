@@ -15,6 +15,7 @@ from _pytest.runner import runtestprotocol
 from .. import reach
 from ..plugin import RESULT, SUBJECT
 from ..selection import dealt, is_slow
+from ..suite_scan import split_node
 from . import load
 
 _RUNS = "piecewise_matrix"
@@ -23,6 +24,9 @@ _RUNS = "piecewise_matrix"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Two files: what to run, and where what came of it goes."""
     parser.addoption("--piecewise-plan", required=True, help="JSON: test -> names; {} is all")
+    parser.addoption(
+        "--piecewise-functions", action="store_true", help="the plan names functions, not cases"
+    )
     parser.addoption("--piecewise-runs", required=True, help="where the runs go, as JSON lines")
 
 
@@ -41,6 +45,7 @@ class Looper:
             Path(config.getoption("--piecewise-plan")).read_text()
         )
         self.workers: int = config.workerinput["workercount"]  # type: ignore[attr-defined]
+        self.functions: bool = config.getoption("--piecewise-functions")
         self.killed: set[tuple[str, str]] = set()
         from ..recorded import reuse
 
@@ -48,7 +53,10 @@ class Looper:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Leave out tests that no mutant needs, and deal the slow ones out first."""
-        if self.plan:
+        if self.functions:
+            # what a quick test fails no slow one of the same requirement is run on
+            items[:] = sorted((item for item in items if self._names(item)), key=_by_requirement)
+        elif self.plan:
             chosen = [item for item in items if item.nodeid in self.plan]
             items[:] = dealt(chosen, self.workers)
 
@@ -56,8 +64,7 @@ class Looper:
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         """All runs of one test, and one report of them."""
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        names = self.plan.get(item.nodeid, [reach.INSTRUMENTED])
-        runs = [run for name in names if (run := self._run(item, name)) is not None]
+        runs = [run for name in self._names(item) if (run := self._run(item, name)) is not None]
         report = pytest.TestReport(
             nodeid=item.nodeid,
             location=item.location,
@@ -71,11 +78,21 @@ class Looper:
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
+    def _names(self, item: pytest.Item) -> list[str]:
+        if self.functions:
+            return self.plan.get(split_node(item.nodeid)[0], [])
+        return self.plan.get(item.nodeid, [reach.INSTRUMENTED])
+
     def _run(self, item: pytest.Item, name: str) -> dict[str, Any] | None:
         (marker,) = item.iter_markers("requirement")
         requirement = marker.args[0]
         slow = is_slow(item)
-        about = {"test": item.nodeid, "subject": name, "id": requirement, "slow": slow}
+        about: dict[str, Any] = {
+            "test": item.nodeid,
+            "subject": name,
+            "id": requirement,
+            "slow": slow,
+        }
         if slow and not self.plan:
             return {**about, "status": "pass", "message": "", "seconds": 0.0, "reached": []}
         if (name, requirement) in self.killed:
@@ -94,6 +111,7 @@ class Looper:
         ]
         if result["status"] in ("fail", "crash", "timeout"):
             self.killed.add((name, requirement))
+            about["result"] = result
         return {
             **about,
             "status": result["status"],
@@ -101,6 +119,11 @@ class Looper:
             "seconds": result["seconds"],
             "reached": reach.take(),
         }
+
+
+def _by_requirement(item: pytest.Item) -> tuple[str, bool]:
+    (marker,) = item.iter_markers("requirement")
+    return marker.args[0], is_slow(item)
 
 
 class Writer:

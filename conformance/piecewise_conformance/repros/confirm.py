@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import re
 import signal
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from ..verdict import Status
 from .standalone import SAYS
 
 _SHORTEST, _LONGEST = 60.0, 240.0  # seconds for one script
+_START = 20.0  # of which it may take to import torch
 _HANG = 60.0  # after which a script of a test that hung is said to hang
 
 
@@ -29,6 +31,10 @@ class Rerun:
 
     came: str
     text: str = ""  # what it printed, or why there is nothing
+
+    def as_of(self, result: Result) -> Result:
+        """``result``, which says what came of its script."""
+        return dataclasses.replace(result, repro_run=self.came)
 
 
 def confirm(
@@ -46,12 +52,19 @@ def confirm(
         return rerun(*script, limit=_limit(script[1], timeout))
 
     with ThreadPoolExecutor(max(jobs, 1)) as pool:
-        return list(pool.map(one, scripts))
+        futures = [pool.submit(one, each) for each in scripts]
+        try:
+            wait(futures)
+        except KeyboardInterrupt:  # what has begun ends; no more is begun
+            pool.shutdown(cancel_futures=True)
+    return [
+        Rerun(NOT_RUN, "interrupted") if each.cancelled() else each.result() for each in futures
+    ]
 
 
 def _limit(result: Result, timeout: float) -> float:
     if result.status is Status.TIMEOUT:
-        return min(timeout, _HANG)
+        return min(timeout, _HANG) + _START
     return min(max(_SHORTEST, 5 * result.seconds), _LONGEST)
 
 
