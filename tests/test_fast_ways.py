@@ -13,6 +13,7 @@ import torch
 from piecewise_conformance.capture import all_names, captured
 from piecewise_reference import split_graph
 from piecewise_reference.collection import without_collection
+from piecewise_reference.copying import same_looks
 from piecewise_reference.fast_fx import LazyModule, copy_node, lazy_module
 from piecewise_reference.literal_lines import parse
 from piecewise_reference.straight_line import plain_function, straight_line
@@ -212,3 +213,30 @@ def test_a_piece_with_hooks_is_called_as_a_module() -> None:
     assert plain_function(items[1].graph) is items[1].graph
     straight_line(split_gm)(torch.ones(4))
     assert seen == ["call"]
+
+
+LIKE = [torch.ones(4, 6), torch.ones(2)]
+UNLIKE = [
+    torch.ones(4, 5),
+    torch.ones(4, 6, dtype=torch.float64),
+    torch.ones(4, 6, device="meta"),
+    torch.ones(6, 4).t(),
+    torch.ones(1, 6).expand(4, 6),
+    torch.ones(24),
+    None,
+    3,
+]
+
+
+def test_tensors_of_the_same_looks_are_known() -> None:
+    """The one call says yes to equal dtype, device, shape and strides, at any address."""
+    known = same_looks(LIKE)
+    assert known(*LIKE)
+    assert known(torch.zeros(9, 6)[2:6], torch.zeros(2))
+
+
+@pytest.mark.parametrize("other", UNLIKE, ids=range(len(UNLIKE)))
+def test_tensors_of_other_looks_are_not_known(other: Any) -> None:
+    """Whatever differs, and in either place, the plain way is asked."""
+    assert not same_looks(LIKE)(other, LIKE[1])
+    assert not same_looks(LIKE[::-1])(LIKE[1], other)
