@@ -97,6 +97,20 @@ def test_outputs(whole: tuple[Path, str, int]) -> None:
     assert text.rstrip().endswith(f"report: {out / 'report.jsonl'}")
 
 
+def test_each_failure_has_a_script(whole: tuple[Path, str, int]) -> None:
+    """Failures, crashes and hangs show in a process of their own, one case of each test."""
+    out, text, _ = whole
+    failing = {case: each for case, each in results(out).items() if each.failing}
+    came: dict[str, set[str | None]] = {}
+    for case, each in failing.items():
+        assert (out / str(each.repro)).is_file()
+        came.setdefault(case.partition("[")[0], set()).add(each.repro_run)
+    assert all(each in ({"failed"}, {"failed", "not run"}) for each in came.values()), came
+    assert not any(each.repro for each in results(out).values() if not each.failing)
+    assert f"script:    python {out / 'repros' / 'MINI-'}" in text
+    assert "(it fails there too)" in text
+
+
 def test_a_profile_selects(tmp_path: Path) -> None:
     """Only what the profile asks for is run, and a SHOULD fails nothing."""
     assert run(mini(tmp_path, profiles=("inductor",)), io.StringIO()) == 0
