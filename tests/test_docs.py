@@ -25,6 +25,7 @@ SESSIONS = {
     "tests",
     "smoke",
     "mutants",
+    "repros",
     "build",
     "gpu",
     "bench",

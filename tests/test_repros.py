@@ -49,7 +49,7 @@ sys.meta_path[sys.meta_path.index(PathFinder)] = Alone
 # A mutant for each kind of test: of a split graph, of a whole backend through Dynamo, of a cache on
 # disk, of emulated CUDA graphs, and one that starts other processes.
 KINDS = (
-    "split-changes-its-input",
+    "split-matches-any-overload",
     "stitch-outputs-copied",
     "cache-hit-counts-as-new",
     "graph-key-is-the-size",
