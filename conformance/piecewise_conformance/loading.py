@@ -13,6 +13,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
@@ -51,17 +52,17 @@ def load_subject(spec: str) -> Subject:
     path, attribute = _split_path(spec)
     if path is not None:
         module = _import_file(path, spec)
-        return _subject(_attribute(module, attribute, spec), path.stem, spec)
+        return _subject(module, attribute, path.stem, spec)
     registered = registered_backends()
     if spec in registered:
         target = registered[spec]
         module = _import_module(target.module, f"{spec} (registered as {target.value})")
-        return _subject(_attribute(module, target.attr, spec), spec, spec)
+        return _subject(module, target.attr, spec, spec)
     name, _, attribute = spec.partition(":")
     if not all(part.isidentifier() for part in name.split(".")):
         raise LoadError(f"{spec!r} is no name, module, file ending in .py, or dynamo:NAME")
     if importable(name) or "." in name or attribute:
-        return _subject(_attribute(_import_module(name, spec), attribute, spec), name, spec)
+        return _subject(_import_module(name, spec), attribute, name, spec)
     raise LoadError(
         f"no backend {spec!r}: it is no registered name and no module that can be imported; "
         f"registered are {_listed(registered)}{_near(spec, registered)}"
@@ -181,10 +182,12 @@ def _attribute(module: ModuleType, attribute: str, spec: str) -> Any:
     return found
 
 
-def _subject(found: Any, name: str, spec: str) -> Subject:
+def _subject(module: ModuleType, attribute: str, name: str, spec: str) -> Subject:
     from .subjects.rungs import from_object
 
-    return _guarded(lambda: from_object(found, name=name, origin=spec), spec)
+    found = _attribute(module, attribute, spec)
+    made = _guarded(lambda: from_object(found, name=name, origin=spec), spec)
+    return replace(made, adapter=made.adapter or getattr(module, "__file__", None) or "")
 
 
 # -- messages --------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from . import environment
 from .expectations import Expected, find_expectations, load_expectations, shown_path
 from .loading import LoadError, load_subject
 from .outcome import PASSED, Outcome, clip, outcome_of
+from .probe import before
 from .report import ReportError, ReportWriter, Result, how_to_run
 from .requirements import FULL, PROFILES, SMOKE, Requirement, SpecError, load
 from .selection import a_few, dealt
@@ -327,6 +328,7 @@ class Clerk:
 
     def _header(self, subject: Subject) -> dict[str, Any]:
         option = self.config.getoption
+        seconds = option("--piecewise-timeout")
         return {
             "subject": {"name": subject.name, "spec": subject.origin, "version": subject.version},
             "versions": environment.versions(),
@@ -336,6 +338,7 @@ class Clerk:
             "keyword": self.config.option.keyword,
             "shard": option("--piecewise-shard") or None,
             "expectations": self._expectations(subject),
+            "probe": before(subject, _folder(self.config, "--piecewise-suite"), seconds),
             "command": option("--piecewise-command"),
             "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }

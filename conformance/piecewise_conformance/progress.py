@@ -65,6 +65,9 @@ class Progress:
         self.offset += len(whole) + len(end)
         for raw in whole.splitlines():
             line: dict[str, Any] = json.loads(raw)
+            if line.get("kind") == "header":
+                for words in line.get("probe", ()):
+                    print(words, file=self.stream, flush=True)
             if line.get("kind") == "result":
                 self.counts[line["status"]] += 1
 

@@ -32,6 +32,7 @@ _KEYS: dict[str, dict[str, tuple[tuple[type, ...], bool]]] = {
         "started": (_TEXT, False),
         "shard": (_MAYBE_TEXT, False),
         "expectations": (_MAYBE_TEXT, False),
+        "probe": ((list,), False),
     },
     "result": {
         "id": (_TEXT, True),

@@ -70,13 +70,17 @@ ABILITIES = (
 
 @dataclass
 class Subject:
-    """The backend under test. ``surface`` maps names of SURFACE to what the subject offers."""
+    """The backend under test. ``surface`` maps names of SURFACE to what the subject offers.
+
+    ``adapter`` is the file that hands it on, where there is one.
+    """
 
     name: str
     origin: str
     surface: Mapping[str, Any]
     abilities: frozenset[str] = frozenset()
     version: str = ""
+    adapter: str = ""
 
     def get(self, name: str) -> Any:
         """``name`` of SURFACE; raises Unsupported if the subject does not offer it."""

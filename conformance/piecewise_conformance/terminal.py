@@ -77,7 +77,8 @@ def _head(report: Report) -> str:
     subject, versions = report.header["subject"], report.header["versions"]
     name = " ".join(part for part in (subject["name"], subject["version"]) if part)
     known = [f"{key} {versions[key]}" for key in ("torch", "triton", "python") if versions.get(key)]
-    return f"subject: {name}  ({', '.join(known)}, {report.header['device']})"
+    head = f"subject: {name}  ({', '.join(known)}, {report.header['device']})"
+    return "\n".join([head, *report.header.get("probe", ())])
 
 
 def _table(results: Sequence[Result], paint: _Painter) -> str:

@@ -83,4 +83,4 @@ def make(found: Any, *, name: str, origin: str) -> Subject:
     if has_interface:
         surface["CompilerManager"] = Manager
     abilities = frozenset({"splitting", "compile-ranges", "cache", "copy-inputs"})
-    return Subject(name, origin, surface, abilities)
+    return Subject(name, origin, surface, abilities, adapter=__file__)
