@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import reach
-from .boundary import inside_subject
+from .boundary import inside_subject, whose
 from .capture import Captured, captured
 from .drive import run_graph
 from .facets import SplitResult
 from .oracle import check
 from .subject import Subject
+from .verdict import Unsupported
 
 
 def graph_for(subject: Subject, name: str) -> Captured:
@@ -32,7 +33,11 @@ _splits: dict[int, _Kept] = {}
 
 
 def split(subject: Subject, graph: Captured) -> SplitResult:
-    """``graph`` split at its own splitting ops, once for all tests that only look or run."""
+    """``graph`` split at its own splitting ops, once for all tests that only look or run.
+
+    That it cannot be split is a failure of SPLIT-001 and SPLIT-006, which ask for no more than that
+    and for every graph; all else has nothing to judge then: see :func:`to_judge`.
+    """
     kept = _splits.get(id(subject))
     if kept is None or kept.graph != graph.name:
         with reach.noting() as reached:
@@ -40,6 +45,17 @@ def split(subject: Subject, graph: Captured) -> SplitResult:
         kept = _splits[id(subject)] = _Kept(subject, graph.name, result, reached)
     reach.add(kept.reached)
     return kept.result
+
+
+def to_judge(subject: Subject, graph: Captured) -> SplitResult:
+    """``graph`` split, for a test of how that was done; Unsupported if it cannot be split."""
+    try:
+        return split(subject, graph)
+    except Exception as error:
+        if whose(error) is None:
+            raise
+        words = f"nothing to judge: {graph.name} cannot be split (SPLIT-001, SPLIT-006)"
+        raise Unsupported(words) from error
 
 
 def check_equal(gm: Any, graph: Captured, sizes: list[int] | None = None) -> None:

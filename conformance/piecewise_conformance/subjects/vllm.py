@@ -22,6 +22,7 @@ os.environ["PIECEWISE_CONFORMANCE_PLATFORM"] = "1"
 os.environ["VLLM_USE_MEGA_AOT_ARTIFACT"] = "0"  # with it there is no cache file
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
 
+import torch
 from vllm import forward_context  # after the platform was asked for
 from vllm.compilation import backends, caching, counter, cuda_graph
 from vllm.config import (
@@ -34,10 +35,17 @@ from vllm.config import (
 )
 from vllm.config.utils import Range
 from vllm.platforms import current_platform
+from vllm.utils import torch_utils
 
+from ..emulation import weak_ref_tensor
 from . import vllm_platform
 from .derived import CacheHit, Compile, Split, emit, record_events
 from .vllm_platform import inductor_pass
+
+if not torch.cuda.is_available():
+    # vLLM's own ask a compiled op, and keep one side stream a process: each emulation has its own
+    torch_utils.weak_ref_tensor = weak_ref_tensor
+    cuda_graph.current_stream = vllm_platform.side_stream
 
 
 class WatchedManager(backends.CompilerManager):  # type: ignore[misc]  # vLLM is untyped here

@@ -122,6 +122,13 @@ class OwnPasses(inductor_pass.InductorPass):  # type: ignore[misc]  # vLLM is no
         )
 
 
+def side_stream() -> Any:
+    """A stream for captures, for the default one cannot be captured, as vLLM makes it for CUDA."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    return stream
+
+
 def chosen_compiler() -> Any:
     """An instance of the chosen class that vLLM takes for one of its own interface."""
     from vllm.compilation.compiler_interface import CompilerInterface

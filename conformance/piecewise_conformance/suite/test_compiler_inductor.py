@@ -77,6 +77,12 @@ def test_range_is_not_specialised(subject: Subject, tmp_path: Path, way: str) ->
         case.check(runnable, rows, rule_for(case, "inductor", rows))
 
 
+def _exchange(path: Path, content: bytes) -> None:
+    """Another file in its place: what is mapped of the old one, as code is, stays as it was."""
+    path.unlink()
+    path.write_bytes(content)
+
+
 @requirement("COMPILER-010")
 @needs("inductor")
 @pytest.mark.parametrize("damage", ["cut", "empty", "flipped", "missing", "foreign"])
@@ -96,7 +102,8 @@ def test_damaged_artifact(subject: Subject, tmp_path: Path, damage: str, way: st
             if damage == "missing":
                 path.unlink()
                 continue
-            path.write_bytes(
+            _exchange(
+                path,
                 {
                     "cut": content[:middle],
                     "empty": b"",
@@ -104,7 +111,7 @@ def test_damaged_artifact(subject: Subject, tmp_path: Path, damage: str, way: st
                     + bytes([content[middle] ^ 0xFF])
                     + content[middle + 1 :],
                     "foreign": b"not an artifact",
-                }[damage]
+                }[damage],
             )
         try:
             loaded = compiler(subject, tmp_path, way).load(handle, case.gm, case.traced, RANGE)
@@ -130,7 +137,7 @@ def test_exchanged_artifact(subject: Subject, tmp_path: Path) -> None:
     if not ours or not theirs:
         raise Violation("Inductor's artifact left no file in the cache folder")
     for mine, other in zip(ours, itertools.cycle(theirs), strict=False):
-        mine.write_bytes(other.read_bytes())
+        _exchange(mine, other.read_bytes())
     case = cases[first]
     with torch.no_grad(), tracing(case):
         try:

@@ -14,7 +14,12 @@ from piecewise_conformance.capture import all_names
 from piecewise_conformance.drive import run_graph
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.oracle import check
-from piecewise_conformance.splits import check_equal, graph_for, split
+from piecewise_conformance.splits import (
+    check_equal,
+    graph_for,
+    split,
+    to_judge,
+)
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from torch import fx
@@ -46,7 +51,7 @@ def test_same_result_for_other_ops(subject: Subject, name: str, ops: tuple[str, 
 def test_splitting_ops_are_flagged(subject: Subject, name: str) -> None:
     """No piece that would be compiled holds a splitting op, and none is lost."""
     graph = graph_for(subject, name)
-    result = split(subject, graph)
+    result = to_judge(subject, graph)
     wanted = [node for node in graph.gm.graph.nodes if graphs.matches(node, graph.splitting_ops)]
     for piece in result.pieces:
         inside = [n for n in piece.graph.graph.nodes if graphs.matches(n, graph.splitting_ops)]
@@ -77,7 +82,7 @@ def test_splitting_ops_are_flagged(subject: Subject, name: str) -> None:
 def test_flagged_pieces_hold_nothing_else(subject: Subject, name: str) -> None:
     """What computes and is no splitting op lies in a piece that can be compiled."""
     graph = graph_for(subject, name)
-    for piece in split(subject, graph).pieces:
+    for piece in to_judge(subject, graph).pieces:
         for node in piece.graph.graph.nodes if piece.is_splitting else ():
             if graphs.computes(node) and not graphs.matches(node, graph.splitting_ops):
                 raise Violation(
@@ -106,7 +111,7 @@ def test_flagged_pieces_hold_nothing_else(subject: Subject, name: str) -> None:
 def test_tensor_indexing_stays(subject: Subject, name: str) -> None:
     """An index of a tensor that an op wrote gives what the op wrote."""
     graph = graph_for(subject, name)
-    check_equal(split(subject, graph).gm, graph)
+    check_equal(to_judge(subject, graph).gm, graph)
 
 
 _LEAVES = (torch.Tensor, int, float, bool, complex, str, type(None), torch.SymInt, torch.SymFloat)
@@ -117,7 +122,7 @@ _LEAVES = (torch.Tensor, int, float, bool, complex, str, type(None), torch.SymIn
 def test_only_leaves_cross(subject: Subject, name: str) -> None:
     """At run time no piece is passed a container, and none returns one inside its tuple."""
     graph = graph_for(subject, name)
-    result = split(subject, graph)
+    result = to_judge(subject, graph)
     # what the caller gives, and tracing tells nothing of, no splitter can know for a container
     given = {
         (node.target, at)
@@ -158,7 +163,7 @@ def test_every_graph_splits(subject: Subject, name: str) -> None:
 def test_symbols_come_in(subject: Subject, name: str) -> None:
     """Each symbol in the shapes of a piece's inputs is itself an input."""
     graph = graph_for(subject, name)
-    for piece in split(subject, graph).pieces:
+    for piece in to_judge(subject, graph).pieces:
         if piece.is_splitting:  # never compiled: nothing needs to find a symbol there
             continue
         inputs = [graphs.value(node) for node in piece.graph.graph.find_nodes(op="placeholder")]
@@ -191,7 +196,7 @@ def test_symbols_come_in(subject: Subject, name: str) -> None:
 def test_order_of_effects(subject: Subject, name: str) -> None:
     """Writes and effects happen in the order of the graph."""
     graph = graph_for(subject, name)
-    check_equal(split(subject, graph).gm, graph)
+    check_equal(to_judge(subject, graph).gm, graph)
 
 
 @requirement("SPLIT-008")
@@ -199,7 +204,7 @@ def test_order_of_effects(subject: Subject, name: str) -> None:
 def test_order_of_ops(subject: Subject, name: str) -> None:
     """Pieces are called in an order in which the splitting ops come as they were written."""
     graph = graph_for(subject, name)
-    result = split(subject, graph)
+    result = to_judge(subject, graph)
     wanted = [n.target for n in graph.gm.graph.nodes if graphs.matches(n, graph.splitting_ops)]
     pieces = {piece.name: piece.graph for piece in result.pieces}
     called = [
@@ -223,6 +228,7 @@ def test_order_of_ops(subject: Subject, name: str) -> None:
 def test_can_be_copied_and_printed(subject: Subject, name: str) -> None:
     """A deep copy, recompiled, does the same; printing shows every piece, each with its output."""
     graph = graph_for(subject, name)
+    to_judge(subject, graph)
     result = subject.split(graph.fresh(), graph.splitting_ops)
     with inside_subject("deepcopy, recompile and print of the split graph"):
         twin = copy.deepcopy(result.gm)
@@ -266,7 +272,7 @@ def test_can_be_copied_and_printed(subject: Subject, name: str) -> None:
 def test_extreme_graphs(subject: Subject, name: str) -> None:
     """Graphs at the edges do what they did; without a splitting op no piece is flagged."""
     graph = graph_for(subject, name)
-    result = split(subject, graph)
+    result = to_judge(subject, graph)
     check_equal(result.gm, graph)
     has_op = any(graphs.matches(node, graph.splitting_ops) for node in graph.gm.graph.nodes)
     flagged = [piece.name for piece in result.pieces if piece.is_splitting]
@@ -281,7 +287,7 @@ def test_extreme_graphs(subject: Subject, name: str) -> None:
 def test_same_placeholders(subject: Subject, name: str) -> None:
     """Placeholders keep order, name, target and default."""
     graph = graph_for(subject, name)
-    gm = split(subject, graph).gm
+    gm = to_judge(subject, graph).gm
 
     def placeholders(module: fx.GraphModule) -> list[tuple[Any, ...]]:
         nodes = module.graph.find_nodes(op="placeholder")
@@ -302,6 +308,7 @@ def test_graph_is_left_intact(subject: Subject, name: str) -> None:
     """The graph that was given still does what it did, after the split graph has run too."""
     graph = graph_for(subject, name)
     given = graph.fresh()
+    to_judge(subject, graph)
     result = subject.split(given, graph.splitting_ops)
     for size in list(graph.args)[:1]:
         with inside_subject("the split graph"):
@@ -316,7 +323,7 @@ def test_graph_is_left_intact(subject: Subject, name: str) -> None:
 def test_parameters_are_shared(subject: Subject, name: str) -> None:
     """Every parameter and buffer of the split graph lies where the graph has it."""
     graph = graph_for(subject, name)
-    result = split(subject, graph)
+    result = to_judge(subject, graph)
     ours = {each.data_ptr() for each in [*graph.gm.parameters(), *graph.gm.buffers()]}
     theirs = [*result.gm.named_parameters(), *result.gm.named_buffers()]
     for key, tensor in theirs:
@@ -331,7 +338,7 @@ def test_parameters_are_shared(subject: Subject, name: str) -> None:
 def test_items_describe_children(subject: Subject, name: str) -> None:
     """Items name the children that the split graph calls, in the order of the calls."""
     graph = graph_for(subject, name)
-    result = split(subject, graph)
+    result = to_judge(subject, graph)
     with inside_subject("the children of the split graph"):
         called = [
             node.target
@@ -360,7 +367,7 @@ def test_items_describe_children(subject: Subject, name: str) -> None:
 def test_each_op_once(subject: Subject, name: str) -> None:
     """Every op that computes or has an effect is called as often as in the graph."""
     graph = graph_for(subject, name)
-    result = split(subject, graph)
+    result = to_judge(subject, graph)
 
     def calls(nodes: Any) -> Counter[str]:
         return Counter(str(node.target) for node in nodes if graphs.computes(node))
@@ -383,7 +390,7 @@ def test_each_op_once(subject: Subject, name: str) -> None:
 def test_no_needless_flag(subject: Subject, name: str) -> None:
     """A piece is flagged only if it holds a splitting op."""
     graph = graph_for(subject, name)
-    for piece in split(subject, graph).pieces:
+    for piece in to_judge(subject, graph).pieces:
         if piece.is_splitting and not any(
             graphs.matches(node, graph.splitting_ops) for node in piece.graph.graph.nodes
         ):
