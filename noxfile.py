@@ -82,6 +82,8 @@ def peers(session: nox.Session, peer: str) -> None:
         session.install("--no-deps", each.removeprefix("--install="))
     torch = _argument(session.posargs, "--torch") or TORCH
     session.install("-r", str(PEERS_IMPORT), f"torch=={torch}")
+    if peer == "vllm" and not rest:  # what the tests session cannot run; any argument is for `run`
+        session.run("python", "-m", "pytest", str(HERE / "tests" / "test_peers.py"))
     if _backend(rest) is None:
         rest += ["--backend", peer, "--out", f"conformance-report-{peer}"]
     session.run("python", "-m", "piecewise_conformance", "run", *rest)
