@@ -138,9 +138,9 @@ class Expected:
 
 
 def find_expectations(name: str) -> Path | None:
-    """``expectations/NAME.toml`` in the current folder, else among those of the harness."""
+    """``expectations/NAME.toml`` in the current folder, else ``known_failures`` of the harness."""
     own = own_file(name)
-    for path in (own, Path(__file__).parent / own):
+    for path in (own, Path(__file__).parent / "known_failures" / own.name):
         if path.is_file():
             return path.resolve()
     return None

@@ -39,6 +39,22 @@ class CacheHit:
     compiler: str
 
 
+@dataclass(frozen=True)
+class Capture:
+    """A static graph was captured for batches like ``descriptor``, in mode ``mode``."""
+
+    descriptor: Any
+    mode: str
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The static graph captured for ``descriptor`` was replayed."""
+
+    descriptor: Any
+    mode: str
+
+
 _recordings: list[list[Any]] = []
 
 

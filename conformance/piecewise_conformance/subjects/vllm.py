@@ -39,7 +39,7 @@ from vllm.utils import torch_utils
 
 from ..emulation import weak_ref_tensor
 from . import vllm_platform
-from .derived import CacheHit, Compile, Split, emit, record_events
+from .derived import CacheHit, Capture, Compile, Replay, Split, emit, record_events
 from .vllm_platform import inductor_pass
 
 if not torch.cuda.is_available():
@@ -78,6 +78,22 @@ class WatchedBackend(backends.VllmBackend):  # type: ignore[misc]  # as above
         result = super().__call__(graph, example_inputs)
         splitting = sum(each.is_splitting_graph for each in self.piecewise_graphs)
         emit(Split(len(self.piecewise_graphs), splitting))
+        return result
+
+
+class WatchedWrapper(cuda_graph.CUDAGraphWrapper):  # type: ignore[misc]  # as above
+    """Tells of captures and replays."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As vLLM's, and tell."""
+        if not forward_context.is_forward_context_available():
+            return super().__call__(*args, **kwargs)
+        batch = forward_context.get_forward_context()
+        entry = self.concrete_cudagraph_entries.get(batch.batch_descriptor)
+        kind = Capture if entry is None or entry.cudagraph is None else Replay
+        result = super().__call__(*args, **kwargs)
+        if batch.cudagraph_runtime_mode == self.runtime_mode:
+            emit(kind(batch.batch_descriptor, self.runtime_mode.name))
         return result
 
 
@@ -222,7 +238,7 @@ _SURFACE = {
     "pass_key": current_platform.pass_key,
     "StandaloneCompiledArtifacts": caching.StandaloneCompiledArtifacts,
     "CUDAGraphMode": CUDAGraphMode,
-    "CUDAGraphWrapper": cuda_graph.CUDAGraphWrapper,
+    "CUDAGraphWrapper": WatchedWrapper,
     "BatchDescriptor": forward_context.BatchDescriptor,
     "set_forward_context": set_forward_context,
     "use_static_graph_wrapper": use_static_graph_wrapper,

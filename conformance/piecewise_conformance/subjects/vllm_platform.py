@@ -34,11 +34,11 @@ def register() -> str | None:
 @dataclass
 class Chosen:
     """What the platform answers. Qualified names; ``compiler`` is of any class with the seed's
-    interface, the wrapper vLLM's own unless a test has another one.
+    interface, the wrapper vLLM's own, watched, unless a test has another one.
     """
 
     compiler: str = ""
-    static_graph_wrapper: str = "vllm.compilation.cuda_graph.CUDAGraphWrapper"
+    static_graph_wrapper: str = f"{__package__}.vllm.WatchedWrapper"
 
 
 chosen = Chosen()

@@ -14,12 +14,7 @@ from piecewise_conformance.capture import all_names
 from piecewise_conformance.drive import run_graph
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.oracle import check
-from piecewise_conformance.splits import (
-    check_equal,
-    graph_for,
-    split,
-    to_judge,
-)
+from piecewise_conformance.splits import check_equal, graph_for, split, to_judge
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from torch import fx
