@@ -11,8 +11,10 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import marshal
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -80,14 +82,24 @@ def _load(name: str, edit: Callable[[str, str], Any]) -> ModuleType:
     return importlib.import_module(name)
 
 
+@cache
+def _as_it_is(source: str, path: str) -> bytes:
+    """A module that most mutants share, compiled once. Each gets code objects of its own."""
+    return marshal.dumps(compile(source, path, "exec"))
+
+
 def plant(mutant: Mutant) -> ModuleType:
     """The package of ``mutant``; one per process."""
     unknown = {patch.file for patch in mutant.patches} - {p.name for p in REFERENCE.glob("*.py")}
     if unknown:
         raise ValueError(f"mutant {mutant.name} patches {sorted(unknown)}, which do not exist")
 
+    patched = {patch.file for patch in mutant.patches}
+
     def edit(source: str, path: str) -> Any:
-        return compile(apply(mutant.patches, Path(path).name, source), path, "exec")
+        if (name := Path(path).name) not in patched:
+            return marshal.loads(_as_it_is(source, path))
+        return compile(apply(mutant.patches, name, source), path, "exec")
 
     return _load("piecewise_mutant_" + mutant.name.replace("_", "__").replace("-", "_"), edit)
 
