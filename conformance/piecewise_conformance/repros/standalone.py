@@ -74,9 +74,10 @@ def tell(outcome: Outcome) -> int:
 def _run(
     test: Callable[..., Any], case: str, subject: Subject, seed: int, device: str, folder: Path
 ) -> None:
-    arguments, marks = next(
-        (found, marks) for id, found, marks in stand_in.cases(test) if id == case
-    )
+    known = {id: (found, marks) for id, found, marks in stand_in.cases(test)}
+    if case not in known:
+        raise NotRun(f"the test has no case {case!r}; it has {', '.join(known)}")
+    arguments, marks = known[case]
     needs = [name for each in marks if each.name == "needs" for name in each.args]
     for name in ["gpu", *needs] if device == "cuda" else needs:
         if reason := environment.missing(name):
