@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
     if options.peers:
         os.environ[peers.ASKED] = "1"
     out = Path(options.out).resolve()
+    began = time.monotonic()
     status = pytest.main(
         [
             str(SUITE),
@@ -44,7 +46,7 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
     )
     if out.exists():
         print_tables(out)
-        print(f"\nwritten to {out}")
+        print(f"\n{time.monotonic() - began:.0f} s in all; written to {out}")
     return int(status)
 
 

@@ -1,6 +1,6 @@
 """Memory: splitting, stitching and copying copy no weight. Peak RSS, in a process of its own.
 
-The weights are a gigabyte that is touched, so that a copy of them would show.
+The weights are 4 GB of a file without content, mapped and not read: a copy of them would show.
 """
 
 from __future__ import annotations
@@ -9,21 +9,25 @@ import subprocess
 import sys
 from typing import Any
 
-WEIGHT_MB = 1024
+WEIGHT_MB = 4096
 
 _PROGRAM = f"""
+import os
 import resource
+import tempfile
 import torch
 from torch import fx
 from piecewise_reference import make_copy_and_call, split_graph
 from piecewise_reference.straight_line import straight_line
 
+file = tempfile.NamedTemporaryFile()
+os.truncate(file.name, {WEIGHT_MB} * 2**20)
+weights = torch.from_file(file.name, shared=True, size={WEIGHT_MB} * 2**18).chunk(16)
 root = torch.nn.Module()
 graph = fx.Graph()
 x = graph.placeholder("x")
 for i in range(16):
-    weight = torch.ones({WEIGHT_MB} * 2**20 // 4 // 16)
-    root.register_parameter(f"w{{i}}", torch.nn.Parameter(weight, requires_grad=False))
+    root.register_parameter(f"w{{i}}", torch.nn.Parameter(weights[i], requires_grad=False))
     x = graph.call_function(torch.ops.aten.sin.default, (x,)) if i % 2 else x
     x = graph.call_function(torch.add, (x, graph.get_attr(f"w{{i}}")))
     x = graph.call_function(torch.narrow, (x, 0, 0, 4))
