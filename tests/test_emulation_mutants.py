@@ -167,6 +167,10 @@ FAULTS = {
         "graph.CUDAGraph._check_args", "if not refreshed:", "if True:",
         ("test_an_input_elsewhere",),
     ),
+    "arguments-looked-at-late": Fault(
+        "context.Emulation.called_with", "a.clone()", "a",
+        ("test_inputs_that_change_places",),
+    ),
     "python-state-not-watched": Fault(
         "capture.Capture.check_end", "is not None:", "is None and False:",
         ("test_python_state_that_a_capture_changes",),

@@ -331,6 +331,21 @@ def test_an_input_elsewhere(device: Emulation) -> None:
     assert [each.position for each in device.events] == [0]
 
 
+def test_inputs_that_change_places(device: Emulation) -> None:
+    """A wrapper that copies each to where the other lay has written both: what they were counts."""
+    x, y = torch.ones(4), torch.full((4,), 2.0)
+    with device.called_with(x, y):
+        graph, z = captured(lambda: x * 3 - y)
+    with device.called_with(y, x):
+        own = x.clone(), y.clone()
+        x.copy_(own[1])
+        y.copy_(own[0])
+        graph.replay()
+    assert z.tolist() == [5] * 4
+    with device.called_with(y, x), pytest.raises(emulation.StaleInput, match="input 0"):
+        graph.replay()
+
+
 def test_python_state_that_a_capture_changes() -> None:
     """A counter, a list, and a tensor that is rebound and not written."""
 

@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 
 from .capture import Capture
 from .errors import CaptureError, DeadMemory, HostSync, StaticGraphError
-from .memory import AddressBook, Pool
+from .memory import AddressBook, Pool, unseen
 from .streams import Stream
 from .where import user_line
 
@@ -31,6 +31,7 @@ class Emulation:
         self.graphs: list[weakref.ref[Any]] = []
         self.events: list[Any] = []
         self.args: tuple[Any, ...] = ()
+        self.contents: tuple[Any, ...] = ()  # of the arguments, when the call began
         self.watched = list(watched)
         self.default_stream = Stream()
         self.stream_stack = [self.default_stream]
@@ -61,11 +62,14 @@ class Emulation:
         A replay of a graph that read an argument at another address, and whose content is not
         at that address, is StaleInput; where a wrapper copied it, a ChangedInput event.
         """
-        before, self.args = self.args, args
+        with unseen():  # as they are now: a wrapper may write into where one of them lies
+            contents = tuple(a.clone() if isinstance(a, torch.Tensor) else a for a in args)
+        before = self.args, self.contents
+        self.args, self.contents = args, contents
         try:
             yield
         finally:
-            self.args = before
+            self.args, self.contents = before
 
     @contextmanager
     def dummy_run(self) -> Iterator[None]:

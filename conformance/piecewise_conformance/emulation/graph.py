@@ -143,7 +143,8 @@ class CUDAGraph:
             if read is None:
                 continue
             with unseen():
-                refreshed = place.shape == now.shape and same_bits(place.tensor(), given)
+                content = emulation.contents[position]
+                refreshed = place.shape == now.shape and same_bits(place.tensor(), content)
             if not refreshed:
                 raise StaleInput(
                     f"a replay reads input {position} where it lay at capture, and now it lies "
