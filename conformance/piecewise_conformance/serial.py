@@ -60,10 +60,15 @@ def from_bytes(subject: Subject, data: bytes, asked: Options) -> Any:
     return function
 
 
+def in_place_of(subject: Subject, function: Any, name: str, asked: Options) -> Driven:
+    """The program ``name`` with ``function`` in the place of what a compile would give."""
+    settle()
+    return Driven(subject, program(name), asked, lambda graph, example_inputs: function)
+
+
 def check_function(subject: Subject, function: Any, name: str, asked: Options) -> None:
     """``function`` in the place of a compile: it must do what the program does, at every size."""
-    settle()
-    driven = Driven(subject, program(name), asked, lambda graph, example_inputs: function)
+    driven = in_place_of(subject, function, name, asked)
     for size in program(name).sizes[::-1]:
         driven.check(size)
 

@@ -36,11 +36,13 @@ class InductorPass(CustomGraphPass):
 
 
 class CallableInductorPass(InductorPass):
-    """A function as a pass; its source is its uuid, unless it is given one."""
+    """A function as a pass; its source, and the values that it brings along, are its uuid, unless
+    it is given one. TypeError for a value that no uuid can be made of.
+    """
 
     def __init__(self, function: Callable[[fx.Graph], Any], uuid: str | None = None) -> None:
         self.function = function
-        self._uuid = uuid or digest(function.__qualname__, inspect.getsource(function))
+        self._uuid = uuid or _uuid_of(function)
 
     def __call__(self, graph: fx.Graph) -> None:
         """Run the function."""
@@ -49,6 +51,13 @@ class CallableInductorPass(InductorPass):
     def uuid(self) -> str:
         """Of the function."""
         return self._uuid
+
+
+def _uuid_of(function: Callable[[fx.Graph], Any]) -> str:
+    source = digest(function.__qualname__, inspect.getsource(function))
+    captured = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    defaults = [getattr(function, name, None) for name in ("__defaults__", "__kwdefaults__")]
+    return digest(source, captured, defaults) if any((captured, *defaults)) else source
 
 
 class NoOpEliminationPass(InductorPass):

@@ -6,6 +6,7 @@ import ast
 import json
 import logging
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -310,6 +311,64 @@ def _picture(graph: torch.fx.GraphModule) -> dict[str, Any]:
 KEPT = ["linear-chain", "input-updated-around-op", "size-across-op", "condition", "two-outputs"]
 
 
+@requirement("BACKEND-006")
+def test_trace_of_a_compile_that_fails(subject: Subject) -> None:
+    """What was not compiled is not told as compiled; the next try is."""
+    with spy.spying() as log, subject.events() as trace:
+        driven = drive(subject, program("linear-chain"), compiler=spy.NAME)
+        log.fail = True
+        with expect_refusal("a failing compile", "told to fail"):
+            driven.got(driven.program.inputs(6))
+        if told := trace().of("Compile"):
+            raise Violation(
+                "Compile events of compiles that failed", expected="none", got=str(told)
+            )
+
+
+@requirement("BACKEND-012")
+def test_recordings_nest(subject: Subject) -> None:
+    """Each tells what happened while it was open, whatever others are open or end, also by an
+    exception.
+    """
+    subject.get("record_events")
+
+    def splits(trace: Any) -> int:
+        return len(trace().of("Split"))
+
+    with subject.events() as outer:
+        with subject.events() as inner:
+            drive(subject, program("linear-chain")).check(6)
+        with suppress(LookupError), subject.events() as failed:
+            raise LookupError
+        drive(subject, program("nothing-to-split")).check(6)
+        got = splits(outer), splits(inner), splits(failed)
+    drive(subject, program("linear-chain")).check(6)
+    got = (*got, splits(outer), splits(inner), splits(failed))
+    if got != (2, 1, 0, 2, 1, 0):
+        raise Violation(
+            "splits told by an outer, an inner and a failed recording, then and afterwards",
+            expected="(2, 1, 0), and again",
+            got=str(got),
+        )
+
+
+@requirement("BACKEND-013")
+def test_example_inputs_are_left_as_they_are(subject: Subject) -> None:
+    """The list that the backend is called with holds what it held."""
+    settle()
+    chosen = program("two-symbols")
+    options = options_for(subject, chosen)
+
+    def backend(graph: Any, example_inputs: Any) -> Any:
+        before = list(example_inputs)
+        compiled = subject.backend(options)(graph, example_inputs)
+        if [*map(id, before)] != [*map(id, example_inputs)]:
+            raise Violation("the list of example inputs after the call", expected="as it was")
+        return compiled
+
+    Driven(subject, chosen, options, backend).check(chosen.sizes[0])
+
+
 @requirement("BACKEND-009")
 @pytest.mark.parametrize("name", KEPT)
 def test_graph_is_left_as_it_is(subject: Subject, name: str) -> None:
@@ -335,6 +394,62 @@ def test_graph_is_left_as_it_is(subject: Subject, name: str) -> None:
         driven.check(size)
 
 
+def _told_of(subject: Subject, caplog: pytest.LogCaptureFixture, capfd: Any, **changes: Any) -> str:
+    """All that a user is told, until the first batch is done, of a backend made with ``changes``:
+    by an error, warnings, and the log.
+    """
+    told = ""
+    with warnings.catch_warnings(record=True) as caught, caplog.at_level(logging.WARNING):
+        warnings.simplefilter("always")
+        try:
+            driven = drive(subject, program("linear-chain"), **changes)
+            driven.got(driven.program.inputs(driven.program.sizes[0]))
+        except Exception as error:
+            if not raised_inside(error):
+                raise
+            told = f"{error} {error.__cause__}"
+    told += " ".join(str(each.message) for each in caught) + caplog.text
+    return told + "".join(capfd.readouterr())
+
+
+# what is asked for, and what must be named: one of the field's names, or the value at fault
+CONTRADICTIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "a size of nothing": ({"compile_sizes": (4, 0)}, ("compile_sizes",)),
+    "a negative size": ({"compile_sizes": (-3,)}, ("compile_sizes", "-3")),
+    "a size beyond the maximum": ({"compile_sizes": (65,)}, ("compile_sizes", "65")),
+    "a mode that is none": ({"cudagraph_mode": "SOMETIMES"}, ("SOMETIMES",)),
+    "a format that is none": ({"save_format": "papyrus"}, ("papyrus",)),
+    "a partition by Inductor, and no Inductor": (
+        {"partition_in_inductor": True, "compiler": spy.NAME},
+        ("partition",),
+    ),
+    "pieces captured by a partition that is none": (
+        {"partition_in_inductor": True, "compiler": spy.NAME, "cudagraph_mode": "PIECEWISE"},
+        ("partition", "PIECEWISE"),
+    ),
+    "artifacts collected, and none standalone": (
+        {"collect_artifacts": True, "standalone": False},
+        ("STANDALONE", "standalone"),
+    ),
+}
+
+
+@requirement("BACKEND-011")
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_contradictions(
+    subject: Subject, caplog: pytest.LogCaptureFixture, capfd: Any, name: str
+) -> None:
+    """Told of in an error, a warning or a line of the log, by name."""
+    changes, names = CONTRADICTIONS[name]
+    told = _told_of(subject, caplog, capfd, **changes)
+    if not any(each in told for each in names):
+        raise Violation(
+            f"what is told of {name}",
+            expected=f"something that names {' or '.join(names)}",
+            got=told[:500] or "nothing",
+        )
+
+
 @requirement("BACKEND-010")
 @pytest.mark.parametrize("name", ["piecewise::no_such_op", "nowhere::at_all"])
 def test_unknown_splitting_op(
@@ -342,23 +457,8 @@ def test_unknown_splitting_op(
 ) -> None:
     """It is told of in an error, a warning or a line of the log, whenever that is."""
     chosen = program("linear-chain")
-    told = ""
-    with warnings.catch_warnings(record=True) as caught, caplog.at_level(logging.WARNING):
-        warnings.simplefilter("always")
-        try:
-            driven = drive(
-                subject,
-                chosen,
-                compiler="eager",
-                splitting_ops=(*chosen.splitting_ops, name),
-            )
-            driven.got(chosen.inputs(chosen.sizes[0]))
-        except Exception as error:
-            if not raised_inside(error):
-                raise
-            told = f"{error} {error.__cause__}"
-    told += " ".join(str(each.message) for each in caught) + caplog.text
-    told += "".join(capfd.readouterr())
+    changes = {"compiler": "eager", "splitting_ops": (*chosen.splitting_ops, name)}
+    told = _told_of(subject, caplog, capfd, **changes)
     if name.partition("::")[2] not in told:
         raise Violation(
             "what is told of a splitting op that does not exist",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from piecewise_conformance import spy
+from piecewise_conformance import serial, spy, warm
 from piecewise_conformance.boundary import expect_refusal
 from piecewise_conformance.caching import RANGE, cache_folders
 from piecewise_conformance.drive import drive
@@ -15,8 +17,9 @@ from piecewise_conformance.facets import Manager
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.options import Options
 from piecewise_conformance.pieces import piece
+from piecewise_conformance.static_graphs import Counted, graphs
 from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.verdict import Unsupported, Violation
 from piecewise_fixtures.programs import program
 
 
@@ -170,6 +173,113 @@ def test_callback_ends_with_its_context(subject: Subject) -> None:
     _model(subject)(6)
     _expect_calls(outer, 1, "after its context")
     _expect_calls(inner, 0, "of a context in which nothing was made")
+
+
+@requirement("CONTEXT-005")
+def test_inner_callback_takes_its_place(subject: Subject) -> None:
+    """A backend made in the inner of two contexts calls the inner callback and not the outer."""
+    outer: list[int] = []
+    inner: list[int] = []
+    with subject.context("set_on_compilation_complete", lambda: outer.append(1)):
+        with subject.context("set_on_compilation_complete", lambda: inner.append(1)):
+            _model(subject)(6)
+        _expect_calls(outer, 0, "of the outer context, for a backend made in the inner one")
+        _expect_calls(inner, 1, "of the inner context")
+        _model(subject)(6)
+    _expect_calls(outer, 1, "of the outer context, after the inner one")
+    _expect_calls(inner, 1, "of the inner context, after it")
+
+
+@requirement("CONTEXT-004")
+def test_callback_that_fails(subject: Subject) -> None:
+    """Its error comes out or not; it is called once, and the model runs on."""
+    calls: list[int] = []
+
+    def callback() -> None:
+        calls.append(1)
+        raise _Stop
+
+    with subject.context("set_on_compilation_complete", callback):
+        driven = drive(subject, program("linear-chain"))
+        with suppress(Exception):  # Dynamo may wrap it
+            driven.got(driven.program.inputs(6))
+        for size in (6, 4):
+            driven.check(size)
+    _expect_calls(calls, 1, "that fails")
+
+
+@requirement("CONTEXT-004")
+def test_callback_finds_the_cache(subject: Subject, tmp_path: Path) -> None:
+    """What is in the cache folder when it is called is all that a later start needs."""
+    found = tmp_path / "found"
+
+    def callback() -> None:
+        shutil.copytree(tmp_path / "root", found)
+
+    with subject.context("set_on_compilation_complete", callback):
+        warm.start(subject, tmp_path / "root")
+    warm.expect_warm(warm.start(subject, found), "a start on what the callback found")
+
+
+class _IsEncoder:
+    """A backend that notes what it returned."""
+
+    def __init__(self, subject: Subject, **changes: Any) -> None:
+        _, function = serial.compiled(subject, "linear-chain", **{"prefix": "", **changes})
+        if not hasattr(function, "is_encoder"):
+            raise Unsupported("what the subject's backend returns does not tell is_encoder")
+        self.answer = bool(function.is_encoder)
+
+
+@requirement("CONTEXT-007")
+def test_encoders(subject: Subject) -> None:
+    """Under the tag of an encoder, under one inside of it that is none, with a prefix of its own,
+    and afterwards.
+    """
+    got = {"under no tag": _IsEncoder(subject).answer}
+    with subject.context("set_model_tag", "vision", is_encoder=True):
+        got["under an encoder's tag"] = _IsEncoder(subject).answer
+        got["with a prefix of its own there"] = _IsEncoder(subject, prefix="tower").answer
+        with subject.context("set_model_tag", "text"):
+            got["under another tag inside"] = _IsEncoder(subject).answer
+        got["after that one"] = _IsEncoder(subject).answer
+    got["after all tags"] = _IsEncoder(subject).answer
+    expected = dict(zip(got, (False, True, True, False, True, False), strict=True))
+    if got != expected:
+        raise Violation("what is_encoder says", expected=str(expected), got=str(got))
+
+
+@requirement("CONTEXT-008")
+def test_forward_contexts_nest(subject: Subject, device: str) -> None:
+    """Seen through a wrapper that replays where the outer context has it do so: after an inner
+    one, after one left by an exception, not in an inner one that says NONE, and not afterwards.
+    """
+    with graphs(subject, device) as here:
+        counted = Counted(lambda x: x * 2)
+        wrapped = here.wrap(counted)
+        x = here.tensor(4, 3)
+
+        def runs() -> int:
+            before = counted.calls
+            wrapped(x)
+            return counted.calls - before
+
+        with here.batch("PIECEWISE", here.descriptor(4)):
+            wrapped(x)
+        got: dict[str, int] = {}
+        with here.batch("PIECEWISE", here.descriptor(4)):
+            with here.batch("NONE", None):
+                got["in an inner context"] = runs()
+            got["after it"] = runs()
+            with suppress(_Stop), here.batch("NONE", None):
+                raise _Stop
+            got["after one that was left by an exception"] = runs()
+        with suppress(_Stop), here.batch("PIECEWISE", here.descriptor(4)):
+            raise _Stop
+        got["after all"] = runs()
+    expected = dict(zip(got, (1, 0, 0, 1), strict=True))
+    if got != expected:
+        raise Violation("runs of what is wrapped", expected=str(expected), got=str(got))
 
 
 def _range(subject: Subject) -> tuple[int, int] | None:

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import torch
 from piecewise_conformance import spy
-from piecewise_conformance.boundary import may_refuse
+from piecewise_conformance.boundary import expect_refusal, may_refuse
 from piecewise_conformance.drive import drive
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.oracle import describe
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from piecewise_fixtures.programs import program
+from torch.utils import _pytree as pytree
 
 WIDTH = 4
 
@@ -81,7 +82,7 @@ def test_sees_what_was_passed(subject: Subject, kind: str, order: tuple[int, ...
     for number, count in enumerate(order):
         # in another order, and the largest first: a wrapper may refuse to grow
         first, second = rows(count, number), rows(order[-number], number + 50)
-        call(first, 7, second)
+        call(first, number, second)
         for want, have in ((first, seen.copies[-1][0]), (second, seen.copies[-1][2])):
             if not same(want, have):
                 raise Violation(
@@ -89,8 +90,10 @@ def test_sees_what_was_passed(subject: Subject, kind: str, order: tuple[int, ...
                     expected=describe(want),
                     got=describe(have),
                 )
-        if seen.copies[-1][1] != 7:
-            raise Violation("another argument", expected="7", got=str(seen.copies[-1][1]))
+        if seen.copies[-1][1] != number:
+            raise Violation(
+                "an argument that is not copied", expected=str(number), got=str(seen.copies[-1][1])
+            )
 
 
 @requirement("COPY-001")
@@ -131,6 +134,50 @@ def test_sees_new_content_of_a_tensor(subject: Subject, kind: str) -> None:
             )
 
 
+@requirement("COPY-001")
+def test_sees_one_shape_in_other_layouts(subject: Subject) -> None:
+    """So too where the shape stays, and how it lies in memory changes, there and back."""
+    seen = Seen()
+    call = subject.copy_and_call([0], [None], seen)
+    block = torch.arange(96.0)
+    layouts = [((4, 4), (4, 1), 0), ((4, 4), (1, 4), 3), ((4, 4), (8, 2), 1), ((4, 4), (4, 1), 9)]
+    for layout in [*layouts, *layouts[::-1]]:
+        given = block.as_strided(*layout)
+        call(given)
+        if not same(given, seen.copies[-1][0]):
+            raise Violation(
+                f"an input with strides {given.stride()}, after others of its shape",
+                expected=describe(given),
+                got=describe(seen.copies[-1][0]),
+            )
+
+
+@requirement("COPY-001")
+def test_sees_many_inputs(subject: Subject) -> None:
+    """Each of five inputs of several types, named in any order, is seen where it was passed."""
+    seen, indices = Seen(), [4, 0, 3, 1, 5]
+    call = subject.copy_and_call(indices, [None] * len(indices), seen)
+    for count in (6, 2, 6):
+        given = (
+            rows(count, 1),
+            torch.arange(count) * count,
+            None,
+            rows(count, 2) > 0,
+            rows(count, 3).half()[:, :1],
+            rows(count, 4).requires_grad_(),
+        )
+        with torch.enable_grad():
+            call(*given)
+        for position in indices:
+            want, have = given[position], seen.copies[-1][position]
+            if want is None or not same(want, have):
+                raise Violation(
+                    f"input {position} of six, in a call of {count}",
+                    expected=describe(want),
+                    got=describe(have),
+                )
+
+
 @requirement("COPY-002")
 @pytest.mark.parametrize("kind", ["lazy", "given"])
 def test_address_stays_after_growth(subject: Subject, kind: str) -> None:
@@ -163,12 +210,15 @@ def test_address_stays(subject: Subject, kind: str) -> None:
 @requirement("COPY-002")
 def test_given_buffer_is_used(subject: Subject) -> None:
     """A buffer that the caller gave is where the callable finds the input."""
-    mine, seen = torch.zeros(8, WIDTH), Seen()
+    block = torch.zeros(19, WIDTH)
+    mine, others, seen = block[11:], block[:11], Seen()  # one block may serve several inputs
     call = subject.copy_and_call([0], [mine], seen)
     given = rows(6)
     call(given)
     if seen.addresses[0] != (mine.data_ptr(),) or not torch.equal(mine[:6], given):
         raise Violation("the buffer that was given is not used", expected=hex(mine.data_ptr()))
+    if others.any():
+        raise Violation("memory beside the buffer that was given", expected="as it was")
 
 
 @requirement("COPY-003")
@@ -221,10 +271,11 @@ def test_growth(subject: Subject, kind: str, order: tuple[int, ...]) -> None:
     for count in order:
         given = rows(count)
         if (told := refusal(call, given)) is not None:
-            if not {str(count), str(order[0])} <= set(re.findall(r"\d+", told)):
+            sizes, numbers = {count, order[0]}, set(map(int, re.findall(r"\d+", told)))
+            if not sizes <= numbers and not {size * WIDTH for size in sizes} <= numbers:
                 raise Violation(
                     f"a call of {count} rows after {order[0]}",
-                    expected="the result, or an error that tells both sizes",
+                    expected="the result, or an error that tells both sizes, in rows or elements",
                     got=told,
                 )
             continue
@@ -244,13 +295,14 @@ def test_no_conversion(subject: Subject, kind: str, dtype: torch.dtype) -> None:
     seen = Seen()
     call = subject.copy_and_call([0], buffers(kind, 8), seen)
     call(rows(8))
-    other = (rows(5, 3) * 3).to(dtype)
-    if refusal(call, other) is None and not same(other, seen.copies[-1][0]):
-        raise Violation(
-            f"a {dtype} input where float32 came before",
-            expected=f"a refusal, or {describe(other)}",
-            got=describe(seen.copies[-1][0]),
-        )
+    for count in (5, 8):  # a size that is new, and one that was met
+        other = (rows(count, 3) * 3).to(dtype)
+        if refusal(call, other) is None and not same(other, seen.copies[-1][0]):
+            raise Violation(
+                f"a {dtype} input of {count} rows where float32 came before",
+                expected=f"a refusal, or {describe(other)}",
+                got=describe(seen.copies[-1][0]),
+            )
     given = rows(8, 9)
     call(given)
     if not same(given, seen.copies[-1][0]):
@@ -373,3 +425,37 @@ def test_result_tensors(subject: Subject) -> None:
     call(rows(8, 2))
     if not torch.equal(twice, first * 2) or not torch.equal(more, first + 1):
         raise Violation("the result of the first call after a second")
+
+
+def _nested(x: torch.Tensor) -> Any:
+    return {"rows": [x[1:], x.view(-1)[2:6]], "all": (x,)}
+
+
+@requirement("COPY-009")
+@pytest.mark.parametrize("result", [lambda x: x, lambda x: (x[1:], x.sum()), _nested])
+def test_results_that_lie_in_an_input(subject: Subject, result: Callable[..., Any]) -> None:
+    """An input, a part of it, parts inside of containers: right at once, and after another call."""
+    call = subject.copy_and_call([0], [None], result)
+    whole = rows(9, 1)
+    given = whole[1:]  # not at the beginning of its memory
+    expected = pytree.tree_map(torch.clone, result(given))
+    got = call(given)
+    for when in ("of a call", "of a call after another one"):
+        pairs = zip(pytree.tree_leaves(expected), pytree.tree_leaves(got), strict=True)
+        for want, have in pairs:
+            if not same(want, have):
+                raise Violation(
+                    f"a result {when}, which lies in an input",
+                    expected=describe(want),
+                    got=describe(have),
+                )
+        call(rows(8, 2))
+
+
+@requirement("COPY-010")
+@pytest.mark.parametrize("more", [-1, 1])
+def test_a_buffer_for_each_index(subject: Subject, more: int) -> None:
+    """One buffer too few or too many is told, at the latest by the first call."""
+    given = [None] * (2 + more)
+    with expect_refusal(f"{len(given)} buffers for 2 indices"):
+        subject.copy_and_call([0, 1], given, Seen())(rows(4), rows(4, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from piecewise_conformance import spy, warm
 from piecewise_conformance.boundary import inside_subject
 from piecewise_conformance.drive import drive
 from piecewise_conformance.marks import requirement
+from piecewise_conformance.static_graphs import graphs
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Unsupported, Violation
 from piecewise_fixtures.programs import program
@@ -149,3 +151,53 @@ def test_eager(subject: Subject) -> None:
         num_eager_compiles=grown["num_piecewise_capturable_graphs_seen"],
         num_inductor_compiles=0,
     )
+
+
+@requirement("COUNT-005")
+@pytest.mark.parametrize("mode", ["PIECEWISE", "FULL"])
+def test_captures(subject: Subject, device: str, mode: str) -> None:
+    """Two descriptors are two captures, however often they are replayed."""
+    with graphs(subject, device) as here:
+        wrapped = here.wrap(lambda x: x * 2, mode)
+        inputs = {size: here.tensor(size, 3) for size in (4, 2)}
+
+        def batches() -> None:
+            for size in (4, 2, 2, 4, 2):
+                with here.batch(mode, here.descriptor(size)):
+                    wrapped(inputs[size])
+
+        grown = _grown(subject, batches)
+        _expect(grown, "after five batches of two sizes", num_cudagraph_captured=2)
+
+
+@requirement("COUNT-006")
+def test_log_does_not_grow_with_the_pieces(
+    subject: Subject, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A model of many pieces logs, at INFO and above, as many lines as one of few; none again."""
+    lines: dict[str, list[str]] = {}
+    for name in ("linear-chain", "thirteen-ops"):
+        with spy.spying(), caplog.at_level(logging.INFO):
+            driven = drive(
+                subject, program(name), compiler=spy.NAME, cache_root=str(tmp_path / name)
+            )
+            caplog.clear()
+            driven.check(6)
+            lines[name] = _told(caplog)
+            caplog.clear()
+            driven.check(6)
+            lines[f"{name} again"] = _told(caplog)
+    few, many = lines["linear-chain"], lines["thirteen-ops"]
+    if len(many) > len(few):
+        raise Violation(
+            "lines of the log for thirteen splitting ops",
+            expected=f"{len(few)}, as for one",
+            got="\n".join(many[:20]),
+        )
+    if again := [*lines["linear-chain again"], *lines["thirteen-ops again"]]:
+        raise Violation("lines for a batch of known size", expected="none", got="\n".join(again))
+
+
+def _told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The lines that are not torch's own."""
+    return [e.getMessage() for e in caplog.records if not e.name.startswith("torch")]

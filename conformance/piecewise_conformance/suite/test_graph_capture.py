@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import torch
+from piecewise_conformance import globals_watch
 from piecewise_conformance.marks import requirement, slow
 from piecewise_conformance.static_graphs import (
     FIRST,
@@ -107,8 +109,13 @@ def test_a_capture_has_its_result(subject: Subject, device: str, mode: str) -> N
 
 
 @requirement("GRAPH-010")
-@pytest.mark.parametrize("fact", ["uniform", "has_lora"])
-def test_descriptors_are_apart(subject: Subject, device: str, fact: str) -> None:
+@pytest.mark.parametrize(
+    ("fact", "values"),
+    [("uniform", (False, True)), ("has_lora", (False, True)), ("num_reqs", (1, 2))],
+)
+def test_descriptors_are_apart(
+    subject: Subject, device: str, fact: str, values: tuple[Any, Any]
+) -> None:
     """Two batches of one size, of different kinds, each replayed with its own computation."""
     kind = {"is": False}
     with graphs(subject, device) as here:
@@ -118,10 +125,11 @@ def test_descriptors_are_apart(subject: Subject, device: str, fact: str) -> None
             kind["is"] = bool(number % 2)
             x.copy_(here.tensor(4, 3, seed=number))
             expected = x * 2 if kind["is"] else x + 1
-            with here.batch("PIECEWISE", here.descriptor(4, **{fact: kind["is"]})):
+            value = values[kind["is"]]
+            with here.batch("PIECEWISE", here.descriptor(4, **{fact: value})):
                 got = wrapped(x)
             if number >= 2:
-                same(f"for a batch with {fact}={kind['is']}", expected, got)
+                same(f"for a batch with {fact}={value}", expected, got)
 
 
 @requirement("GRAPH-011")
@@ -239,6 +247,27 @@ def test_a_capture_that_fails(subject: Subject, device: str) -> None:
                 same("after a capture that failed", (x + 1) * 2, got)
 
 
+@requirement("BACKEND-005")
+@pytest.mark.parametrize("fails", [False, True])
+def test_global_state_after_captures(subject: Subject, device: str, fails: bool) -> None:
+    """Captures of a first and a later piece, replays, and a capture that fails leave all that is
+    global as it was.
+    """
+
+    def function(x: torch.Tensor) -> torch.Tensor:
+        if fails:
+            raise LookupError("in a capture")
+        return x * 2
+
+    with graphs(subject, device) as here, globals_watch.unchanged():
+        x = here.tensor(4, 3)
+        for place in (FIRST, MIDDLE, LAST):
+            wrapped = here.wrap(function, place=place)
+            for _ in range(2):
+                with suppress(LookupError), here.batch("PIECEWISE", here.descriptor(4)):
+                    wrapped(x)
+
+
 @requirement("GRAPH-018")
 @slow
 def test_memory_is_freed(subject: Subject, device: str) -> None:
@@ -273,8 +302,9 @@ def test_memory_is_freed_by_clearing(subject: Subject, device: str) -> None:
         clear = getattr(wrapped.wrapper, "clear_graphs", None)
         if clear is None:
             raise Unsupported("the subject's wrapper has no clear_graphs")
-        with here.batch("PIECEWISE", here.descriptor(4)):
-            wrapped(x)
+        for size in (4, 2, 1):
+            with here.batch("PIECEWISE", here.descriptor(size)):
+                wrapped(x)
         clear()
         if (after := here.reserved()) != before:
             raise Violation(

@@ -35,6 +35,70 @@ def test_inputs_elsewhere(subject: Subject, device: str, captured_input: str) ->
             inputs = [here.tensor(4, 3, seed=2 + seed), here.tensor(4, 3, seed=9 + seed)]
 
 
+def _four(x: torch.Tensor, n: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    return (x * 2 + n).sin() - y * 3 + z
+
+
+@requirement("GRAPH-012")
+@pytest.mark.parametrize("moves", [(0,), (1,), (2,), (3,), (1, 3), (0, 1, 2, 3)])
+def test_some_inputs_elsewhere(subject: Subject, device: str, moves: tuple[int, ...]) -> None:
+    """Of four inputs, one of them of integers, any may lie elsewhere: in each of three replays at
+    another place of one large buffer.
+    """
+    with graphs(subject, device) as here:
+        wrapped = here.wrap(_four)
+        blocks = [here.tensor(20, 3, seed=seed) for seed in range(4)]
+        blocks[1] = (blocks[1] * 10).to(torch.int64)
+        for number in range(4):
+            starts = [4 * number if position in moves else 0 for position in range(4)]
+            args = [block[start : start + 4] for block, start in zip(blocks, starts, strict=True)]
+            expected = _four(*args)
+            with here.batch("PIECEWISE", here.descriptor(4)), or_refused(number > 0):
+                got = kept(wrapped(*args))
+                if number:
+                    same(f"with inputs {moves} elsewhere in their buffers", expected, got)
+
+
+@requirement("GRAPH-012")
+def test_inputs_change_places(subject: Subject, device: str) -> None:
+    """Each input lies where another one lay at capture, as buffers that are used in turn do."""
+    with graphs(subject, device) as here:
+        wrapped = here.wrap(lambda x, y: x * 2 - y)
+        x, y = here.tensor(4, 3), here.tensor(4, 3, seed=1)
+        for number in range(4):
+            expected = x * 2 - y
+            with here.batch("PIECEWISE", here.descriptor(4)), or_refused(number > 0):
+                got = kept(wrapped(x, y))
+                if number:
+                    same("for inputs that changed places", expected, got)
+            x, y = y, x
+
+
+@requirement("GRAPH-013")
+def test_two_that_are_written(subject: Subject, device: str) -> None:
+    """Two inputs are written and one is returned: all is found in the tensors of the call."""
+
+    def function(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        x.add_(1)
+        y.mul_(x)
+        return y
+
+    with graphs(subject, device) as here:
+        wrapped = here.wrap(function)
+        first = [here.tensor(4, 3), here.tensor(4, 3, seed=1)]
+        with here.batch("PIECEWISE", here.descriptor(4)):
+            wrapped(*first)
+        lay_there = [each.clone() for each in first]
+        for seed in (2, 4):
+            args = [here.tensor(4, 3, seed=seed), here.tensor(4, 3, seed=seed + 1)]
+            own = [each.clone() for each in args]
+            expected = function(*own)
+            pairs = [*zip(own, args, strict=True), *zip(lay_there, first, strict=True)]
+            with here.batch("PIECEWISE", here.descriptor(4)), or_refused(True):
+                got = wrapped(*args)
+                same("with two inputs that are written", expected, got, pairs)
+
+
 @requirement("GRAPH-013")
 def test_what_lay_there(subject: Subject, device: str) -> None:
     """The tensor that was captured keeps its values when the next call has another, and a write
@@ -131,3 +195,53 @@ def test_another_number(subject: Subject, device: str) -> None:
                 got = kept(wrapped(x, number))
                 if number == 5:
                     same("with another number", x * 5, got)
+
+
+ARGUMENTS = {
+    "none that becomes a tensor": (None, 1.0),
+    "a tensor that becomes none": (1.0, None),
+    "a number that becomes a tensor": (2, 1.0),
+    "a tensor that becomes a number": (1.0, 2),
+}
+
+
+@requirement("GRAPH-014")
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_a_tensor_or_not(subject: Subject, device: str, name: str) -> None:
+    """What is a tensor in one batch and a number, or nothing, in the next; floats say which."""
+
+    def function(x: torch.Tensor, other: torch.Tensor | int | None) -> torch.Tensor:
+        return x.sin() if other is None else x * other
+
+    with graphs(subject, device) as here:
+        x = here.tensor(4, 3)
+        before, after = (
+            here.tensor(4, 3, seed=1) if isinstance(each, float) else each
+            for each in ARGUMENTS[name]
+        )
+        wrapped = here.wrap(function)
+        for other in (before, before, after):
+            expected = function(x, other)
+            with here.batch("PIECEWISE", here.descriptor(4)), or_refused(other is after):
+                got = kept(wrapped(x, other))
+                if other is after:
+                    same(f"with {name}", expected, got)
+
+
+@requirement("GRAPH-014")
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
+def test_fewer_or_more_inputs(subject: Subject, device: str, before: int, after: int) -> None:
+    """Another number of inputs for a descriptor is computed with, or refused."""
+
+    def function(*args: torch.Tensor) -> torch.Tensor:
+        return torch.stack(args).sum(0)
+
+    with graphs(subject, device) as here:
+        tensors = [here.tensor(4, 3), here.tensor(4, 3, seed=1)]
+        wrapped = here.wrap(function)
+        for count in (before, before, after):
+            expected = function(*tensors[:count])
+            with here.batch("PIECEWISE", here.descriptor(4)), or_refused(count == after):
+                got = kept(wrapped(*tensors[:count]))
+                if count == after:
+                    same(f"with {after} inputs after {before}", expected, got)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from piecewise_conformance import spy, warm
-from piecewise_conformance.boundary import expect_refusal, inside_subject
+from piecewise_conformance.boundary import expect_refusal, inside_subject, may_refuse
 from piecewise_conformance.drive import drive
 from piecewise_conformance.marks import needs, requirement, slow
 from piecewise_conformance.options import Options
 from piecewise_conformance.passes import make_pass
 from piecewise_conformance.recorded import settle
 from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.verdict import Unsupported, Violation
 from piecewise_fixtures.programs import program
 from piecewise_fixtures.programs.base import Program
 from torch import fx
@@ -185,3 +186,161 @@ def test_settings_stay(subject: Subject, with_pass: bool) -> None:
         raise Violation(
             "the settings that a backend was given", expected=str(before), got=str(settings)
         )
+
+
+@requirement("PASS-003")
+def test_uuid_of_one_manager(subject: Subject) -> None:
+    """One manager, asked for one range after another, and after a pass was added."""
+    manager = _manager(subject, make_pass(subject, "a"))
+
+    def ask(end: int) -> Any:
+        context = subject.context("pass_context", subject.range(1, end))
+        with context, inside_subject("PostGradPassManager.uuid"):
+            return manager.uuid()
+
+    first, other = ask(8), ask(16)
+    if ask(8) != first:
+        raise Violation("the uuid for a range asked again", expected=repr(first))
+    with inside_subject("PostGradPassManager.add"):
+        manager.add(make_pass(subject, "b"))
+    if len({first, other, ask(8)}) != 3:
+        raise Violation(
+            "uuids of one manager for a range, for another one, and with one more pass",
+            expected="three",
+            got=str([first, other, ask(8)]),
+        )
+
+
+@requirement("PASS-003")
+def test_settings_are_in_the_uuid(subject: Subject) -> None:
+    """Each switch of the pass config changes the uuid of a manager that was configured with it."""
+    config = subject.config(Options())
+    settings = getattr(getattr(config, "compilation_config", config), "pass_config", None)
+    names = [name for name in dir(settings) if isinstance(getattr(settings, name), bool)]
+    if not names:
+        raise Unsupported("the subject's config has no pass_config with switches")
+
+    def uuid() -> Any:
+        manager = subject.call("PostGradPassManager")
+        with (
+            subject.context("pass_context", subject.range(1, 8)),
+            inside_subject("PostGradPassManager"),
+        ):
+            manager.configure(config)
+            return manager.uuid()
+
+    before, seen = uuid(), 0
+    for name in names:
+        value = getattr(settings, name)
+        try:
+            setattr(settings, name, not value)
+            after = uuid()
+        except Exception:
+            continue  # a switch that this machine, or the class, does not have
+        finally:
+            with suppress(Exception):
+                setattr(settings, name, value)
+        seen += 1
+        if after == before:
+            raise Violation(f"the uuid with pass_config.{name} the other way", expected="another")
+    if not seen:
+        raise Unsupported("no switch of the subject's pass_config can be changed here")
+
+
+@requirement("PASS-001")
+def test_every_compile_is_given_the_pass(subject: Subject) -> None:
+    """What the compiler has at its hook runs the user's pass once, for each piece and range."""
+    key, calls = subject.get("pass_key"), []
+    settings = {key: make_pass(subject, "mine", lambda graph: calls.append(graph))}
+    with spy.spying() as log:
+        driven = drive(
+            subject,
+            program("two-layers"),
+            compiler=spy.NAME,
+            compiler_config=settings,
+            compile_ranges_endpoints=(5,),
+            compile_sizes=(4,),
+        )
+        for size in (6, 4, 3):
+            driven.check(size)
+    graph = fx.Graph()
+    graph.output((graph.placeholder("x"),))
+    fx.GraphModule(torch.nn.Module(), graph)
+    for number, call in enumerate(log.compiles, start=1):
+        hook = call.config.get(key)
+        with (
+            subject.context("pass_context", subject.range(*call.range)),
+            inside_subject("the pass at the compiler's hook"),
+        ):
+            if hook is not None:
+                hook(graph)
+        if len(calls) != number:
+            raise Violation(
+                f"runs of the pass by compile {number}, for {call.range}",
+                expected="one",
+                got=str(len(calls) - number + 1),
+            )
+
+
+@requirement("PASS-002")
+def test_functions_that_captured_other_values(subject: Subject, tmp_path: Path) -> None:
+    """A plain function at the hook, where it is taken: its source does not tell what it does."""
+    key = subject.get("pass_key")
+
+    def made(number: int) -> Any:
+        return lambda graph: number
+
+    def start(number: int) -> spy.Log | None:
+        log = None
+        with may_refuse(True):
+            log = warm.start(subject, tmp_path, compiler_config={key: made(number)})
+        return log
+
+    first, second = start(1), start(2)
+    if first is not None and second is not None:
+        warm.expect_cold(second, "a start with a function that captured another value")
+
+
+@requirement("PASS-007")
+def test_error_of_a_pass(subject: Subject) -> None:
+    """It comes out of the manager, and no later pass runs."""
+    calls: list[str] = []
+
+    def failing(graph: fx.Graph) -> None:
+        raise LookupError("in a pass")
+
+    later = make_pass(subject, "later", lambda graph: calls.append("later"))
+    manager = _manager(subject, make_pass(subject, "failing", failing), later)
+    graph = fx.Graph()
+    graph.output((graph.placeholder("x"),))
+    fx.GraphModule(torch.nn.Module(), graph)
+    with (
+        expect_refusal("a graph on which a pass fails", "in a pass"),
+        subject.context("pass_context", subject.range(1, 8)),
+        inside_subject("PostGradPassManager"),
+    ):
+        manager(graph)
+    if calls:
+        raise Violation("passes that ran after one that failed", expected="none", got=str(calls))
+
+
+@requirement("PASS-008")
+@pytest.mark.parametrize("thing", [7, "a_pass", None], ids=["number", "text", "none"])
+def test_what_is_no_pass(subject: Subject, thing: Any) -> None:
+    """Added to the manager it is refused."""
+    with expect_refusal(f"{thing!r} as a pass"):
+        _manager(subject, thing)
+
+
+@requirement("PASS-008")
+@pytest.mark.parametrize("thing", [7, "a_pass"], ids=["number", "text"])
+def test_what_is_no_pass_at_the_hook(subject: Subject, thing: Any) -> None:
+    """At the hook it is refused by the time the model is compiled."""
+    settle()
+    with expect_refusal(f"{thing!r} as a pass", repr(thing)), spy.spying():
+        drive(
+            subject,
+            program("linear-chain"),
+            compiler=spy.NAME,
+            compiler_config={subject.get("pass_key"): thing},
+        ).check(6)
