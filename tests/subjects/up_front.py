@@ -111,10 +111,12 @@ def compiler_for(options: Any) -> Any:
 
 
 def checked(options: Any) -> Any:
-    """The options, whose endpoints must ascend up to the maximum."""
+    """The options, whose endpoints must ascend up to the maximum, and sizes lie within it."""
     ends, top = list(options.compile_ranges_endpoints), options.max_num_batched_tokens
     if ends != sorted(set(ends)) or any(not 0 < each <= top for each in ends):
         raise ValueError(f"compile_ranges_endpoints {ends} do not ascend within 1 to {top}")
+    if wrong := [size for size in options.compile_sizes if not 1 <= size <= top]:
+        raise ValueError(f"compile_sizes has {wrong[0]}, which is not within 1 to {top}")
     return options
 
 

@@ -439,7 +439,11 @@ def test_results_that_lie_in_an_input(subject: Subject, result: Callable[..., An
     whole = rows(9, 1)
     given = whole[1:]  # not at the beginning of its memory
     expected = pytree.tree_map(torch.clone, result(given))
-    got = call(given)
+    got = None
+    with may_refuse(True):
+        got = call(given)
+    if got is None:
+        return
     for when in ("of a call", "of a call after another one"):
         pairs = zip(pytree.tree_leaves(expected), pytree.tree_leaves(got), strict=True)
         for want, have in pairs:
