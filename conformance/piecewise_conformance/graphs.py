@@ -94,6 +94,15 @@ def shape_symbols(each: Any) -> set[Any]:
     return {symbol for size in sizes for symbol in size.node.expr.free_symbols}
 
 
+def layout_symbols(each: Any) -> set[Any]:
+    """The symbols in the sizes, strides and storage offset of a tensor; none for anything else."""
+    if not isinstance(each, torch.Tensor):
+        return set()
+    strided = (*each.stride(), each.storage_offset()) if each.layout is torch.strided else ()
+    numbers: list[Any] = [n for n in (*each.shape, *strided) if isinstance(n, torch.SymInt)]
+    return {symbol for number in numbers for symbol in number.node.expr.free_symbols}
+
+
 def watch(
     result: SplitResult, graph: Captured, size: int
 ) -> Iterator[tuple[str, tuple[Any, ...], Any]]:

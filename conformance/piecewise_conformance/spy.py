@@ -20,7 +20,10 @@ OTHER_NAME = "piecewise_conformance.spy.OtherSpyCompiler"
 
 @dataclass
 class Call:
-    """One compile or load: the graph and inputs given, and the range as (start, end)."""
+    """One compile or load: the graph and inputs given, and the range as (start, end).
+
+    ``key`` is the handle of a load, which also has the ``index`` of its piece.
+    """
 
     graph: Any
     inputs: list[Any]
@@ -31,6 +34,7 @@ class Call:
     context_mode: Any = None
     # what the artifact was called with first
     arguments: tuple[Any, ...] | None = None
+    index: int | None = None
 
 
 @dataclass
@@ -39,12 +43,16 @@ class Log:
 
     compiles: list[Call] = field(default_factory=list)
     loads: list[Call] = field(default_factory=list)
+    made: list[Any] = field(default_factory=list)  # handles
     runs: list[tuple[int, int]] = field(default_factory=list)
+    # what it was told before: the folder, whether the cache is off, the prefix
+    opened: list[tuple[str, bool, str]] = field(default_factory=list)
     # where the tensors lay that artifacts were called with
     addresses: set[int] = field(default_factory=set)
     # what the spy is to do
     fail: bool = False  # raise instead of compiling
     fail_load: bool = False
+    load_nothing: bool = False  # give None for what a handle stands for
     handle: Callable[[int], Any] = lambda number: ("spy", f"artifact-{number}")
 
 
@@ -89,7 +97,8 @@ class SpyCompiler:
     def initialize_cache(
         self, cache_dir: str, disable_cache: bool = False, prefix: str = ""
     ) -> None:
-        """Its artifacts are in memory, so a folder is of no use."""
+        """Noted; its artifacts are in memory, so a folder is of no use."""
+        _log.opened.append((cache_dir, disable_cache, prefix))
 
     def compute_hash(self, vllm_config: Any) -> str:
         """Always the same compiler."""
@@ -114,6 +123,7 @@ class SpyCompiler:
         artifact = fx.GraphModule(graph, copy.deepcopy(graph.graph))
         handle = _log.handle(len(_artifacts))
         _artifacts[repr(handle)] = artifact
+        _log.made.append(handle)
         return _runnable(artifact, call), handle
 
     def load(
@@ -128,7 +138,9 @@ class SpyCompiler:
         ends = (compile_range.start, compile_range.end)
         if _log.fail_load:
             raise RuntimeError("the spy was told that the artifact is gone")
-        call = Call(graph, list(example_inputs), ends, handle)
+        if _log.load_nothing:
+            return None
+        call = Call(graph, list(example_inputs), ends, handle, index=graph_index)
         _log.loads.append(call)
         return _runnable(_artifacts.get(repr(handle), graph), call)
 

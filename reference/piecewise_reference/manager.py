@@ -124,6 +124,8 @@ class CompilerManager:
                 loaded = self.compiler.load(
                     handle, graph, example_inputs, graph_index, compile_range
                 )
+                if loaded is None:
+                    raise ValueError(f"there is nothing behind the handle {handle!r}")
         except Exception as error:
             # Whatever is wrong with an artifact, compiling again is right.
             logger.warning("Cannot load the cache entry %s, compiling anew: %s", key, error)

@@ -333,6 +333,27 @@ def test_artifact_is_gone(subject: Subject, tmp_path: Path) -> None:
     expect_work(log, loads=0, compiles=1, what="an artifact that cannot be loaded")
 
 
+@requirement("CACHE-011")
+def test_compiler_loads_nothing(subject: Subject, tmp_path: Path) -> None:
+    """So too if it gives None; the new artifact takes the place of the one that is gone."""
+    case = times(2)
+    fill(subject, tmp_path, case)
+    with spy.spying() as log:
+        log.load_nothing = True
+        reader = manager(subject, tmp_path)
+        case.check(reader.compile(case.gm, case.traced, RANGE))
+        reader.save()
+    expect_work(log, loads=0, compiles=1, what="a compiler that loads None")
+    again = start(subject, tmp_path, case)
+    expect_work(again, loads=1, compiles=0, what="the start after it")
+    if [call.key for call in again.loads] != log.made:
+        raise Violation(
+            "the handle that is loaded after the new compile",
+            expected=str(log.made),
+            got=str([call.key for call in again.loads]),
+        )
+
+
 UNPRINTABLE: dict[str, Callable[[int], Any]] = {
     "object": lambda number: object(),
     "function": lambda number: len,

@@ -141,3 +141,58 @@ def test_global_state(subject: Subject, tmp_path: Path, kind: str) -> None:
     with torch.no_grad(), globals_watch.unchanged(), tracing(case):
         runnable, _ = compiler(subject, tmp_path, kind).compile(case.gm, case.traced, RANGE)
         runnable(*case.args(ROWS))
+
+
+@requirement("COMPILER-013")
+@pytest.mark.parametrize("disable", [False, True], ids=["cache-on", "cache-off"])
+def test_told_where_artifacts_go(subject: Subject, tmp_path: Path, disable: bool) -> None:
+    """Before it compiles a compiler knows folder and prefix, or that nothing may be kept."""
+    with spy.spying() as log:
+        opened = subject.manager(Options(compiler=spy.NAME))
+        opened.open(tmp_path, disable=disable, prefix="draft")
+        told = list(log.opened)
+        opened.compile(times(2).gm, times(2).traced, RANGE)
+    if disable and any(not off for _, off, _ in [*told, *log.opened]):
+        raise Violation("what the compiler was told of a cache that is off", got=str(told))
+    if not disable and not any(
+        Path(folder).is_relative_to(tmp_path) and not off and prefix == "draft"
+        for folder, off, prefix in told
+    ):
+        raise Violation(
+            "what the compiler was told before it compiled",
+            expected=f"{(str(tmp_path), False, 'draft')}",
+            got=str(told),
+        )
+
+
+@requirement("COMPILER-014")
+def test_told_what_it_compiles(subject: Subject, tmp_path: Path) -> None:
+    """Each piece and range goes under a key of its own, and is loaded by its own index and range.
+
+    A manager may leave the key to the compiler.
+    """
+    places = [((1, 8), 0), ((1, 8), 1), ((1, 8), 11), ((8, 8), 1), ((1, 9), 1), ((9, 64), 0)]
+    work = [(ends, index, times(number)) for number, (ends, index) in enumerate(places, 2)]
+    with spy.spying() as log:
+        writer = subject.manager(Options(compiler=spy.NAME)).open(tmp_path)
+        for ends, index, case in work:
+            writer.compile(case.gm, case.traced, ends, index, 12)
+        writer.save()
+    keys = [call.key for call in log.compiles if call.key is not None]
+    if [call.range for call in log.compiles] != [ends for ends, _ in places]:
+        raise Violation(
+            "the ranges that the compiler was told",
+            expected=str([ends for ends, _ in places]),
+            got=str([call.range for call in log.compiles]),
+        )
+    if len(set(keys)) != len(keys):
+        raise Violation("keys of several pieces and ranges", expected="one each", got=str(keys))
+    with spy.spying() as log:
+        reader = subject.manager(Options(compiler=spy.NAME)).open(tmp_path)
+        for ends, index, case in work:
+            reader.compile(case.gm, case.traced, ends, index, 12)
+    loaded = [(call.range, call.index) for call in log.loads]
+    if loaded != places:
+        raise Violation(
+            "the ranges and pieces that were loaded", expected=str(places), got=str(loaded)
+        )

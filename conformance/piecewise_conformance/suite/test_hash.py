@@ -136,10 +136,48 @@ def test_second_traced_file(subject: Subject, tmp_path: Path) -> None:
     warm.expect_cold(warm.start(subject, root, traced_files=files), "the second file edited")
 
 
+_LONG = "".join(f"a{number} = {number}\n" for number in range(5000))
+
+EDITS = {
+    "indentation": ("if x:\n    y = 1\nz = 2\n", "if x:\n    y = 1\n    z = 2\n"),
+    "at-the-end-of-a-long-file": (_LONG, _LONG + "b = 1\n"),
+    "in-a-long-file": (_LONG, _LONG.replace("a2500 = 2500", "a2500 = 2501")),
+    "emptied": ("x = 1\n", ""),
+}
+
+
+@requirement("HASH-003")
+@pytest.mark.parametrize("name", EDITS)
+def test_every_edit_counts(subject: Subject, tmp_path: Path, name: str) -> None:
+    """Wherever a traced file is edited, it is a miss."""
+    code, root = tmp_path / "kernel.py", tmp_path / "cache"
+    for text in EDITS[name]:
+        code.write_text(text)
+        log = warm.start(subject, root, sizes=(6,), traced_files=(str(code),))
+        warm.expect_cold(log, f"{name}: a file of {len(text)} characters")
+
+
+@requirement("HASH-003")
+def test_files_of_one_name(subject: Subject, tmp_path: Path) -> None:
+    """Of two files of one name in two folders both count, also where text moves to the other."""
+    root, texts = (
+        tmp_path / "cache",
+        [("x = 1\n", "y = 1\n"), ("x = 1\ny = 1\n", ""), ("", "y = 1\n")],
+    )
+    files = [tmp_path / folder / "model.py" for folder in ("a", "b")]
+    for contents in texts:
+        for file, text in zip(files, contents, strict=True):
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text)
+        log = warm.start(subject, root, sizes=(6,), traced_files=tuple(map(str, files)))
+        warm.expect_cold(log, f"the files {contents}")
+
+
 @requirement("HASH-003")
 def test_unreadable_traced_file(subject: Subject, tmp_path: Path) -> None:
-    """A traced file that is gone, or was never one, costs no run."""
-    files = ("<string>", str(tmp_path / "gone.py"))
+    """A traced file that is gone, was never one, or is in no known encoding costs no run."""
+    (tmp_path / "latin.py").write_bytes(b"name = '\xe9\xff'\n")
+    files = ("<string>", str(tmp_path / "gone.py"), str(tmp_path / "latin.py"))
     warm.expect_cold(warm.start(subject, tmp_path / "cache", traced_files=files), "a first start")
     warm.expect_warm(warm.start(subject, tmp_path / "cache", traced_files=files), "a second start")
 
@@ -174,7 +212,7 @@ def test_order_of_settings(subject: Subject, tmp_path: Path) -> None:
 @requirement("HASH-005")
 def test_moved_root(subject: Subject, tmp_path: Path) -> None:
     """After the root was moved, a start there loads everything."""
-    old, new = tmp_path / "old", tmp_path / "else" / "new"
+    old, new = tmp_path / "old", tmp_path / "else" / "né w"
     warm.expect_cold(warm.start(subject, old), "a first start")
     new.parent.mkdir()
     shutil.move(old, new)

@@ -78,7 +78,7 @@ def test_compiled_once(subject: Subject, name: str) -> None:
     sizes = program(name).sizes
     endpoints = (max(sizes) - 1,) if len(sizes) > 1 else ()
     log = compiled_by_spy(
-        subject, name, *(sizes * 3), compile_ranges_endpoints=endpoints, compile_sizes=(2,)
+        subject, name, *(sizes * 3), compile_ranges_endpoints=endpoints, compile_sizes=(4,)
     )
     places = [(call.key, str(call.graph.graph), call.range) for call in log.compiles]
     if len(set(places)) != len(places):
@@ -94,8 +94,8 @@ def test_compiled_once(subject: Subject, name: str) -> None:
 @pytest.mark.parametrize("name", ["linear-chain", "thirteen-ops"])
 def test_second_round_compiles_nothing(subject: Subject, name: str) -> None:
     """Sizes that have run before compile nothing."""
-    driven = spied(subject, name, compile_ranges_endpoints=(5,))
-    sizes = program(name).sizes
+    driven = spied(subject, name, compile_ranges_endpoints=(5, 8), compile_sizes=(4,))
+    sizes = (*program(name).sizes, 3)
     for size in sizes:
         driven.check(size)
     with spy.spying() as log:
@@ -174,7 +174,25 @@ def test_no_new_symbols(subject: Subject, name: str) -> None:
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_example_inputs(subject: Subject, name: str) -> None:
     """One example input a placeholder, of its kind, shape rank and dtype, of one fake mode."""
-    for call in compiled_by_spy(subject, name).compiles:
+    _check_inputs(compiled_by_spy(subject, name))
+
+
+@requirement("INTERP-005")
+def test_example_inputs_beside_another_model(subject: Subject) -> None:
+    """So too for a range that comes into use once another model has been compiled."""
+    with spy.spying() as log:
+        models = [
+            spied(subject, name, compile_ranges_endpoints=(5,))
+            for name in ("linear-chain", "two-symbols")
+        ]
+        for size in (6, 4):
+            for each in models:
+                each.check(size)
+    _check_inputs(log)
+
+
+def _check_inputs(log: spy.Log) -> None:
+    for call in log.compiles:
         given = [value.fake_mode for _, value in _paired(call) if isinstance(value, FakeTensor)]
         if (modes := len({id(mode) for mode in given})) > 1:
             raise Violation("fake modes among the example inputs", expected="one", got=str(modes))

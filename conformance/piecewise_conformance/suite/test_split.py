@@ -156,7 +156,7 @@ def test_every_graph_splits(subject: Subject, name: str) -> None:
 @requirement("SPLIT-007")
 @every_graph
 def test_symbols_come_in(subject: Subject, name: str) -> None:
-    """Each symbol in the shapes of a piece's inputs is itself an input."""
+    """Each symbol in the layout of a piece's inputs is itself an input."""
     graph = graph_for(subject, name)
     for piece in to_judge(subject, graph).pieces:
         if piece.is_splitting:  # never compiled: nothing needs to find a symbol there
@@ -164,7 +164,7 @@ def test_symbols_come_in(subject: Subject, name: str) -> None:
         inputs = [graphs.value(node) for node in piece.graph.graph.find_nodes(op="placeholder")]
         given = {symbol for each in inputs if (symbol := graphs.plain_symbol(each)) is not None}
         for node, each in zip(piece.graph.graph.find_nodes(op="placeholder"), inputs, strict=True):
-            if missing := graphs.shape_symbols(each) - given:
+            if missing := graphs.layout_symbols(each) - given:
                 raise Violation(
                     f"input {node.name} of piece {piece.name} has symbols that are no input",
                     expected=f"{sorted(map(str, missing))} among the inputs",

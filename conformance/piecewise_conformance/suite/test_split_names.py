@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from piecewise_conformance.boundary import inside_subject
 from piecewise_conformance.marks import requirement
+from piecewise_conformance.oracle import check, observe
 from piecewise_conformance.splits import check_equal, graph_for
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
@@ -86,3 +88,31 @@ def test_other_name_does_not_match(subject: Subject, op: str, target: Any) -> No
             expected="no splitting piece",
             got=str(flagged),
         )
+
+
+@requirement("SPLIT-012")
+def test_list_of_ops_is_left(subject: Subject) -> None:
+    """The list of ops that was given holds what it held, in that order."""
+    split_graph, ops = subject.get("split_graph"), ["piecewise::scaled", "aten::add"]
+    given = list(ops)
+    with inside_subject("split_graph"):
+        split_graph(_calls(_scaled, _add), given)
+    if given != ops:
+        raise Violation("the list of splitting ops", expected=str(ops), got=str(given))
+
+
+@requirement("SPLIT-012")
+def test_modes_of_modules_are_left(subject: Subject) -> None:
+    """A module that the graph calls in evaluation mode stays in it, here and in the split graph."""
+    root = torch.nn.Module()
+    root.add_module("drop", torch.nn.Dropout(0.5).eval())
+    graph = fx.Graph()
+    x = graph.placeholder("x")
+    y = graph.call_module("drop", (graph.call_function(_scaled, (x,)),))
+    graph.output((y, graph.call_module("drop", (graph.call_function(_scaled, (y,)),))))
+    gm = fx.GraphModule(root, graph)  # which is in training mode, as every new module is
+    result = subject.split(gm, ["piecewise::scaled"])
+    if root.get_submodule("drop").training:
+        raise Violation("a module in evaluation mode, after the split", got="training mode")
+    ones = torch.ones(4, 8)
+    check(observe(gm, [ones]), observe(result.gm, [ones]), program=lambda: str(graph))

@@ -1,0 +1,100 @@
+"""CACHE: saves and loads that fail are made up for, and told."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+from piecewise_conformance import spy
+from piecewise_conformance.boundary import may_refuse, whose
+from piecewise_conformance.caching import RANGE, cache_file, expect_work, fill, manager, start
+from piecewise_conformance.marks import requirement
+from piecewise_conformance.pieces import times
+from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import Violation
+
+Told = Callable[[str], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Told:
+    """A context in which something must be told: by a warning, a log, a print or an error."""
+
+    @contextmanager
+    def expect(what: str) -> Iterator[None]:
+        caplog.clear()
+        capfd.readouterr()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                yield
+            except Exception as error:
+                if whose(error) is None:
+                    raise
+                return
+        logged = [each for each in caplog.records if each.levelno >= logging.WARNING]
+        # a logger that does not propagate writes past pytest
+        if not caught and not logged and not any(capfd.readouterr()):
+            raise Violation(what, expected="a warning, printed or logged", got="not a word")
+
+    return expect
+
+
+@requirement("CACHE-018")
+def test_failed_save_is_made_up_for(subject: Subject, tmp_path: Path) -> None:
+    """What could not be written, with an error or without, is in the file after the next save."""
+    folder, cases = tmp_path / "cache", [times(2), times(3)]
+    folder.mkdir()
+    with spy.spying():
+        writer = manager(subject, folder)
+        writer.compile(cases[0].gm, cases[0].traced, RANGE, 0, 2)
+        shutil.rmtree(folder)
+        folder.write_text("no folder any more")
+        with may_refuse(True):
+            writer.save()
+        folder.unlink()
+        folder.mkdir()
+        writer.compile(cases[1].gm, cases[1].traced, RANGE, 1, 2)
+        writer.save()
+    log = start(subject, folder, *cases)
+    expect_work(log, loads=2, compiles=0, what="after a save that failed and one that did not")
+
+
+@requirement("CACHE-019")
+@pytest.mark.parametrize("content", [b"this is not Python", b"[1, 2]", b"{7: 7}"], ids=str)
+def test_unreadable_file_is_told(
+    subject: Subject, tmp_path: Path, told: Told, content: bytes
+) -> None:
+    """Something tells of a cache file that is of no use, in whole or in part."""
+    (tmp_path / cache_file(subject)).write_bytes(content)
+    with told("a cache file that cannot be read"), spy.spying():
+        manager(subject, tmp_path).compile(times(2).gm, times(2).traced, RANGE)
+
+
+@requirement("CACHE-019")
+def test_lost_artifact_is_told(subject: Subject, tmp_path: Path, told: Told) -> None:
+    """And of an artifact that cannot be loaded."""
+    case = times(2)
+    fill(subject, tmp_path, case)
+    with told("an artifact that cannot be loaded"), spy.spying() as log:
+        log.fail_load = True
+        manager(subject, tmp_path).compile(case.gm, case.traced, RANGE)
+
+
+@requirement("CACHE-019")
+def test_failed_save_is_told(subject: Subject, tmp_path: Path, told: Told) -> None:
+    """And of a save that wrote nothing, which may be an error, too."""
+    folder, case = tmp_path / "cache", times(2)
+    folder.mkdir()
+    with spy.spying():
+        writer = manager(subject, folder)
+        writer.compile(case.gm, case.traced, RANGE)
+        shutil.rmtree(folder)
+        folder.write_text("no folder any more")
+        with told("a save that could not write"):
+            writer.save()

@@ -1,0 +1,177 @@
+"""INTERP: models that share a process, and what a compile that fails leaves behind."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from piecewise_conformance import spy
+from piecewise_conformance.boundary import expect_refusal, may_refuse
+from piecewise_conformance.drive import Driven, drive
+from piecewise_conformance.marks import requirement
+from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import Violation
+from piecewise_fixtures.programs import Program, program
+
+
+@cache
+def _scaling(factor: float) -> Program:
+    """Models of one text, whose only difference is a constant in each piece."""
+
+    class Scaling(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.factor = factor
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.ops.piecewise.scaled(x * self.factor) + self.factor
+
+    base = program("linear-chain")
+    name = f"scaling-by-{factor}"
+    return Program(
+        name, "", Scaling, base.inputs, base.splitting_ops, base.sizes, base.dynamic, frozenset()
+    )
+
+
+def _serve(models: Sequence[Driven], size: int) -> None:
+    """Each model in turn gets a batch of ``size``: its own result, by an artifact for that size."""
+    for model in models:
+        with spy.spying() as log:
+            model.check(size)
+        if not log.runs or not all(start <= size <= end for start, end in log.runs):
+            raise Violation(
+                f"the artifacts that served {size} tokens in {model.program.name}",
+                expected=f"compiled ones, for ranges that hold {size}",
+                got=str(log.runs),
+            )
+
+
+@requirement("INTERP-009")
+def test_models_side_by_side(subject: Subject) -> None:
+    """Three models, two of one text, take turns while their ranges come into use one by one."""
+    models = [
+        drive(subject, _scaling(2.0), compiler=spy.NAME, compile_ranges_endpoints=(5,)),
+        drive(subject, _scaling(3.0), compiler=spy.NAME, compile_ranges_endpoints=(5,)),
+        drive(subject, program("linear-chain"), compiler=spy.NAME, compile_ranges_endpoints=(3,)),
+    ]
+    for size in (6, 4, 2, 6, 9):
+        _serve(models, size)
+
+
+@requirement("INTERP-009")
+def test_one_model_in_two_configurations(subject: Subject) -> None:
+    """One model compiled with other ranges beside itself: each keeps to its own."""
+    models = [
+        drive(subject, _scaling(2.0), compiler=spy.NAME, **changes)
+        for changes in (
+            {"compile_ranges_endpoints": (5,)},
+            {"compile_ranges_endpoints": (2, 3), "compile_sizes": (6,)},
+            {"max_num_batched_tokens": 9},
+        )
+    ]
+    for size in (4, 6, 9, 3, 6):
+        _serve(models, size)
+    with expect_refusal("a batch of 10 tokens where 9 is the maximum", "10"):
+        models[2].check(10)
+
+
+@requirement("INTERP-009")
+def test_the_other_model_is_gone(subject: Subject) -> None:
+    """A model outlives one that was compiled after it, and goes on to compile."""
+    first = drive(subject, _scaling(2.0), compiler=spy.NAME, compile_ranges_endpoints=(5,))
+    second = drive(subject, _scaling(3.0), compiler=spy.NAME, compile_ranges_endpoints=(5,))
+    _serve([first, second], 6)
+    del second
+    gc.collect()
+    _serve([first], 4)
+    _serve([first], 6)
+
+
+@requirement("INTERP-010")
+@pytest.mark.parametrize("before", [(), (6,)], ids=["first-call", "next-range"])
+def test_failed_compile(subject: Subject, before: tuple[int, ...]) -> None:
+    """The error comes out of the call that needed the compile; later calls run compiled pieces."""
+    healthy, model = [
+        drive(subject, _scaling(2.0), compiler=spy.NAME, compile_ranges_endpoints=(5,))
+        for _ in range(2)
+    ]
+    for size in before:
+        _serve([model], size)
+    with spy.spying() as log:
+        log.fail = True
+        failed = True
+        with may_refuse(True):
+            model.got(model.program.inputs(4))
+            failed = False
+    if log.compiles and not failed:
+        raise Violation(
+            "a call in which a compile failed", expected="the compiler's error", got="a result"
+        )
+    for size in (4, 6, 4):
+        ran = []
+        for each in (model, healthy):
+            with spy.spying() as log:
+                each.check(size)
+            ran.append(log.runs)
+        if ran[0] != ran[1]:
+            raise Violation(
+                f"artifacts that ran for {size} tokens, once a compile had failed",
+                expected=str(ran[1]),
+                got=str(ran[0]),
+            )
+
+
+_failing: list[bool] = []
+_called: list[bool] = []
+
+
+@torch.library.custom_op("piecewise_suite::may_fail", mutates_args=())
+def may_fail(x: torch.Tensor) -> torch.Tensor:
+    """An op that fails when it is told to."""
+    _called.append(True)
+    if _failing:
+        raise RuntimeError("the op was told to fail")
+    return x + 1
+
+
+@may_fail.register_fake
+def _(x: torch.Tensor) -> torch.Tensor:
+    return torch.empty_like(x)
+
+
+class _MayFail(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> Any:
+        y = torch.ops.piecewise.scaled(x * 2)
+        return torch.ops.piecewise_suite.may_fail(y) * 3
+
+
+@requirement("STITCH-005")
+@pytest.mark.parametrize("splitting", [False, True], ids=["in-a-piece", "as-splitting-op"])
+def test_failed_call(subject: Subject, splitting: bool) -> None:
+    """An op that raises is called once, its error comes out, and the calls after it are right."""
+    base = program("linear-chain")
+    ops = ("piecewise::scaled", "piecewise_suite::may_fail")[: 1 + splitting]
+    chosen = Program(
+        "may-fail", "", _MayFail, base.inputs, ops, base.sizes, base.dynamic, frozenset()
+    )
+    model = drive(subject, chosen)
+    model.check(6)
+    _called.clear()
+    _failing.append(True)
+    try:
+        with expect_refusal("a call in which an op raises", "the op was told to fail"):
+            model.got(chosen.inputs(6))
+    finally:
+        _failing.clear()
+    if len(_called) != 1:
+        raise Violation(
+            "calls of an op that raises, in one call of the model",
+            expected="1",
+            got=str(len(_called)),
+        )
+    for size in (6, 4, 6):
+        model.check(size)
