@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime
 import faulthandler
+import gc
 import json
 import random
 import sys
@@ -212,6 +213,18 @@ class Judge:
             config.hook.pytest_deselected(items=left)
         # What is captured for a test lasts: tests of one graph go, as far as may be, to one worker.
         items[:] = dealt(sorted(kept, key=_graph_name), self.workers)
+
+    def pytest_collection_finish(self) -> None:
+        """Take what is there by now out of the collector's sight; it stays to the end.
+
+        A capture collects garbage, and would look through torch, Dynamo and the suite each time.
+        """
+        gc.collect()
+        gc.freeze()
+
+    def pytest_unconfigure(self) -> None:
+        """Give it back: libraries complain at the end of what is still there."""
+        gc.unfreeze()
 
     # -- one test -------------------------------------------------------------------------------
 
