@@ -63,6 +63,8 @@ MODULE = '''
 from __future__ import annotations
 import os, sys
 from pathlib import Path, PurePath
+import its_effect
+from piecewise_fixtures.ops import scaled
 
 # how many
 LIMIT = 3
@@ -81,7 +83,7 @@ def test_it(subject):
     return helper(1)
 
 def test_other():
-    return PurePath(OTHER)
+    return PurePath(OTHER), scaled
 '''
 
 
@@ -105,9 +107,10 @@ def header(spec: str) -> dict[str, Any]:
 
 
 def test_a_part_is_what_the_test_uses() -> None:
-    """In the order of the module, with the comments above, and only the imports that are used."""
+    """In the order of the module, with the comments above, and only the imports that serve it."""
     assert part_of(MODULE, "test_it") == (
-        "from pathlib import Path\n\n\n# how many\nLIMIT = 3\n\n\n"
+        "from pathlib import Path\nimport its_effect\n"
+        "import piecewise_fixtures.ops  # for its effect\n\n\n# how many\nLIMIT = 3\n\n\n"
         "def helper(a: Path) -> int:\n    return LIMIT\n\n\n"
         '# of the test\n@mark(LIMIT)\ndef test_it(subject):\n    """What it says."""\n'
         "    return helper(1)\n"

@@ -20,7 +20,7 @@ from ..report import FAILED, HELD, NO_VERDICT, NOT_RUN, OTHERWISE, Result
 from ..verdict import Status
 from .standalone import SAYS
 
-_SHORTEST, _LONGEST = 60.0, 240.0  # seconds for one script
+_SHORTEST, _LONGEST = 150.0, 240.0  # seconds for one script
 _START = 20.0  # of which it may take to import torch
 _HANG = 60.0  # after which a script of a test that hung is said to hang
 
@@ -96,7 +96,7 @@ def _what(result: Result, code: int | None, text: str) -> str:
     """What it means that a script ended with ``code``, None for not in time, and wrote ``text``."""
     verdict = text.rpartition(SAYS)[2] if SAYS in text else ""
     if code is None:
-        return FAILED if result.status is Status.TIMEOUT else OTHERWISE
+        return FAILED if result.status is Status.TIMEOUT else NO_VERDICT
     if not verdict:  # it ended before it could say
         if code == 1 and "Traceback (most recent call last)" in text:
             return NO_VERDICT

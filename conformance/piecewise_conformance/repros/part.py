@@ -9,7 +9,7 @@ def part_of(source: str, *names: str) -> str:
     """The statements of ``source`` that ``names``, which it defines, depend on.
 
     Without the module's docstring and its imports from the future. What binds no name, such as a
-    bare call, is kept: nobody knows what depends on it.
+    bare call, is kept, and so is an import that nothing uses: nobody knows what depends on it.
     """
     tree = ast.parse(source)
     lines = source.splitlines()
@@ -28,7 +28,10 @@ def part_of(source: str, *names: str) -> str:
         kept.add(id(statement))
         pending += [each for name in _used(statement) for each in binding.get(name, ())]
     used = {name for each in statements if id(each) in kept for name in _used(each)}
-    imports = [_only(each, used) for each in statements]
+    # an import that the whole module does not use is there for its effect
+    unused = {name for each in statements for name in _bound(each)}
+    unused -= {name for each in statements for name in _used(each)}
+    imports = [_only(each, used | unused) for each in statements]
     text = "\n".join(each for each in imports if each)
     before = 0
     for each in statements:
@@ -90,7 +93,9 @@ def _only(statement: ast.stmt, used: set[str]) -> str:
         return ""
     names = [each for each in statement.names if _as(each) in used]
     if not names:
-        return ""
+        module = getattr(statement, "module", None) or ""
+        ours = module.startswith("piecewise_")  # which may register ops that the test calls
+        return f"import {module}  # for its effect" if ours else ""
     if isinstance(statement, ast.Import):
         return ast.unparse(ast.Import(names))
     return ast.unparse(ast.ImportFrom(statement.module, names, statement.level))
