@@ -149,3 +149,17 @@ class OtherSpyCompiler(SpyCompiler):
     """The same, by another name."""
 
     name = "other-spy"
+
+
+class NamedSpyCompiler(SpyCompiler):
+    """The same, by whatever name :func:`named` gives it."""
+
+
+@contextmanager
+def named(name: str) -> Iterator[str]:
+    """The qualified name of a spy whose own name is ``name``."""
+    NamedSpyCompiler.name = name
+    try:
+        yield f"{__name__}.{NamedSpyCompiler.__qualname__}"
+    finally:
+        NamedSpyCompiler.name = SpyCompiler.name

@@ -82,6 +82,45 @@ def _same_memory(first: torch.Tensor, second: torch.Tensor) -> bool:
     return first.untyped_storage().data_ptr() == second.untyped_storage().data_ptr()
 
 
+def _overlap(first: torch.Tensor, second: torch.Tensor) -> bool:
+    """Whether some element of memory belongs to both; True where that is hard to tell."""
+    if not _same_memory(first, second):
+        return False
+    if first.dtype != second.dtype:
+        return True
+    begin = min(each.storage_offset() for each in (first, second))
+    spans = [_span(each.shape, each.stride()) for each in (first, second)]
+    end = max(
+        each.storage_offset() + span for each, span in zip((first, second), spans, strict=True)
+    )
+    if end - begin >= sum(spans) or 0 in spans:
+        return False  # one ends before the other begins
+    touched = torch.zeros(end - begin, dtype=torch.bool, device="cpu")
+    mine, other = (
+        touched.as_strided(each.shape, each.stride(), each.storage_offset() - begin)
+        for each in (first, second)
+    )
+    distinct(mine).fill_(True)
+    return bool(other.any())
+
+
+def _refuse_shared_writes(
+    positions: Sequence[int], given: list[torch.Tensor], written: list[int]
+) -> None:
+    """Raise RuntimeError if an input that was written overlaps another one.
+
+    In their buffers they did not, so that the callable saw the write in one of them only.
+    """
+    for mine in written:
+        for other, tensor in enumerate(given):
+            if other != mine and _overlap(given[mine], tensor):
+                raise RuntimeError(
+                    f"input {positions[mine]} was written, and shares memory with input "
+                    f"{positions[other]}, which their static buffers do not: pass one of them as "
+                    "a tensor of its own"
+                )
+
+
 def make_copy_and_call(
     sym_tensor_indices: list[int],
     input_buffers: list[torch.Tensor | None],
@@ -92,7 +131,9 @@ def make_copy_and_call(
     ``input_buffers`` has one dense tensor an index, or None to allocate at the first call. A
     buffer that is too small is replaced by a larger one, at a new address. All other arguments
     are passed as they are. The wrapper raises TypeError for an input that is no tensor, or whose
-    dtype or device differs from its buffer's. Seed: ``make_copy_and_call``.
+    dtype or device differs from its buffer's, and RuntimeError if the callable wrote one of two
+    inputs that share memory; the caller's inputs are then as they were.
+    Seed: ``make_copy_and_call``.
     """
     if len(sym_tensor_indices) != len(input_buffers):
         raise ValueError(
@@ -138,6 +179,8 @@ def make_copy_and_call(
         versions = [view._version for view in static]
         result = callable_fn(*call_args)
         if versions != [view._version for view in static]:
+            written = [n for n, view in enumerate(static) if view._version != versions[n]]
+            _refuse_shared_writes(sym_tensor_indices, given, written)
             for view, tensor, version in zip(static, given, versions, strict=True):
                 if view._version != version:
                     with torch.no_grad():

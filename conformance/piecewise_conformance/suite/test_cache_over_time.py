@@ -1,0 +1,16 @@
+"""CACHE: a cache over time, by drawn steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from piecewise_conformance import cache_machine
+from piecewise_conformance.marks import requirement, slow
+from piecewise_conformance.subject import Subject
+
+
+@requirement("CACHE-018")
+@slow
+def test_drawn_steps(subject: Subject, tmp_path: Path) -> None:
+    """After every step of sixty drawn histories, what is loaded is what the history allows."""
+    cache_machine.check(subject, tmp_path, examples=60, steps=30)
