@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import importlib
 import random
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from piecewise_fixtures.generated import SIZES, Program, as_program, forget
 from piecewise_fixtures.generated.build import Generated
 
 from ..boundary import may_refuse
+from ..cache_machine import check as check_cache
 from ..capture import all_names
 from ..drive import Driven, options_for
 from ..recorded import settle
+from ..serial import Keeping, from_bytes, to_bytes
 from ..subject import Subject
+from ..verdict import Violation
 
 DIRECT, DYNAMO = "direct", "dynamo"
 
@@ -71,6 +76,8 @@ def _of_programs() -> list[Property]:
         Property("STITCH-001", "drawn_calls", DYNAMO, _calls),
         Property("STITCH-002", "copied_inputs", DYNAMO, _copied),
         Property("RANGE-005", "drawn_ranges", DYNAMO, _ranges),
+        Property("SERIAL-002", "drawn_bytes", DYNAMO, _bytes),
+        Property("CACHE-018", "drawn_steps", DYNAMO, _steps),
     ]
 
 
@@ -124,3 +131,35 @@ def _ranges(subject: Subject, program: Program) -> None:
             driven.check(size)
     finally:
         forget(built.module)
+
+
+def _bytes(subject: Subject, program: Program) -> None:
+    """The function that went through bytes does what the program does."""
+    subject.get("serialize")
+    built = as_program(program)
+    try:
+        asked = options_for(subject, built)
+        keeping = Keeping(subject.backend(asked))
+        settle()
+        sizes = order(program)
+        Driven(subject, built, asked, keeping).check(sizes[0])
+        with may_refuse(True):  # what cannot be kept is said to be so
+            data = to_bytes(subject, keeping.function, asked)
+        loaded = from_bytes(subject, data, asked)
+        settle()
+        again = Driven(subject, built, asked, lambda graph, example_inputs: loaded)
+        for size in (size for size in sizes if size > 1):  # one token is a graph of its own
+            again.check(size)
+    finally:
+        forget(built.module)
+
+
+def _steps(subject: Subject, program: Program) -> None:
+    """A history of a cache that the text of the program chooses; the steps are told."""
+    number = random.Random(program.to_json()).randrange(2**32)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            check_cache(subject, Path(folder), examples=8, steps=30, numbers=number)
+        except Violation as error:
+            got = f"{error.got}\n\nafter these steps:\n\n{error.program}"
+            raise Violation(error.message, expected=error.expected, got=got) from None

@@ -46,8 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
     with options.lines.open("a", encoding="utf-8") as lines:
         search = _Search(load_subject(options.backend), lines, watch)
         number = options.first
-        for program in _corpus() if options.first < options.step else ():
-            search.look("corpus", program, DIRECT, options.capture)
+        for capture, program in _corpus() if options.first < options.step else ():
+            if options.capture in ("both", capture):
+                search.look("corpus", program, capture, options.capture)
         while time.monotonic() < end and not (options.stop_at_first and search.failed):
             name = f"{options.seed}:{number}"
             # Dynamo takes ten times as long: one program of ten goes through it
@@ -61,10 +62,11 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _corpus() -> list[Program]:
-    from piecewise_fixtures.generated.corpus import corpus
+def _corpus() -> list[tuple[str, Program]]:
+    from piecewise_fixtures.generated.corpus import CAPTURED, corpus
 
-    return list(corpus().values())
+    captured = [(DYNAMO, corpus()[name]) for name in CAPTURED]
+    return [*((DIRECT, program) for program in corpus().values()), *captured]
 
 
 class _Search:

@@ -17,10 +17,11 @@ from piecewise_conformance.marks import requirement, slow
 from piecewise_conformance.subject import Subject
 from piecewise_fixtures.forward_context import set_forward_context
 from piecewise_fixtures.generated import Program, seeded
+from piecewise_fixtures.generated.corpus import CAPTURED as BY_DYNAMO
 from piecewise_fixtures.generated.corpus import corpus
 
 GRAPHS = [f"corpus:{name}" for name in corpus()] + [f"suite:{number}" for number in range(30)]
-CAPTURED = [f"corpus:{name}" for name in corpus()] + [f"captured:{number}" for number in range(6)]
+CAPTURED = [f"corpus:{name}" for name in BY_DYNAMO] + [f"captured:{number}" for number in range(6)]
 
 drawn = pytest.mark.parametrize("name", GRAPHS)
 captured = pytest.mark.parametrize("name", CAPTURED)
@@ -127,3 +128,12 @@ def test_drawn_copied_inputs(subject: Subject, name: str) -> None:
 def test_drawn_ranges(subject: Subject, name: str) -> None:
     """So it does with drawn ranges and single sizes, at their ends and inside."""
     _check(subject, "RANGE-005:drawn_ranges", name)
+
+
+@requirement("SERIAL-002")
+@slow
+@pytest.mark.parametrize("name", ["corpus:several-outputs", "captured:0", "captured:1"])
+def test_drawn_bytes(subject: Subject, name: str) -> None:
+    """A drawn program that went through bytes, compiled, does what it does."""
+    subject.get("serialize")
+    _check(subject, "SERIAL-002:drawn_bytes", name)
