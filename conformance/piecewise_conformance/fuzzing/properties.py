@@ -77,7 +77,7 @@ def _of_programs() -> list[Property]:
         Property("STITCH-002", "copied_inputs", DYNAMO, _copied),
         Property("RANGE-005", "drawn_ranges", DYNAMO, _ranges),
         Property("SERIAL-002", "drawn_bytes", DYNAMO, _bytes),
-        Property("CACHE-018", "drawn_steps", DYNAMO, _steps),
+        Property("CACHE-020", "drawn_steps", DYNAMO, _steps),
     ]
 
 

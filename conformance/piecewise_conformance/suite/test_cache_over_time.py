@@ -9,7 +9,7 @@ from piecewise_conformance.marks import requirement, slow
 from piecewise_conformance.subject import Subject
 
 
-@requirement("CACHE-018")
+@requirement("CACHE-020")
 @slow
 def test_drawn_steps(subject: Subject, tmp_path: Path) -> None:
     """After every step of sixty drawn histories, what is loaded is what the history allows."""

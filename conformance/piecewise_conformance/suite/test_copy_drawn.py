@@ -62,7 +62,7 @@ def _inputs(number: int, call: dict[str, Any]) -> list[torch.Tensor]:
     return [x, _tensor(rows, "contiguous", dtype, 100 * number + 50)]
 
 
-@requirement("COPY-009")
+@requirement("COPY-011")
 @slow
 @settings(
     max_examples=120,
