@@ -27,7 +27,7 @@ from .artifact_files import checked_path, keep
 from .compile_scope import current_pass_context
 from .compiler_interface import Runnable
 from .flat_outputs import InductorRunnable, flatten_outputs
-from .inductor_base import InductorBase
+from .inductor_base import InductorBase, has_constant_shapes
 from .ranges import Range
 
 logger = logging.getLogger(__name__)
@@ -96,9 +96,9 @@ def _compile(
         return compiled
 
     flat, _ = flatten_outputs(graph)
-    single = compile_range.is_single_size()
+    constant = has_constant_shapes(example_inputs, compile_range)
     with ExitStack() as stack:
-        if single:  # shapes are constants: no symbol of the tracing context is of use
+        if constant:  # shapes are constants: no symbol of the tracing context is of use
             fake_mode = FakeTensorMode(shape_env=ShapeEnv())
             stack.enter_context(tracing(TracingContext(fake_mode)))
         stack.enter_context(CacheArtifactManager.with_fresh_cache())
@@ -110,7 +110,7 @@ def _compile(
             list(example_inputs),
             inner_compile=inner_compile,
             config_patches=dict(settings),
-            ignore_shape_env=single,
+            ignore_shape_env=constant,
         )
         saved = torch.compiler.save_cache_artifacts()
     return compiled, found, None if saved is None else saved[0]

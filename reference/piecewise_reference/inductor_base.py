@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,6 +10,8 @@ import torch
 from .compiler_interface import CompilerInterface
 from .config import VllmConfig
 from .hashing import digest
+from .ranges import Range
+from .symbols import all_symbols
 
 
 class InductorBase(CompilerInterface):
@@ -31,3 +34,8 @@ def _identity() -> list[Any]:
     from torch._inductor.codecache import CacheBase, torch_key  # imports Inductor: seconds
 
     return [torch.__version__, torch_key(), CacheBase.get_system()]
+
+
+def has_constant_shapes(example_inputs: Sequence[Any], compile_range: Range) -> bool:
+    """Whether code may take all shapes for constants: for a single size without other symbols."""
+    return compile_range.is_single_size() and not all_symbols(example_inputs)

@@ -19,7 +19,7 @@ from torch._inductor.standalone_compile import CompiledArtifact
 from .artifact_files import checked_path, keep
 from .compiler_interface import Runnable
 from .flat_outputs import InductorRunnable, flatten_outputs
-from .inductor_base import InductorBase
+from .inductor_base import InductorBase, has_constant_shapes
 from .ranges import Range
 
 logger = logging.getLogger(__name__)
@@ -48,15 +48,15 @@ class InductorStandaloneAdaptor(InductorBase):
         compile_range: Range,
         key: str | None = None,
     ) -> tuple[Runnable | None, Any]:
-        """Compile and save. A single size takes its shapes from ``example_inputs`` as constants,
-        a range takes symbols from the tracing context, which the caller has entered.
+        """Compile and save. A single size takes its shapes from ``example_inputs`` as constants;
+        where there are symbols they come from the tracing context, which the caller has entered.
         """
         flat, spec = flatten_outputs(graph)
         artifact = torch._inductor.standalone_compile(
             flat,
             example_inputs,
             dynamic_shapes="from_example_inputs"
-            if compile_range.is_single_size()
+            if has_constant_shapes(example_inputs, compile_range)
             else "from_tracing_context",
             options={"config_patches": dict(compiler_config)},
         )

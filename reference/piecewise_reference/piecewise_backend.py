@@ -20,6 +20,7 @@ from .config import VllmConfig
 from .manager import CompilerManager
 from .ranges import Range
 from .straight_line import plain_function
+from .symbols import all_symbols
 from .values import value_of
 
 logger = logging.getLogger(__name__)
@@ -145,9 +146,10 @@ class PiecewiseBackend:
 
     def _compile(self, compile_range: Range, args: tuple[Any, ...]) -> Callable[..., Any]:
         # A range is compiled for symbols, which tracing left in the graph; a single size for
-        # the very shapes and strides at hand.
-        single = compile_range.is_single_size() and self.sym_shape_indices
-        inputs = list(args) if single else self._traced_inputs()
+        # the very shapes and strides at hand, unless other sizes may come with that batch size.
+        inputs = self._traced_inputs()
+        if compile_range.is_single_size() and len(all_symbols(inputs)) == 1:
+            inputs = list(args)
         with self._tracing():
             return self.vllm_backend.compiler_manager.compile(
                 self.graph,

@@ -38,6 +38,11 @@ def free_symbols(value: Any) -> set[Any]:
     return symbols
 
 
+def all_symbols(values: Iterable[Any]) -> set[Any]:
+    """The sympy symbols in any of ``values``."""
+    return {symbol for value in values for symbol in free_symbols(value)}
+
+
 def plain_symbol(value: Any) -> Any:
     """The symbol that ``value`` is, or None if it is a number or a derived size such as 2*s0."""
     if isinstance(value, _SYMBOLIC):

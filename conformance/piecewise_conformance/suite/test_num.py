@@ -109,6 +109,15 @@ def test_single_size_with_inductor(subject: Subject, name: str) -> None:
         driven.check(size)
 
 
+@requirement("NUM-005")
+@needs("inductor")
+def test_single_size_beside_another(subject: Subject) -> None:
+    """What was compiled for a single size of the batch serves every other size beside it."""
+    driven = drive(subject, program("second-size-varies"), compiler="inductor", compile_sizes=(4,))
+    for size in (6, 9, 1, 6):
+        driven.check(size)
+
+
 @requirement("NUM-006")
 @needs("transformers", "triton")
 @slow
