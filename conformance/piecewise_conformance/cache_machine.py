@@ -42,7 +42,7 @@ TROUBLE = ["", "", "", GONE, FAILS]
 WHOLE = 100_000  # bytes: more than a file has
 MANAGERS, FOLDERS = 3, 4  # at a time
 
-_places = {
+_places: dict[str, Any] = {
     "ends": st.sampled_from([RANGES[0], *RANGES]),
     "index": st.sampled_from([INDICES[0], *INDICES]),
 }

@@ -341,9 +341,9 @@ def test_recordings_nest(subject: Subject) -> None:
         with suppress(LookupError), subject.events() as failed:
             raise LookupError
         drive(subject, program("nothing-to-split")).check(6)
-        got = splits(outer), splits(inner), splits(failed)
+        meanwhile = splits(outer), splits(inner), splits(failed)
     drive(subject, program("linear-chain")).check(6)
-    got = (*got, splits(outer), splits(inner), splits(failed))
+    got = (*meanwhile, splits(outer), splits(inner), splits(failed))
     if got != (2, 1, 0, 2, 1, 0):
         raise Violation(
             "splits told by an outer, an inner and a failed recording, then and afterwards",

@@ -38,9 +38,7 @@ PIECES = {
 # what no code depends on: with only that changed, a start is a warm one
 ELSEWHERE = st.sampled_from(["", "root moved", "files touched", "HOME", "order of settings"])
 
-_change = st.one_of(
-    *[value.map(lambda each, name=name: (name, each)) for name, value in (CODE | PIECES).items()]
-)
+_change = st.one_of(*[st.tuples(st.just(name), new) for name, new in (CODE | PIECES).items()])
 _step = st.tuples(st.one_of(st.none(), _change), ELSEWHERE)
 _first: dict[str, Any] = {
     "compiler_config": {},
