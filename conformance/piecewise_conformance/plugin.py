@@ -25,9 +25,10 @@ from . import environment
 from .expectations import Expected, find_expectations, load_expectations, shown_path
 from .loading import LoadError, load_subject
 from .outcome import PASSED, Outcome, clip, outcome_of
+from .plugin_options import pytest_addoption as pytest_addoption  # a hook
 from .probe import before
 from .report import ReportError, ReportWriter, Result, how_to_run
-from .requirements import FULL, PROFILES, SMOKE, Requirement, SpecError, load
+from .requirements import FULL, SMOKE, Requirement, SpecError, load
 from .selection import a_few, dealt
 from .settled import Settled, settle_hypothesis
 from .shards import Shard
@@ -49,27 +50,6 @@ SELECTED = "selected.json"  # the node IDs of what is to run
 _OUTCOME = pytest.StashKey[Outcome]()
 SUBJECT: pytest.StashKey[Subject] = pytest.StashKey()
 _SECONDS = pytest.StashKey[float]()
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options; strings and numbers only, since xdist sends them to the workers."""
-    group = parser.getgroup("piecewise conformance")
-    group.addoption("--piecewise-backend", default="reference", metavar="SPEC")
-    group.addoption("--piecewise-profile", action="append", default=[], choices=[*PROFILES, FULL])
-    group.addoption("--piecewise-device", default="cpu", choices=["cpu", "cuda"])
-    group.addoption("--piecewise-report", metavar="FILE", help="where report.jsonl goes")
-    group.addoption("--piecewise-resume", action="store_true")
-    group.addoption("--piecewise-seed", type=int, default=0)
-    group.addoption("--piecewise-timeout", type=float, default=300.0, metavar="SECONDS")
-    group.addoption("--piecewise-shard", default="", metavar="K/N")
-    group.addoption("--piecewise-expectations", default="", metavar="FILE")
-    group.addoption("--piecewise-runner", type=int, default=0, metavar="PID")
-    group.addoption("--piecewise-accept", action="store_true")
-    group.addoption("--piecewise-memory", type=int, default=0, metavar="MIB")
-    group.addoption("--piecewise-suite", metavar="FOLDER")
-    group.addoption("--piecewise-spec", metavar="FOLDER")
-    group.addoption("--piecewise-scratch", metavar="FOLDER", help="a folder of this run alone")
-    group.addoption("--piecewise-command", default="", help="what the user typed, for the header")
 
 
 def pytest_configure(config: pytest.Config) -> None:

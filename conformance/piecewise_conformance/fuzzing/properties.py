@@ -19,7 +19,7 @@ from piecewise_fixtures.generated import SIZES, Program, as_program, forget
 from piecewise_fixtures.generated.build import Generated
 
 from ..boundary import may_refuse
-from ..cache_machine import check as check_cache
+from ..cache_histories import check as check_cache
 from ..capture import all_names
 from ..drive import Driven, options_for
 from ..recorded import settle

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from piecewise_conformance import cache_machine
+from piecewise_conformance import cache_histories
 from piecewise_conformance.marks import requirement, slow
 from piecewise_conformance.subject import Subject
 
@@ -13,4 +13,4 @@ from piecewise_conformance.subject import Subject
 @slow
 def test_drawn_steps(subject: Subject, tmp_path: Path) -> None:
     """After every step of sixty drawn histories, what is loaded is what the history allows."""
-    cache_machine.check(subject, tmp_path, examples=60, steps=30)
+    cache_histories.check(subject, tmp_path, examples=60, steps=30)

@@ -3,73 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from piecewise_conformance import spy
-from piecewise_conformance.boundary import expect_refusal, may_refuse
 from piecewise_conformance.drive import drive
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.oracle import describe
+from piecewise_conformance.static_buffers import WIDTH, Seen, buffers, refusal, rows, same
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from piecewise_fixtures.programs import program
-from torch.utils import _pytree as pytree
-
-WIDTH = 4
-
-
-def rows(count: int, seed: int = 0, **kwargs: Any) -> torch.Tensor:
-    """``count`` rows of numbers that no other call has."""
-    generator = torch.Generator().manual_seed(1000 * seed + count)
-    return (
-        torch.randn((count, WIDTH), generator=generator).to(**kwargs)
-        if kwargs
-        else torch.randn((count, WIDTH), generator=generator)
-    )
-
-
-class Seen:
-    """A callable that keeps a copy of what it sees, and its addresses."""
-
-    def __init__(self) -> None:
-        self.args: list[tuple[Any, ...]] = []
-        self.copies: list[tuple[Any, ...]] = []
-        self.addresses: list[tuple[int, ...]] = []
-
-    def __call__(self, *args: Any) -> Any:
-        """Take note, and return the number of the call."""
-        tensors = [each for each in args if isinstance(each, torch.Tensor)]
-        self.args.append(args)
-        self.copies.append(tuple(e.clone() if isinstance(e, torch.Tensor) else e for e in args))
-        self.addresses.append(tuple(each.data_ptr() for each in tensors))
-        return len(self.args)
-
-
-def same(want: torch.Tensor, have: torch.Tensor) -> bool:
-    """Whether shape, dtype and every value agree."""
-    return (want.shape, want.dtype) == (have.shape, have.dtype) and torch.equal(want, have)
-
-
-def buffers(kind: str, *shapes: int) -> list[torch.Tensor | None]:
-    """Buffers given by the caller, full of numbers that must not show, or left to be made."""
-    if kind == "lazy":
-        return [None] * len(shapes)
-    return [torch.full((count, WIDTH), float("nan")) for count in shapes]
-
-
-def refusal(call: Callable[..., Any], *args: Any) -> str | None:
-    """The error with which the subject refuses a call, which must say why; None if it serves it."""
-    told = None
-    with may_refuse(True):
-        try:
-            call(*args)
-        except Exception as error:
-            told = f"{type(error).__name__}: {error}"
-            raise
-    return told
 
 
 @requirement("COPY-001")
@@ -393,73 +338,3 @@ def test_no_broadcast(subject: Subject, shape: tuple[int, ...]) -> None:
             expected=f"a refusal, or {describe(given)}",
             got=describe(seen.copies[-1][0]),
         )
-
-
-@requirement("COPY-008")
-def test_inputs_are_left_alone(subject: Subject) -> None:
-    """What the callable only reads is not changed, by this call or by the next one."""
-    call = subject.copy_and_call([0], [None], lambda x: x.sum())
-    first, second = rows(8, 1), rows(8, 2)
-    before = first.clone()
-    call(first)
-    call(second)
-    if not torch.equal(first, before):
-        raise Violation("an input that was read", expected=describe(before), got=describe(first))
-
-
-@requirement("COPY-008")
-@pytest.mark.parametrize("result", [None, 3, (), ("a", 1), [None]])
-def test_result_is_returned(subject: Subject, result: Any) -> None:
-    """The result comes back as it is."""
-    got = subject.copy_and_call([0], [None], lambda x: result)(rows(2))
-    if type(got) is not type(result) or got != result:
-        raise Violation("the result", expected=repr(result), got=repr(got))
-
-
-@requirement("COPY-008")
-def test_result_tensors(subject: Subject) -> None:
-    """Tensors that the callable made are returned, and later calls do not change them."""
-    call = subject.copy_and_call([0], [None], lambda x: (x * 2, x + 1))
-    first = rows(8, 1)
-    twice, more = call(first)
-    call(rows(8, 2))
-    if not torch.equal(twice, first * 2) or not torch.equal(more, first + 1):
-        raise Violation("the result of the first call after a second")
-
-
-def _nested(x: torch.Tensor) -> Any:
-    return {"rows": [x[1:], x.view(-1)[2:6]], "all": (x,)}
-
-
-@requirement("COPY-009")
-@pytest.mark.parametrize("result", [lambda x: x, lambda x: (x[1:], x.sum()), _nested])
-def test_results_that_lie_in_an_input(subject: Subject, result: Callable[..., Any]) -> None:
-    """An input, a part of it, parts inside of containers: right at once, and after another call."""
-    call = subject.copy_and_call([0], [None], result)
-    whole = rows(9, 1)
-    given = whole[1:]  # not at the beginning of its memory
-    expected = pytree.tree_map(torch.clone, result(given))
-    got = None
-    with may_refuse(True):
-        got = call(given)
-    if got is None:
-        return
-    for when in ("of a call", "of a call after another one"):
-        pairs = zip(pytree.tree_leaves(expected), pytree.tree_leaves(got), strict=True)
-        for want, have in pairs:
-            if not same(want, have):
-                raise Violation(
-                    f"a result {when}, which lies in an input",
-                    expected=describe(want),
-                    got=describe(have),
-                )
-        call(rows(8, 2))
-
-
-@requirement("COPY-010")
-@pytest.mark.parametrize("more", [-1, 1])
-def test_a_buffer_for_each_index(subject: Subject, more: int) -> None:
-    """One buffer too few or too many is told, at the latest by the first call."""
-    given = [None] * (2 + more)
-    with expect_refusal(f"{len(given)} buffers for 2 indices"):
-        subject.copy_and_call([0, 1], given, Seen())(rows(4), rows(4, 1))

@@ -1,0 +1,114 @@
+"""SERIAL: what is known of a function is known of the one that was made again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from piecewise_conformance import serial, spy
+from piecewise_conformance.capture import mark_dynamic
+from piecewise_conformance.drive import Driven
+from piecewise_conformance.marks import requirement
+from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import Unsupported, Violation
+
+PROGRAMS = ["linear-chain", "two-symbols", "piece-without-symbol", "nothing-to-split"]
+OTHERS = [
+    "two-outputs",
+    "input-updated-by-op",
+    "only-splitting-ops",
+    "nested-outputs",
+    "derived-size-across-op",
+    "condition",
+    "constant-output",
+    "autocast-region",
+    "split-unpacked-late",
+    "parameter-returned",
+]
+
+
+@requirement("SERIAL-008")
+@pytest.mark.parametrize("encoder", [False, True])
+@pytest.mark.parametrize("copy_inputs", [False, True])
+def test_facts_of_a_function(subject: Subject, encoder: bool, copy_inputs: bool) -> None:
+    """Its prefix, whether it is an encoder's, and which inputs are copied."""
+    subject.get("serialize")
+    changes: dict[str, Any] = {"prefix": "tower", "copy_inputs": copy_inputs}
+    asked = serial.options(subject, "two-symbols", **changes)
+    with subject.context("set_model_tag", "vision", is_encoder=encoder):
+        _, function = serial.compiled(subject, "two-symbols", **changes)
+    names = [n for n in ("prefix", "is_encoder", "sym_tensor_indices") if hasattr(function, n)]
+    if not names:
+        raise Unsupported("the subject's function tells nothing about itself")
+    loaded = serial.from_bytes(subject, serial.to_bytes(subject, function, asked), asked)
+    before, after = (
+        {name: getattr(each, name, "nothing") for name in names} for each in (function, loaded)
+    )
+    if before != after:
+        raise Violation("facts of a function", expected=str(before), got=str(after))
+    if copy_inputs and "sym_tensor_indices" in names and not before["sym_tensor_indices"]:
+        raise Violation("the inputs that a function copies", expected="those with symbols")
+
+
+@requirement("SERIAL-008")
+def test_copies_go_on(subject: Subject) -> None:
+    """Where inputs are copied to static buffers they still are: no piece sees the caller's own."""
+    subject.get("serialize")
+    changes: dict[str, Any] = {"compiler": spy.NAME, "copy_inputs": True}
+    asked = serial.options(subject, "linear-chain", **changes)
+
+    def expect_copies(model: Driven, what: str) -> None:
+        args = model.program.inputs(6)
+        mark_dynamic(model.program, args)
+        with spy.spying() as log, torch.no_grad():
+            model.compiled(*args)
+        own = {each.data_ptr() for each in args if isinstance(each, torch.Tensor)}
+        if not log.addresses or own & log.addresses:
+            raise Violation(f"inputs that reach a piece of {what}", expected="copies")
+
+    driven, function = serial.compiled(subject, "linear-chain", **changes)
+    expect_copies(driven, "a function")
+    loaded = serial.from_bytes(subject, serial.to_bytes(subject, function, asked), asked)
+    again = serial.in_place_of(subject, loaded, "linear-chain", asked)
+    expect_copies(again, "a function that was made again")
+
+
+@requirement("SERIAL-009")
+@pytest.mark.parametrize("name", ["strided-input", "view-of-input-as-input", "integers-and-bools"])
+def test_inputs_are_known_as_before(subject: Subject, name: str) -> None:
+    """What a compiler is told of a piece's inputs is what it was told before: type, strides,
+    place in their memory, and which of them share it.
+    """
+    subject.get("serialize")
+    asked = serial.options(subject, name, compiler=spy.NAME)
+    seen: list[list[Any]] = []
+    with spy.spying() as log:
+        _, function = serial.compiled(subject, name, compiler=spy.NAME)
+        seen.append([_layout(call.inputs) for call in log.compiles])
+        data = serial.to_bytes(subject, function, asked)
+    loaded = serial.from_bytes(subject, data, asked)
+    with spy.spying() as log:
+        serial.check_function(subject, loaded, name, asked)
+        seen.append([_layout(call.inputs) for call in log.compiles])
+    if seen[1] and seen[0] != seen[1]:  # a subject may have nothing left to compile
+        raise Violation(
+            "the inputs that a compiler is given", expected=str(seen[0]), got=str(seen[1])
+        )
+
+
+def _layout(inputs: list[Any]) -> list[Any]:
+    """Of each tensor all that is no symbol, and the first of those in whose memory it lies."""
+    tensors = [each for each in inputs if isinstance(each, torch.Tensor)]
+    storages = [each.untyped_storage()._cdata for each in tensors]
+    return [
+        (
+            each.dtype,
+            each.device.type,
+            each.requires_grad,
+            [size if isinstance(size, int) else "symbol" for size in (*each.shape, *each.stride())],
+            each.storage_offset() if isinstance(each.storage_offset(), int) else "symbol",
+            storages.index(each.untyped_storage()._cdata),
+        )
+        for each in tensors
+    ]
