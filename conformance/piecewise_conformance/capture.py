@@ -36,6 +36,7 @@ class Captured:
     example_inputs: list[Any] = field(default_factory=list)
     args: dict[int, list[Any]] = field(default_factory=dict)
     kwargs: dict[int, dict[str, Any]] = field(default_factory=dict)
+    observed: dict[int, Any] = field(default_factory=dict, repr=False)  # as drive.expected makes it
 
     def fresh(self) -> fx.GraphModule:
         """A copy of the graph that shares parameters and traced values."""

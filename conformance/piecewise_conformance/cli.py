@@ -119,6 +119,15 @@ def _parser() -> argparse.ArgumentParser:
         choices=["direct", "dynamo", "both"],
         help="graphs that are built directly, which is quicker, or by Dynamo (default: both)",
     )
+    fuzz.add_argument(
+        "--programs", type=_positive, default=0, metavar="N", help="stop after so many"
+    )
+    fuzz.add_argument(
+        "--compiler",
+        default="",
+        choices=["inductor"],
+        help="of the pieces (default: eager, if the backend has it); with --capture dynamo",
+    )
     listing = commands.add_parser("list", help="list the requirements")
     listing.add_argument("--family", help="only those of one family, such as SPLIT")
     explain = commands.add_parser("explain", help="all there is to know about one requirement")
@@ -191,7 +200,9 @@ def _fuzz(options: argparse.Namespace, given: list[str]) -> int:
                 options.seed,
                 options.out,
                 options.timeout,
-                options.capture,
+                "dynamo" if options.compiler else options.capture,
+                options.compiler,
+                options.programs,
                 command=shlex.join(["python", "-m", "piecewise_conformance", *given]),
             )
         )

@@ -39,6 +39,11 @@ def reusing() -> bool:
     return _enabled
 
 
+def forget(program: Program) -> None:
+    """Let go of what was captured of ``program``."""
+    _by_program.pop((program.name, program.module), None)
+
+
 def settle() -> None:
     """Forget what Dynamo compiled, so that tests start alike; unless it is replayed."""
     if not _enabled:

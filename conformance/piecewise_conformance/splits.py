@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from torch import fx
+
 from . import reach
 from .boundary import inside_subject, whose
 from .capture import Captured, captured
-from .drive import run_graph
+from .drive import expected, run_graph
 from .facets import SplitResult
 from .oracle import check
 from .subject import Subject
@@ -25,6 +27,7 @@ def graph_for(subject: Subject, name: str) -> Captured:
 class _Kept:
     subject: Subject
     graph: str
+    given: fx.GraphModule
     result: SplitResult
     reached: list[str]
 
@@ -38,13 +41,23 @@ def split(subject: Subject, graph: Captured) -> SplitResult:
     That it cannot be split is a failure of SPLIT-001 and SPLIT-006, which ask for no more than that
     and for every graph; all else has nothing to judge then: see :func:`to_judge`.
     """
+    return _kept(subject, graph).result
+
+
+def given_to(subject: Subject, graph: Captured) -> fx.GraphModule:
+    """What ``subject`` was given to :func:`split`."""
+    return _kept(subject, graph).given
+
+
+def _kept(subject: Subject, graph: Captured) -> _Kept:
     kept = _splits.get(id(subject))
     if kept is None or kept.graph != graph.name:
         with reach.noting() as reached:
-            result = subject.split(graph.fresh(), graph.splitting_ops)
-        kept = _splits[id(subject)] = _Kept(subject, graph.name, result, reached)
+            given = graph.fresh()
+            result = subject.split(given, graph.splitting_ops)
+        kept = _splits[id(subject)] = _Kept(subject, graph.name, given, result, reached)
     reach.add(kept.reached)
-    return kept.result
+    return kept
 
 
 def to_judge(subject: Subject, graph: Captured) -> SplitResult:
@@ -61,7 +74,7 @@ def to_judge(subject: Subject, graph: Captured) -> SplitResult:
 def check_equal(gm: Any, graph: Captured, sizes: list[int] | None = None) -> None:
     """``gm`` must do what ``graph`` does, for ``sizes`` or for all it has arguments for."""
     for size in graph.args if sizes is None else sizes:
-        expected = run_graph(graph.gm, graph, size)
+        wanted = expected(graph, size)
         with inside_subject("the split graph"):
             got = run_graph(gm, graph, size)
-        check(expected, got, program=graph.source, where=f"for {size} tokens")
+        check(wanted, got, program=graph.source, where=f"for {size} tokens")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from piecewise_fixtures.forward_context import ForwardContext, set_forward_context
@@ -14,17 +12,19 @@ from piecewise_fixtures.generated import (
     Program,
     Space,
     as_program,
-    build_graph,
     forget,
-    graph_arguments,
 )
 from piecewise_fixtures.generated.reducing import reduce
 
-from ..capture import Captured, given
+from ..capture import given
+from ..drive import expected
 from ..outcome import Outcome, outcome_of
 from ..subject import Subject
 from ..verdict import Status
+from .drawn import Drawn, as_graph
 from .properties import DIRECT, Property
+
+__all__ = ["CONTEXT", "Judged", "as_graph", "judge", "outcome", "prepare", "runs", "shortest"]
 
 # Every batch is one sequence of one token and padding: attention's context fits every size.
 CONTEXT = ForwardContext((1,))
@@ -43,38 +43,44 @@ class Judged:
         return self.outcome.status is Status.FAIL
 
 
-def as_graph(program: Program, space: Space | None = None) -> Captured:
-    """The graph of ``program``, with its arguments for every size."""
-    name = "drawn:" + hashlib.sha256(program.to_json().encode()).hexdigest()[:16]
-    args = {size: list(graph_arguments(program, size)) for size in SIZES}
-    gm = build_graph(program, space)
-    return Captured(name, gm, program.splitting_ops, list(args[SIZES[0]]), args)
-
-
 def judge(
     subject: Subject,
-    program: Program,
+    program: Program | Drawn,
     properties: Iterable[Property],
     space: Space | None = None,
     begin: Callable[[Property], None] = lambda each: None,
 ) -> list[Judged]:
     """``properties`` of ``program``, those of graphs on its graph, the others by Dynamo."""
+    drawn = program if isinstance(program, Drawn) else Drawn(program, space)
     found = []
-    graph: Captured | None = None
-    for each in properties:
-        begin(each)
-        with set_forward_context(CONTEXT), torch.no_grad():
-            if each.capture == DIRECT:
-                graph = graph or as_graph(program, space)
-                found.append(Judged(each, _outcome_of_graph(subject, graph, each)))
-            else:
-                found.append(Judged(each, _outcome(partial(each.check, subject, program))))
+    try:
+        for each in properties:
+            begin(each)
+            found.append(Judged(each, outcome(subject, drawn, each)))
+    finally:
+        if drawn is not program:
+            drawn.forget()
     return found
 
 
-def _outcome_of_graph(subject: Subject, graph: Captured, each: Property) -> Outcome:
-    with given(graph) as name:
-        return _outcome(lambda: each.check(subject, name))
+def outcome(subject: Subject, drawn: Drawn, asked: Property) -> Outcome:
+    """What came of one property. A program that cannot be built raises."""
+    with set_forward_context(CONTEXT), torch.no_grad():
+        if asked.capture != DIRECT:
+            built = drawn.built
+            return _outcome(lambda: asked.check(subject, built))
+        with given(drawn.graph) as name:
+            return _outcome(lambda: asked.check(subject, name))
+
+
+def prepare(drawn: Drawn, capture: str) -> None:
+    """Make of ``drawn`` what all subjects are judged with."""
+    with set_forward_context(CONTEXT), torch.no_grad():
+        if capture == DIRECT:
+            for size in drawn.graph.args:
+                expected(drawn.graph, size)
+        else:
+            assert drawn.built
 
 
 def _outcome(check: Callable[[], None]) -> Outcome:

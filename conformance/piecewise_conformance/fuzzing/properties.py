@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from piecewise_fixtures.generated import SIZES, Program, as_program, forget
+from piecewise_fixtures.generated import SIZES
 from piecewise_fixtures.generated.build import Generated
 
 from ..boundary import may_refuse
@@ -31,16 +31,24 @@ DIRECT, DYNAMO = "direct", "dynamo"
 
 # The modules of the suite with tests that take any graph.
 _SUITES = ("test_split",)
+# To copy, compile and print all pieces once more takes as long as all the other tests.
+_RARELY = {"can_be_copied_and_printed": 4}
 
 
 @dataclass(frozen=True)
 class Property:
-    """A requirement as a check: of (subject, name of a graph), or of (subject, program)."""
+    """A requirement as a check: of (subject, name of a graph), or of (subject, module).
+
+    One program of ``every`` is asked: for what is costly, and breaks in few ways.
+    """
 
     requirement: str
     case: str
     capture: str
     check: Callable[[Subject, Any], None]
+    compiler: str = ""  # of the pieces; the cheapest that the subject has, unless it is named
+    every: int = 1
+    is_of_programs: bool = True  # or of what a program's name decides
 
     @property
     def key(self) -> str:
@@ -67,7 +75,9 @@ def _of_graphs() -> list[Property]:
                 mark.name == "parametrize" and mark.args == ("name", everything) for mark in marks
             )
             if cited and takes_any:
-                found.append(Property(cited[0], name.removeprefix("test_"), DIRECT, function))
+                case = name.removeprefix("test_")
+                every = _RARELY.get(case, 1)
+                found.append(Property(cited[0], case, DIRECT, function, every=every))
     return found
 
 
@@ -77,14 +87,26 @@ def _of_programs() -> list[Property]:
         Property("STITCH-002", "copied_inputs", DYNAMO, _copied),
         Property("RANGE-005", "drawn_ranges", DYNAMO, _ranges),
         Property("SERIAL-002", "drawn_bytes", DYNAMO, _bytes),
-        Property("CACHE-020", "drawn_steps", DYNAMO, _steps),
+        Property("CACHE-020", "drawn_steps", DYNAMO, _steps, every=3, is_of_programs=False),
+        Property("STITCH-001", "compiled_by_inductor", DYNAMO, _inductor, "inductor"),
     ]
 
 
-def order(program: Program) -> list[int]:
-    """Sizes to call ``program`` with: in an order of its own, some of them twice."""
-    decide = random.Random(program.to_json())
-    sizes = [*SIZES, *decide.sample(SIZES, 2)]
+def chosen(capture: str, compiler: str = "") -> list[Property]:
+    """The properties to ask of a program that is captured so."""
+    return [
+        each for each in properties().values() if (each.capture, each.compiler) == (capture, compiler)
+    ]
+
+
+def order(program: Generated) -> list[int]:
+    """Sizes to call ``program`` with: in an order of its own, some of them twice.
+
+    For one token Dynamo makes another graph: every second program is called with one.
+    """
+    decide = random.Random(program.name)
+    some = [size for size in SIZES if size > 1] if decide.randrange(2) else list(SIZES)
+    sizes = [*some, *decide.sample(some, 2)]
     decide.shuffle(sizes)
     return sizes
 
@@ -94,69 +116,62 @@ def _driven(subject: Subject, program: Generated, **changes: Any) -> Driven:
     return Driven(subject, program, options_for(subject, program, **changes))
 
 
-def _calls(subject: Subject, program: Program) -> None:
+def _calls(subject: Subject, program: Generated) -> None:
     """Every size, in any order, from any first call."""
-    built = as_program(program)
-    try:
-        driven = _driven(subject, built)
-        for size in order(program):
-            driven.check(size)
-    finally:
-        forget(built.module)
+    driven = _driven(subject, program)
+    for size in order(program):
+        driven.check(size)
 
 
-def _copied(subject: Subject, program: Program) -> None:
+def _inductor(subject: Subject, program: Generated) -> None:
+    """Compiled by Inductor, for two sizes."""
+    subject.need("inductor")
+    driven = _driven(subject, program, compiler="inductor")
+    for size in order(program)[:2]:
+        driven.check(size)
+
+
+def _copied(subject: Subject, program: Generated) -> None:
     """With copied inputs: the same, or a refusal that says why."""
-    built = as_program(program)
-    try:
-        driven = _driven(subject, built, copy_inputs=True)
-        for size in order(program):
-            with may_refuse(True):
-                driven.check(size)
-    finally:
-        forget(built.module)
+    driven = _driven(subject, program, copy_inputs=True)
+    for size in order(program):
+        with may_refuse(True):
+            driven.check(size)
 
 
-def _ranges(subject: Subject, program: Program) -> None:
+def _ranges(subject: Subject, program: Generated) -> None:
     """Both ends of each range and its inside, and single sizes."""
-    decide = random.Random(program.to_json())
+    decide = random.Random(program.name)
     endpoints = tuple(sorted(decide.sample(range(2, 12), 2)))
     single = (decide.choice(SIZES[:3]),)
-    built = as_program(program)
-    try:
-        driven = _driven(subject, built, compile_ranges_endpoints=endpoints, compile_sizes=single)
-        sizes = [*endpoints, *(each + 1 for each in endpoints), *single, 1]
-        decide.shuffle(sizes)
-        for size in sizes:
-            driven.check(size)
-    finally:
-        forget(built.module)
+    driven = _driven(subject, program, compile_ranges_endpoints=endpoints, compile_sizes=single)
+    sizes = [*endpoints, *(each + 1 for each in endpoints), *single]
+    sizes += [1] if 1 in order(program) else []
+    decide.shuffle(sizes)
+    for size in sizes:
+        driven.check(size)
 
 
-def _bytes(subject: Subject, program: Program) -> None:
+def _bytes(subject: Subject, program: Generated) -> None:
     """The function that went through bytes does what the program does."""
     subject.get("serialize")
-    built = as_program(program)
-    try:
-        asked = options_for(subject, built)
-        keeping = Keeping(subject.backend(asked))
-        settle()
-        sizes = [size for size in order(program) if size > 1]  # one token is a graph of its own
-        Driven(subject, built, asked, keeping).check(sizes[0])
-        with may_refuse(True):  # what cannot be kept is said to be so
-            data = to_bytes(subject, keeping.function, asked)
-        loaded = from_bytes(subject, data, asked)
-        settle()
-        again = Driven(subject, built, asked, lambda graph, example_inputs: loaded)
-        for size in sizes:
-            again.check(size)
-    finally:
-        forget(built.module)
+    asked = options_for(subject, program)
+    keeping = Keeping(subject.backend(asked))
+    settle()
+    sizes = [size for size in order(program) if size > 1]  # one token is a graph of its own
+    Driven(subject, program, asked, keeping).check(sizes[0])
+    with may_refuse(True):  # what cannot be kept is said to be so
+        data = to_bytes(subject, keeping.function, asked)
+    loaded = from_bytes(subject, data, asked)
+    settle()
+    again = Driven(subject, program, asked, lambda graph, example_inputs: loaded)
+    for size in sizes:
+        again.check(size)
 
 
-def _steps(subject: Subject, program: Program) -> None:
+def _steps(subject: Subject, program: Generated) -> None:
     """A history of a cache that the text of the program chooses; the steps are told."""
-    number = random.Random(program.to_json()).randrange(2**32)
+    number = random.Random(program.name).randrange(2**32)
     with tempfile.TemporaryDirectory() as folder:
         try:
             check_cache(subject, Path(folder), examples=8, steps=30, numbers=number)

@@ -105,6 +105,7 @@ class _Worker:
         command += ["--seconds", str(max(options.ends - time.monotonic(), 0.0))]
         command += ["--timeout", str(options.timeout), "--capture", options.capture]
         command += ["--lines", str(self.lines), "--stack", str(self.stack)]
+        command += ["--compiler", options.compiler, "--before", str(options.programs)]
         command += ["--stop-at-first"] if options.stop_at_first else []
         with (self.folder / f"log-{self.number}").open("ab") as log:
             return subprocess.Popen(
@@ -153,6 +154,8 @@ class Options:
     out: Path
     timeout: float = 60.0
     capture: str = "both"
+    compiler: str = ""
+    programs: int = 0  # 0: as many as there is time for
     stop_at_first: bool = False
     command: str = ""
     ends: float = 0.0
@@ -233,6 +236,8 @@ def _results(options: Options, tally: Tally) -> list[Result]:
     """One result a property, and one a death."""
     results = []
     for key, asked in properties().items():
+        if asked.compiler != options.compiler:
+            continue
         judged = {
             status.value: tally.statuses[f"{key}={status.value}"]
             for status in Status

@@ -16,13 +16,14 @@ from typing import IO, Any
 from piecewise_fixtures.generated import Program, Space, features_of, seeded
 
 from ..loading import load_subject
+from ..recorded import reuse
 from ..subject import Subject
 from ..verdict import Status
 from ..watch import Watch
 from .judging import judge, shortest
-from .properties import DIRECT, DYNAMO, Property, properties
+from .properties import DIRECT, DYNAMO, Property, chosen
 
-_SHARED = 200  # programs a space
+_SHARED = 2000  # programs a space
 _SHORTENED = 3  # failures of one property that are shortened; more of them are counted
 _EVERY = 2.0  # seconds between two lines of statistics
 
@@ -37,25 +38,30 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--timeout", type=float, required=True)
     parser.add_argument("--capture", required=True)
+    parser.add_argument("--compiler", default="")
+    parser.add_argument("--before", type=int, default=0)
     parser.add_argument("--lines", type=Path, required=True)
     parser.add_argument("--stack", type=Path, required=True)
     parser.add_argument("--stop-at-first", action="store_true")
     options = parser.parse_args(arguments)
     end = time.monotonic() + options.seconds
+    reuse(True)  # three properties of one capture; a script asks again, without
     watch = Watch(options.stack, options.timeout)
     with options.lines.open("a", encoding="utf-8") as lines:
-        search = _Search(load_subject(options.backend), lines, watch)
+        search = _Search(load_subject(options.backend), lines, watch, options.compiler)
         number = options.first
         for capture, program in _corpus() if options.first < options.step else ():
             if options.capture in ("both", capture):
-                search.look("corpus", program, capture, options.capture)
+                search.look("corpus", program, capture)
         while time.monotonic() < end and not (options.stop_at_first and search.failed):
+            if options.before and number >= options.before:
+                break
             name = f"{options.seed}:{number}"
             # Dynamo takes ten times as long: one program of ten goes through it
             capture = DYNAMO if number // options.step % 10 == 9 else DIRECT
             if options.capture != "both":
                 capture = options.capture
-            search.look(name, seeded(name), capture, options.capture)
+            search.look(name, seeded(name), capture)
             number += options.step
         search.tell_statistics(force=True)
         search.tell("done", number=number)
@@ -70,8 +76,9 @@ def _corpus() -> list[tuple[str, Program]]:
 
 
 class _Search:
-    def __init__(self, subject: Subject, lines: IO[str], watch: Watch) -> None:
+    def __init__(self, subject: Subject, lines: IO[str], watch: Watch, compiler: str) -> None:
         self.subject, self.lines, self.watch = subject, lines, watch
+        self.compiler = compiler
         self.space = Space()
         self.in_space = 0
         self.seen: Counter[str] = Counter()
@@ -98,15 +105,19 @@ class _Search:
         for counter in (self.programs, self.features, self.statuses):
             counter.clear()
 
-    def look(self, name: str, program: Program, capture: str, allowed: str) -> None:
+    def look(self, name: str, program: Program, capture: str) -> None:
         """Judge one program by all properties of ``capture``."""
         self.tell("begin", name=name, program=program.to_json(), capture=capture)
         self.in_space += 1
         if self.in_space % _SHARED == 0 or self.space.spoiled:
             self.space = Space()
-        chosen = [each for each in properties().values() if each.capture == capture]
+        asked = [
+            each
+            for each in chosen(capture, self.compiler)
+            if self.in_space % each.every == 0 or name == "corpus"
+        ]
         self.watch.begin()
-        judged = judge(self.subject, program, chosen, self.space, self._began)
+        judged = judge(self.subject, program, asked, self.space, self._began)
         self.watch.end()
         self.programs[capture] += 1
         self.features.update(features_of(program))
