@@ -115,6 +115,14 @@ def fuzz(session: nox.Session) -> None:
     session.run("python", "-m", "piecewise_conformance", "fuzz", *install(session))
 
 
+@nox.session(name="fuzz-mutants")
+def fuzz_mutants(session: nox.Session) -> None:
+    """How soon the search finds each mutant that a program can show, and how short: a table."""
+    rest = install(session)
+    module = "piecewise_conformance.fuzzing.mutants"
+    session.run("python", "-m", module, "--json", "fuzz-mutants.json", *rest)
+
+
 @nox.session
 def gpu(session: nox.Session) -> None:
     """The suite on a GPU with real CUDA graphs, and the decoder's figures there."""

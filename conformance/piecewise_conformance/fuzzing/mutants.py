@@ -1,8 +1,8 @@
 """How soon the search finds a fault: ``python -m piecewise_conformance.fuzzing.mutants``.
 
-For each *program-shaped* mutant, one that declares to fail a requirement which some property asks of
-any program, programs are drawn from an empty corpus until a property fails on the mutant and holds
-on the reference. What was found is then shortened. The table is of a search with two minutes for
+For each *program-shaped* mutant, one that declares to fail a requirement which some property asks
+of any program, programs are drawn from an empty corpus until a property fails on the mutant and
+holds on the reference. What was found is then shortened. The table is of a search with two minutes for
 each mutant and no other.
 
 It is made in one process, where each program is drawn, built and run once and judged against all
@@ -29,9 +29,8 @@ from piecewise_fixtures.generated import Program, Space, printing, seeded
 
 from ..loading import load_subject
 from ..mutants import Mutant, catalogue, load
-from ..recorded import reuse
 from ..subject import Subject
-from .drawn import Drawn
+from .drawn import Drawn, quicken
 from .judging import judge, outcome, prepare, shortest
 from .properties import DIRECT, DYNAMO, Property, chosen
 
@@ -112,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there")
     options = parser.parse_args(arguments)
-    reuse(True)
+    quicken()
     reference = load_subject("reference")
     hunts = [
         Hunt(mutant, way, load(mutant.name))

@@ -95,7 +95,9 @@ def _of_programs() -> list[Property]:
 def chosen(capture: str, compiler: str = "") -> list[Property]:
     """The properties to ask of a program that is captured so."""
     return [
-        each for each in properties().values() if (each.capture, each.compiler) == (capture, compiler)
+        each
+        for each in properties().values()
+        if (each.capture, each.compiler) == (capture, compiler)
     ]
 
 

@@ -16,10 +16,10 @@ from typing import IO, Any
 from piecewise_fixtures.generated import Program, Space, features_of, seeded
 
 from ..loading import load_subject
-from ..recorded import reuse
 from ..subject import Subject
 from ..verdict import Status
 from ..watch import Watch
+from .drawn import quicken
 from .judging import judge, shortest
 from .properties import DIRECT, DYNAMO, Property, chosen
 
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--stop-at-first", action="store_true")
     options = parser.parse_args(arguments)
     end = time.monotonic() + options.seconds
-    reuse(True)  # three properties of one capture; a script asks again, without
+    quicken()
     watch = Watch(options.stack, options.timeout)
     with options.lines.open("a", encoding="utf-8") as lines:
         search = _Search(load_subject(options.backend), lines, watch, options.compiler)
