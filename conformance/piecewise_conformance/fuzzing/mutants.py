@@ -2,8 +2,8 @@
 
 For each *program-shaped* mutant, one that declares to fail a requirement which some property asks
 of any program, programs are drawn from an empty corpus until a property fails on the mutant and
-holds on the reference. What was found is then shortened. The table is of a search with two minutes for
-each mutant and no other.
+holds on the reference. What was found is then shortened. The table is of a search with two minutes
+for each mutant and no other.
 
 It is made in one process, where each program is drawn, built and run once and judged against all
 mutants that are still sought. A mutant's seconds are what it took to draw, to build and to run the
