@@ -73,14 +73,18 @@ def outcome(subject: Subject, drawn: Drawn, asked: Property) -> Outcome:
             return _outcome(lambda: asked.check(subject, name))
 
 
-def prepare(drawn: Drawn, capture: str) -> None:
-    """Make of ``drawn`` what all subjects are judged with."""
-    with set_forward_context(CONTEXT), torch.no_grad():
-        if capture == DIRECT:
-            for size in drawn.graph.args:
-                expected(drawn.graph, size)
-        else:
-            assert drawn.built
+def prepare(drawn: Drawn, capture: str) -> bool:
+    """Make of ``drawn`` what all subjects are judged with; False if it does not run as it is."""
+    try:
+        with set_forward_context(CONTEXT), torch.no_grad():
+            if capture == DIRECT:
+                for size in drawn.graph.args:
+                    expected(drawn.graph, size)
+            else:
+                drawn.built.build()(*drawn.built.inputs(SIZES[0]))
+    except Exception:  # whatever torch says to an op that is not one
+        return False
+    return True
 
 
 def _outcome(check: Callable[[], None]) -> Outcome:

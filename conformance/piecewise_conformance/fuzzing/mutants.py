@@ -143,19 +143,20 @@ def _hunt(
             space = Space()
         began = time.process_time()
         drawn = Drawn(seeded(f"{seed}:{number}"), space)
-        prepare(drawn, way)
+        number += 1
+        if not prepare(drawn, way):
+            continue
         if way == DYNAMO:  # what Dynamo makes of it is recorded for all
             outcome(reference, drawn, chosen(way)[0])
         took = time.process_time() - began
         for each in list(sought):
             if each.look(drawn, reference, took):
-                each.number = number
+                each.number = number - 1
                 each.shorten(drawn.program)
             if each.found or each.seconds > seconds:
                 sought.remove(each)
                 tell(each)
         drawn.forget()
-        number += 1
 
 
 def _tell(hunt: Hunt) -> None:

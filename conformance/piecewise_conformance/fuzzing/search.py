@@ -51,6 +51,7 @@ class Tally:
     """What the workers told so far."""
 
     programs: Counter[str] = field(default_factory=Counter)
+    thrown: Counter[str] = field(default_factory=Counter)
     features: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
     shortest: dict[str, dict[str, Any]] = field(default_factory=dict)  # by key of the property
@@ -60,7 +61,7 @@ class Tally:
     def take(self, line: dict[str, Any]) -> None:
         """One line of a worker."""
         if line["kind"] == "statistics":
-            for name in ("programs", "features", "statuses"):
+            for name in ("programs", "thrown", "features", "statuses"):
                 getattr(self, name).update(line[name])
         elif line["kind"] == "failure":
             key = line["key"]
@@ -77,7 +78,8 @@ class Tally:
         failing = ", ".join(sorted(key.partition(":")[0] for key in self.shortest)) or "none"
         return (
             f"{count} programs, {count / max(seconds, 1e-9):.1f}/s, {seen} of {len(FEATURES)} "
-            f"features; failing: {failing}; processes that died: {len(self.deaths)}"
+            f"features; failing: {failing}; thrown away: {self.thrown.total()}; "
+            f"processes that died: {len(self.deaths)}"
         )
 
 

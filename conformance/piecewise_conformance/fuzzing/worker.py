@@ -19,8 +19,8 @@ from ..loading import load_subject
 from ..subject import Subject
 from ..verdict import Status
 from ..watch import Watch
-from .drawn import quicken
-from .judging import judge, shortest
+from .drawn import Drawn, quicken
+from .judging import judge, prepare, shortest
 from .properties import DIRECT, DYNAMO, Property, chosen
 
 _SHARED = 2000  # programs a space
@@ -84,6 +84,7 @@ class _Search:
         self.seen: Counter[str] = Counter()
         self.features: Counter[str] = Counter()
         self.programs: Counter[str] = Counter()
+        self.thrown: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
         self.last = time.monotonic()
         self.failed = False
@@ -99,10 +100,11 @@ class _Search:
         self.tell(
             "statistics",
             programs=dict(self.programs),
+            thrown=dict(self.thrown),
             features=dict(self.features),
             statuses=dict(self.statuses),
         )
-        for counter in (self.programs, self.features, self.statuses):
+        for counter in (self.programs, self.thrown, self.features, self.statuses):
             counter.clear()
 
     def look(self, name: str, program: Program, capture: str) -> None:
@@ -117,7 +119,13 @@ class _Search:
             if self.in_space % each.every == 0 or name == "corpus"
         ]
         self.watch.begin()
-        judged = judge(self.subject, program, asked, self.space, self._began)
+        drawn = Drawn(program, self.space)
+        if not prepare(drawn, capture):
+            self.watch.end()
+            self.thrown["thrown away"] += 1
+            return
+        judged = judge(self.subject, drawn, asked, begin=self._began)
+        drawn.forget()
         self.watch.end()
         self.programs[capture] += 1
         self.features.update(features_of(program))
