@@ -58,6 +58,8 @@ class Hunt:
         began = time.process_time()
         shown = None
         for asked in chosen(self.capture):
+            if not asked.is_of_programs:
+                continue
             if self.programs % asked.every and asked.requirement not in self.mutant.fails:
                 continue
             (judged,) = judge(self.subject, drawn, [asked])
@@ -96,7 +98,10 @@ class Hunt:
 
 def program_shaped() -> Iterator[tuple[Mutant, str]]:
     """The mutants that a program can show, and by which way."""
-    asked = {way: {each.requirement for each in chosen(way)} for way in (DIRECT, DYNAMO)}
+    asked = {
+        way: {each.requirement for each in chosen(way) if each.is_of_programs}
+        for way in (DIRECT, DYNAMO)
+    }
     for mutant in catalogue().values():
         way = next((way for way in asked if mutant.fails & asked[way]), None)
         if way is not None and not mutant.slow:
