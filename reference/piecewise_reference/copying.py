@@ -79,7 +79,8 @@ class _StaticInput:
 
 
 def _same_memory(first: torch.Tensor, second: torch.Tensor) -> bool:
-    return first.untyped_storage().data_ptr() == second.untyped_storage().data_ptr()
+    pointer = first.untyped_storage().data_ptr()
+    return pointer != 0 and pointer == second.untyped_storage().data_ptr()  # 0: has no memory
 
 
 def _overlap(first: torch.Tensor, second: torch.Tensor) -> bool:
@@ -220,7 +221,7 @@ class _Layout:
         self.static = static
         self.looks_like: Callable[..., bool] = same_looks([])
         self.repeats = any(0 in view.stride() for view in static)
-        self.storages = {view.untyped_storage().data_ptr() for view in static}
+        self.storages = {view.untyped_storage().data_ptr() for view in static} - {0}
 
     def holds_none_of(self, result: Any) -> bool:
         """Whether ``result`` is plainly of tensors elsewhere; False also for any nesting."""

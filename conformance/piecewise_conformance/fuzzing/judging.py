@@ -14,15 +14,17 @@ from piecewise_fixtures.generated import (
     as_program,
     forget,
 )
+from piecewise_fixtures.generated.build import Generated
 from piecewise_fixtures.generated.reducing import reduce
 
-from ..capture import given
+from ..capture import given, mark_dynamic
 from ..drive import expected
 from ..outcome import Outcome, outcome_of
+from ..recorded import recorded, reusing
 from ..subject import Subject
 from ..verdict import Status
 from .drawn import Drawn, as_graph
-from .properties import DIRECT, Property
+from .properties import DIRECT, Property, order, ranges_of
 
 __all__ = ["CONTEXT", "Judged", "as_graph", "judge", "outcome", "prepare", "runs", "shortest"]
 
@@ -81,10 +83,20 @@ def prepare(drawn: Drawn, capture: str) -> bool:
                 for size in drawn.graph.args:
                     expected(drawn.graph, size)
             else:
-                drawn.built.build()(*drawn.built.inputs(SIZES[0]))
+                _, _, more = ranges_of(drawn.built)
+                _capture(drawn.built, sorted({*order(drawn.built), *more}, reverse=True))
     except Exception:  # whatever torch says to an op that is not one
         return False
     return True
+
+
+def _capture(program: Generated, sizes: list[int]) -> None:
+    """Call what Dynamo makes of ``program``; raises where that cannot be had for all ``sizes``."""
+    _, call = recorded(program).use(lambda gm, example_inputs: gm.forward)
+    for size in sizes:
+        args = program.inputs(size)
+        mark_dynamic(program, args)
+        call(*args)
 
 
 def _outcome(check: Callable[[], None]) -> Outcome:
@@ -131,10 +143,15 @@ def shortest(
         nonlocal best
         if not runs(candidate):
             return False
+        drawn = Drawn(candidate)
         try:
-            (judged,) = judge(subject, candidate, [property], begin=begin)
+            if reusing() and not prepare(drawn, property.capture):
+                return False
+            (judged,) = judge(subject, drawn, [property], begin=begin)
         except Exception:  # it cannot be built: no program
             return False
+        finally:
+            drawn.forget()
         if judged.failed and _raised(judged.outcome) == raised:
             best = judged.outcome
             return True

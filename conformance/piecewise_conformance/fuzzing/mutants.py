@@ -31,7 +31,7 @@ from ..loading import load_subject
 from ..mutants import Mutant, catalogue, load
 from ..subject import Subject
 from .drawn import Drawn, quicken
-from .judging import judge, outcome, prepare, shortest
+from .judging import judge, prepare, shortest
 from .properties import DIRECT, DYNAMO, Property, chosen
 
 _SHARED = 2000  # programs a space
@@ -151,8 +151,6 @@ def _hunt(
         number += 1
         if not prepare(drawn, way):
             continue
-        if way == DYNAMO:  # what Dynamo makes of it is recorded for all
-            outcome(reference, drawn, chosen(way)[0])
         took = time.process_time() - began
         for each in list(sought):
             if each.look(drawn, reference, took):

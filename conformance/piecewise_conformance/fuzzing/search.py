@@ -56,6 +56,7 @@ class Tally:
     statuses: Counter[str] = field(default_factory=Counter)
     shortest: dict[str, dict[str, Any]] = field(default_factory=dict)  # by key of the property
     distinct: dict[str, set[str]] = field(default_factory=dict)
+    errors: dict[str, dict[str, Any]] = field(default_factory=dict)  # of ours, by key
     deaths: list[Result] = field(default_factory=list)
 
     def take(self, line: dict[str, Any]) -> None:
@@ -63,6 +64,8 @@ class Tally:
         if line["kind"] == "statistics":
             for name in ("programs", "thrown", "features", "statuses"):
                 getattr(self, name).update(line[name])
+        elif line["kind"] == "error":
+            self.errors.setdefault(line["key"], line)
         elif line["kind"] == "failure":
             key = line["key"]
             best = self.shortest.get(key)
@@ -248,6 +251,10 @@ def _results(options: Options, tally: Tally) -> list[Result]:
         result = Result(asked.requirement, f"fuzz[{asked.case}]", Status.PASS, message=str(judged))
         if key in tally.shortest:
             result = _failure(options, tally, key, result)
+        elif key in tally.errors:
+            ours = tally.errors[key]
+            message = f"program {ours['name']}: {ours['message']}"
+            result = dataclasses.replace(result, status=Status.ERROR, message=message)
         elif not judged.get("pass"):
             status = Status.UNSUPPORTED if judged else Status.NOT_RUN
             result = dataclasses.replace(result, status=status, message="no program was judged")

@@ -12,11 +12,13 @@ import pytest
 import torch
 from piecewise_conformance.capture import Captured, given
 from piecewise_conformance.fuzzing import properties
+from piecewise_conformance.fuzzing.drawn import Drawn
 from piecewise_conformance.fuzzing.judging import CONTEXT, as_graph
 from piecewise_conformance.marks import requirement, slow
 from piecewise_conformance.subject import Subject
 from piecewise_fixtures.forward_context import set_forward_context
 from piecewise_fixtures.generated import Program, seeded
+from piecewise_fixtures.generated.build import Generated
 from piecewise_fixtures.generated.corpus import CAPTURED as BY_DYNAMO
 from piecewise_fixtures.generated.corpus import corpus
 
@@ -38,12 +40,17 @@ def _graph(name: str) -> Captured:
     return as_graph(_program(name))
 
 
+@cache
+def _built(name: str) -> Generated:
+    return Drawn(_program(name)).built
+
+
 def _check(subject: Subject, key: str, name: str) -> None:
     """One property of one program."""
     chosen = properties.properties()[key]
     with set_forward_context(CONTEXT), torch.no_grad():
         if chosen.capture == properties.DYNAMO:
-            chosen.check(subject, _program(name))
+            chosen.check(subject, _built(name))
             return
         subject.get("split_graph")
         with given(_graph(name)) as graph:
