@@ -75,7 +75,7 @@ def test_one_model_in_two_configurations(subject: Subject) -> None:
     ]
     for size in (4, 6, 9, 3, 6):
         _serve(models, size)
-    with expect_refusal("a batch of 10 tokens where 9 is the maximum", "10"):
+    with expect_refusal("a batch of 10 tokens where 9 is the maximum"):
         models[2].check(10)
 
 
