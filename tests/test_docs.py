@@ -26,6 +26,7 @@ SESSIONS = {
     "smoke",
     "mutants",
     "repros",
+    "fuzz-mutants",
     "build",
     "gpu",
     "bench",

@@ -72,9 +72,10 @@ def test_a_run_that_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         spec=MINIATURE / "spec",
     )
     code = f"from pathlib import *; from {run.__module__} import *; run({settings!r})"
-    monkeypatch.setenv("HOSTILE", "kill_runner")
-    assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
     path = tmp_path / "report.jsonl"
+    monkeypatch.setenv("HOSTILE", "kill_runner")
+    monkeypatch.setenv("HOSTILE_REPORT", str(path))
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
     killed = read_report(path)
     assert [each.case for each in killed.results] == ["before"]
     assert not killed.complete

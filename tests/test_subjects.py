@@ -69,6 +69,7 @@ class Run:
 def run(folder: Path, spec: str, keyword: str) -> Run:
     """One run through the command line, in ``folder``."""
     arguments = ["run", "--backend", spec, "--jobs", "1", "-k", keyword, "--out", str(folder)]
+    arguments += ["--confirm", "0"]  # how scripts are run is tested elsewhere
     path = os.pathsep.join(each for each in sys.path if each)
     done = subprocess.run(
         [sys.executable, "-m", "piecewise_conformance", *arguments],

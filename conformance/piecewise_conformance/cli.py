@@ -98,6 +98,13 @@ def _parser() -> argparse.ArgumentParser:
         "--accept", action="store_true", help="write what failed into the file of expectations"
     )
     run.add_argument(
+        "--confirm",
+        type=float,
+        default=300.0,
+        metavar="SECONDS",
+        help="for running the scripts of failures, one a test; 0 runs none",
+    )
+    run.add_argument(
         "--durations",
         type=_positive,
         default=0,
@@ -177,6 +184,7 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
         expectations=options.expectations,
         accept=options.accept,
         durations=options.durations,
+        confirm=options.confirm,
         command=shlex.join(["python", "-m", "piecewise_conformance", *given]),
     )
     # Ended by SIGTERM, as by `timeout` or a CI system, the run must take its processes with it.

@@ -71,6 +71,7 @@ class Settings:
     expectations: Path | None = None
     accept: bool = False
     durations: int = 0  # of how many requirements to tell what they took
+    confirm: float = 300.0  # seconds for running the scripts of failures; 0: none is run
     command: str = ""
     suite: Path | None = None
     spec: Path | None = None
@@ -147,7 +148,7 @@ def _with_scripts(settings: Settings, report: Report, stream: TextIO, *, run_the
         scripts,
         report.results,
         jobs=settings.workers,
-        seconds=failures.SECONDS if run_them else 0.0,
+        seconds=settings.confirm if run_them else 0.0,
         timeout=settings.timeout,
     )
     return ReportWriter(settings.out / REPORT).amend(report, results)

@@ -19,7 +19,6 @@ from piecewise_fixtures.generated import SIZES
 from piecewise_fixtures.generated.build import Generated
 
 from ..boundary import may_refuse
-from ..cache_histories import check as check_cache
 from ..capture import all_names
 from ..drive import Driven, options_for
 from ..recorded import settle
@@ -188,6 +187,8 @@ def _bytes(subject: Subject, program: Generated) -> None:
 def _steps(subject: Subject, program: Generated) -> None:
     """A history of a cache that the text of the program chooses; the steps are told."""
     number = random.Random(program.name).randrange(2**32)
+    from ..cache_histories import check as check_cache  # needs hypothesis, as nothing else here
+
     with tempfile.TemporaryDirectory() as folder:
         try:
             check_cache(subject, Path(folder), examples=8, steps=30, numbers=number)

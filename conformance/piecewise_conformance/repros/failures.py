@@ -19,7 +19,6 @@ from .part import part_of
 from .script import Loading, bundle, call, commented, loading_of, said
 
 FOLDER = "repros"
-SECONDS = 300.0  # of a run that has failures, for running their scripts
 
 _HEAD = """\
 {id} fails for {backend}: {case}
@@ -71,6 +70,8 @@ class Scripts:
         function, _, method = _function(test).partition(".")
         body = _part(test.path, function)
         needs = sorted(set(re.findall(r"\bneeds\(([^)]*)\)", body)))
+        if re.search(r"\bhypothesis\b|\bcache_histories\b", body):
+            needs.append("hypothesis")
         versions = self.header["versions"]
         head = _HEAD.format(
             id=result.id,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,31 +18,26 @@ from piecewise_conformance.pieces import times
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 
-Told = Callable[[str], AbstractContextManager[None]]
 
-
-@pytest.fixture
-def told(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Told:
-    """A context in which something must be told: by a warning, a log, a print or an error."""
-
-    @contextmanager
-    def expect(what: str) -> Iterator[None]:
-        caplog.clear()
-        capfd.readouterr()
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            try:
-                yield
-            except Exception as error:
-                if whose(error) is None:
-                    raise
-                return
-        logged = [each for each in caplog.records if each.levelno >= logging.WARNING]
-        # a logger that does not propagate writes past pytest
-        if not caught and not logged and not any(capfd.readouterr()):
-            raise Violation(what, expected="a warning, printed or logged", got="not a word")
-
-    return expect
+@contextmanager
+def told(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], what: str
+) -> Iterator[None]:
+    """Inside, something must be told: by a warning, a log, a print or an error."""
+    logged_before = len(caplog.records)
+    capfd.readouterr()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        except Exception as error:
+            if whose(error) is None:
+                raise
+            return
+    logged = [each for each in caplog.records[logged_before:] if each.levelno >= logging.WARNING]
+    # a logger that does not propagate writes past pytest
+    if not caught and not logged and not any(capfd.readouterr()):
+        raise Violation(what, expected="a warning, printed or logged", got="not a word")
 
 
 @requirement("CACHE-018")
@@ -68,26 +63,40 @@ def test_failed_save_is_made_up_for(subject: Subject, tmp_path: Path) -> None:
 @requirement("CACHE-019")
 @pytest.mark.parametrize("content", [b"this is not Python", b"[1, 2]", b"{7: 7}"], ids=str)
 def test_unreadable_file_is_told(
-    subject: Subject, tmp_path: Path, told: Told, content: bytes
+    subject: Subject,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    content: bytes,
 ) -> None:
     """Something tells of a cache file that is of no use, in whole or in part."""
     (tmp_path / cache_file(subject)).write_bytes(content)
-    with told("a cache file that cannot be read"), spy.spying():
+    with told(caplog, capfd, "a cache file that cannot be read"), spy.spying():
         manager(subject, tmp_path).compile(times(2).gm, times(2).traced, RANGE)
 
 
 @requirement("CACHE-019")
-def test_lost_artifact_is_told(subject: Subject, tmp_path: Path, told: Told) -> None:
+def test_lost_artifact_is_told(
+    subject: Subject,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     """And of an artifact that cannot be loaded."""
     case = times(2)
     fill(subject, tmp_path, case)
-    with told("an artifact that cannot be loaded"), spy.spying() as log:
+    with told(caplog, capfd, "an artifact that cannot be loaded"), spy.spying() as log:
         log.fail_load = True
         manager(subject, tmp_path).compile(case.gm, case.traced, RANGE)
 
 
 @requirement("CACHE-019")
-def test_failed_save_is_told(subject: Subject, tmp_path: Path, told: Told) -> None:
+def test_failed_save_is_told(
+    subject: Subject,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     """And of a save that wrote nothing, which may be an error, too."""
     folder, case = tmp_path / "cache", times(2)
     folder.mkdir()
@@ -96,5 +105,5 @@ def test_failed_save_is_told(subject: Subject, tmp_path: Path, told: Told) -> No
         writer.compile(case.gm, case.traced, RANGE)
         shutil.rmtree(folder)
         folder.write_text("no folder any more")
-        with told("a save that could not write"):
+        with told(caplog, capfd, "a save that could not write"):
             writer.save()

@@ -12,5 +12,5 @@ from piecewise_conformance.subject import Subject
 @requirement("CACHE-020")
 @slow
 def test_drawn_steps(subject: Subject, tmp_path: Path) -> None:
-    """After every step of two hundred drawn histories, what is loaded is what the history allows."""
+    """After every step of 200 drawn histories, what is loaded is what the history allows."""
     cache_histories.check(subject, tmp_path, examples=200, steps=30)
