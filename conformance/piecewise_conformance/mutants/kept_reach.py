@@ -55,7 +55,7 @@ class KeptReach:
         }
 
     def keep(self, runs: Runs) -> None:
-        """Add what a baseline found; only of files of which all tests passed."""
+        """Add what a baseline found in which all tests passed."""
         of_file: dict[str, Runs] = defaultdict(list)
         for run in runs:
             of_file[run["test"].partition("::")[0]].append(run)

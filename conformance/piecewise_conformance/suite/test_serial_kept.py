@@ -13,20 +13,6 @@ from piecewise_conformance.marks import requirement
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Unsupported, Violation
 
-PROGRAMS = ["linear-chain", "two-symbols", "piece-without-symbol", "nothing-to-split"]
-OTHERS = [
-    "two-outputs",
-    "input-updated-by-op",
-    "only-splitting-ops",
-    "nested-outputs",
-    "derived-size-across-op",
-    "condition",
-    "constant-output",
-    "autocast-region",
-    "split-unpacked-late",
-    "parameter-returned",
-]
-
 
 @requirement("SERIAL-008")
 @pytest.mark.parametrize("encoder", [False, True])
