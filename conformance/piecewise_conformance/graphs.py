@@ -50,9 +50,10 @@ _FREE_FUNCTIONS = frozenset(
         torch.ops.aten.sym_numel.default,
         torch.Size,
         tuple,
-        # a region may be entered by each piece in it
+        # a region, or a mode, may be entered by each piece in it
         autocast_mode._enter_autocast,
         autocast_mode._exit_autocast,
+        torch._C._set_grad_enabled,
     }
 )
 _FREE_METHODS = frozenset({"size", "new_empty", "stride", "dim", "numel"})

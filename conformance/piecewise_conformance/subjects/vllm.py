@@ -108,6 +108,8 @@ def environment(options: Options) -> Iterator[None]:
         wanted["VLLM_CACHE_ROOT"] = options.cache_root
     if not options.standalone:
         wanted["VLLM_USE_STANDALONE_COMPILE"] = "0"
+        if options.collect_artifacts:  # which vLLM refuses; with it alone there is no cache file
+            wanted["VLLM_USE_MEGA_AOT_ARTIFACT"] = "1"
     compiler = mock.patch.object(vllm_platform.chosen, "compiler", options.compiler)
     with compiler, mock.patch.dict(os.environ, wanted):
         yield
