@@ -182,6 +182,7 @@ class CacheMachine(RuleBasedStateMachine):
         trouble: str,
     ) -> None:
         place, case = opened.place(ends, index), _pool()[graph]
+        opened.asked(place, graph)
         with spy.spying() as log:
             log.fail_load, log.fail = trouble == GONE, trouble == FAILS
             try:
@@ -214,12 +215,13 @@ class CacheMachine(RuleBasedStateMachine):
     def _load(
         self, manager: Manager, opened: Opened, graph: int, ends: tuple[int, int], index: int
     ) -> None:
-        case = _pool()[graph]
+        place, case = opened.place(ends, index), _pool()[graph]
+        opened.asked(place, graph)
         with spy.spying() as log:
             runnable = manager.load(case.gm, case.traced, ends, index)
             if runnable is not None:
                 case.check(runnable)
-        self._judge(log, opened, opened.place(ends, index), graph, missed=runnable is None)
+        self._judge(log, opened, place, graph, missed=runnable is None)
 
     def _judge(
         self, log: spy.Log, opened: Opened, place: Place, graph: int, *, missed: bool

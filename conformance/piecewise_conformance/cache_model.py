@@ -2,9 +2,11 @@
 
 A folder *owes* a piece once a save of it has returned, until something else was saved in its place
 or the file was damaged: a start on the folder must load it. A folder *holds* every handle that was
-ever stored in it for a piece: only those may be served. In between lies freedom: a manager may see
+ever stored in it for a graph, a range and a compiler: only those may be served, also for an equal
+piece at another index. In between lies freedom: a manager may see
 what others saved after it started or not, and of two that save different pieces in one place while
-neither knew of the other, either may win.
+neither knew of the other, either may win. A manager that was asked for another piece than the one
+it knows in a place may take what it knows for stale, and drop it there and then.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 Place = tuple[tuple[int, int], int, str]  # range, index, compiler
+Made = tuple[tuple[int, int], str, int, str]  # range, compiler, graph, the handle's text
 
 
 @dataclass
@@ -20,7 +23,7 @@ class Folder:
     """One cache folder; ``owed`` has the graph that was saved last in a place."""
 
     owed: dict[Place, int] = field(default_factory=dict)
-    held: set[tuple[Place, int, str]] = field(default_factory=set)  # with the handle's text
+    held: set[Made] = field(default_factory=set)
     users: list[Opened] = field(default_factory=list)
 
     def damaged(self) -> None:
@@ -45,6 +48,8 @@ class Opened:
     unsaved: dict[Place, int] = field(default_factory=dict)
     # where others saved since it started: what it saves there is contested
     overtaken: set[Place] = field(default_factory=set)
+    # since its last save: what else lies in those places, it may have taken for stale
+    asked_for: set[tuple[Place, int]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         if not self.disabled:
@@ -64,21 +69,33 @@ class Opened:
         return not self.disabled and self.owed.get(place) == graph
 
     def may_serve(self, place: Place, graph: int, handle: str) -> bool:
-        """Whether the folder ever got ``handle`` for ``graph`` in that place."""
-        return not self.disabled and (place, graph, handle) in self.folder.held
+        """Whether the folder ever got ``handle`` for ``graph``, with that range and compiler."""
+        ends, _, compiler = place
+        return not self.disabled and (ends, compiler, graph, handle) in self.folder.held
+
+    def asked(self, place: Place, graph: int) -> None:
+        """``graph`` was asked for here: what else lies in that place, this manager may drop."""
+        if self.disabled:
+            return
+        for known in (self.owed, self.unsaved):
+            if known.get(place, graph) != graph:
+                del known[place]
+        self.asked_for.add((place, graph))
 
     def compiled(self, place: Place, graph: int, handles: Iterable[str]) -> None:
         """``graph`` was compiled here, into these handles."""
         if self.disabled:
             return
-        self.folder.held |= {(place, graph, handle) for handle in handles}
+        ends, _, compiler = place
+        self.folder.held |= {(ends, compiler, graph, handle) for handle in handles}
         self.unsaved[place] = graph
-        if self.owed.get(place) != graph:
-            self.owed.pop(place, None)
 
     def saved(self) -> None:
         """A save has returned: what was new is owed by the folder."""
         others = [each for each in self.folder.users if each is not self]
+        for place, graph in self.asked_for:
+            if self.folder.owed.get(place, graph) != graph:
+                del self.folder.owed[place]
         for place, graph in self.unsaved.items():
             known = self.folder.owed.get(place)
             if place in self.overtaken and known != graph:
@@ -90,6 +107,7 @@ class Opened:
                 if each.owed.get(place) != self.folder.owed.get(place):
                     each.owed.pop(place, None)
         self.unsaved.clear()
+        self.asked_for.clear()
 
     def ended(self) -> None:
         """The process is gone, and what it did not save."""

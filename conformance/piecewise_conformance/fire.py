@@ -1,23 +1,20 @@
 """Processes that write into one cache folder, some of which are killed, and some stopped midway.
 
-``python -m piecewise_conformance.fire`` (internal) reads one JSON object from the first line of
-standard input: the SPEC of the subject, the folder, the first index and the number of entries. It
-compiles and saves one entry after another, and writes a line for each save that has finished. The
-last save it makes in steps: it says where it is, and goes on with the next line of input. What two
+Such a process compiles and saves one entry after another, and tells of each save that has finished.
+The last save it makes in steps: it says where it is, and goes on when it is told to. What two
 processes do to each other then does not depend on luck.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import subprocess
 import sys
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from . import caching, spy
+from .fresh import Fresh
 from .pieces import PieceCase, times
 from .subject import Subject
 from .verdict import Violation
@@ -33,12 +30,22 @@ def _handle(index: int, number: int) -> tuple[str, int]:
     return "fire", index
 
 
-def write(subject: Subject, folder: Path, first: int, count: int) -> None:
-    """Compile and save ``count`` entries from index ``first`` on; a line for each finished save."""
-    steps = _Steps(folder)
+READY, WAITING, REPLACING = "ready", "waiting", "replacing"
+_WAITS = ("fcntl.flock", "fcntl.lockf", "time.sleep")
+
+
+def write(connection: Connection, spec: str, folder: str, first: int, count: int) -> None:
+    """In a process: compile and save ``count`` entries from index ``first`` on, and tell of each.
+
+    ``spec`` is that of the subject.
+    """
+    from .loading import load_subject
+
+    subject = load_subject(spec)
+    steps = _Steps(connection, folder)
     sys.addaudithook(steps)
     with spy.spying() as log:
-        manager = caching.manager(subject, folder)
+        manager = caching.manager(subject, Path(folder))
         for index in range(first, first + count):
             log.handle = partial(_handle, index)
             case = entry(index)
@@ -47,11 +54,7 @@ def write(subject: Subject, folder: Path, first: int, count: int) -> None:
             steps.at(READY)
             manager.save()
             steps.on = False
-            print(index, flush=True)
-
-
-READY, WAITING, REPLACING = "ready", "waiting", "replacing"
-_WAITS = ("fcntl.flock", "fcntl.lockf", "time.sleep")
+            connection.send(index)
 
 
 class _Steps:
@@ -61,7 +64,8 @@ class _Steps:
     that neither waits nor renames goes through.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, connection: Connection, folder: str) -> None:
+        self.connection = connection
         self.folder = os.path.realpath(folder)
         self.on = False
         self.told: set[str] = set()
@@ -71,7 +75,7 @@ class _Steps:
             return
         if event in _WAITS and WAITING not in self.told:
             self.told.add(WAITING)
-            print(WAITING, flush=True)
+            self.connection.send(WAITING)
         elif event == "os.rename" and REPLACING not in self.told:
             where = os.path.realpath(os.fsdecode(args[1]))  # type: ignore[arg-type]
             if where.startswith(self.folder + os.sep):
@@ -81,84 +85,61 @@ class _Steps:
     def at(self, word: str) -> None:
         """Say where the process is, and wait until it is told to go on."""
         if self.on:
-            print(word, flush=True)
-            sys.stdin.readline()
+            self.connection.send(word)
+            self.connection.recv()
 
 
-def start(subject: Subject, folder: Path, first: int, count: int) -> subprocess.Popen[str]:
+def start(subject: Subject, folder: Path, first: int, count: int) -> Fresh:
     """A process that does ``write``."""
-    path = os.pathsep.join([each for each in sys.path if each])
-    process = subprocess.Popen(
-        [sys.executable, "-m", "piecewise_conformance.fire"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # a pipe would fill up unread
-        text=True,
-        env={**os.environ, "PYTHONPATH": path},
-    )
-    assert process.stdin is not None
-    request = {"spec": subject.origin, "folder": str(folder), "first": first, "count": count}
-    process.stdin.write(json.dumps(request) + "\n")
-    process.stdin.flush()
-    return process
+    what = "piecewise_conformance.fire:write"
+    return Fresh(what, subject.origin, str(folder), first, count)
 
 
-def go_on(process: subprocess.Popen[str]) -> None:
+def go_on(process: Fresh) -> None:
     """Let a process that says where it is, or is going to, go on from there."""
-    assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError):  # it did not stop, and is at its end
-        process.stdin.write("\n")
-        process.stdin.flush()
+    process.send("go on")  # it may be at its end, and not have stopped
 
 
-def until(process: subprocess.Popen[str], *words: str) -> str:
-    """Wait until the process has said one of ``words``; a Violation if it ends before."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        if (word := line.strip()) in words:
-            return word
-    raise Violation(
-        "a process that writes into a shared cache",
-        expected=f"it comes to {' or '.join(words)}",
-        got="it ended",
-    )
+def until(process: Fresh, *wanted: str | int) -> str | int:
+    """Wait until the process has said one of ``wanted``; a Violation if it ends before."""
+    try:
+        while (told := process.receive()) not in wanted:
+            pass
+    except EOFError:
+        raise Violation(
+            "a process that writes into a shared cache",
+            expected=f"it comes to {' or '.join(map(str, wanted))}",
+            got="it ended",
+        ) from None
+    answer: str | int = told
+    return answer
 
 
-def end(process: subprocess.Popen[str]) -> None:
-    """Kill the process, if there is need, and leave nothing of it."""
-    process.kill()
-    process.wait()
-    for pipe in (process.stdin, process.stdout):
-        assert pipe is not None
-        with contextlib.suppress(BrokenPipeError):
-            pipe.close()
-
-
-def overlap(
-    first: subprocess.Popen[str], second: subprocess.Popen[str], lasts: tuple[int, int]
-) -> None:
+def overlap(first: Fresh, second: Fresh, lasts: tuple[int, int]) -> None:
     """The last saves of both, the second begun while the first is stopped; ``lasts`` are theirs."""
     for process in (first, second):
         until(process, READY)
     go_on(first)
-    until(first, REPLACING, str(lasts[0]))
+    told = [until(first, REPLACING, lasts[0])]
     go_on(second)
-    until(second, WAITING, REPLACING, str(lasts[1]))
-    for process, last in zip((first, second), lasts, strict=True):
+    told.append(until(second, WAITING, REPLACING, lasts[1]))
+    for process, word, last in zip((first, second), told, lasts, strict=True):
         go_on(process)
-        if process.poll() is None:
-            until(process, str(last))
+        if word != last:  # else it neither waited nor renamed, and is through
+            until(process, last)
 
 
-def saved_until(process: subprocess.Popen[str], index: int) -> None:
+def saved_until(process: Fresh, index: int) -> None:
     """Wait until the process has told that it saved ``index``; a Violation if it ends before."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.strip().isdigit() and int(line) >= index:
-            return
-    raise Violation(
-        "a process that writes into a shared cache", expected=f"it saves {index}", got="it ended"
-    )
+    try:
+        while not isinstance(saved := process.receive(), int) or saved < index:
+            pass
+    except EOFError:
+        raise Violation(
+            "a process that writes into a shared cache",
+            expected=f"it saves {index}",
+            got="it ended",
+        ) from None
 
 
 def served(subject: Subject, folder: Path, indices: range) -> list[int]:
@@ -173,16 +154,3 @@ def served(subject: Subject, folder: Path, indices: range) -> list[int]:
                 case.check(runnable)
                 found.append(index)
     return found
-
-
-def main() -> None:
-    """Serve one request."""
-    from .loading import load_subject
-
-    request = json.loads(sys.stdin.readline())
-    subject = load_subject(request["spec"])
-    write(subject, Path(request["folder"]), request["first"], request["count"])
-
-
-if __name__ == "__main__":
-    main()

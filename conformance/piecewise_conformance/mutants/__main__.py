@@ -10,6 +10,8 @@ must fail exactly the requirements that it declares. Three rules keep that quick
   one, other families by one: that it fails what it should is checked in full, that it fails nothing
   else by sample. ``--thorough``, and ``--accept`` with it, judges all in full.
 * Tests that take seconds are not traced. They serve for what no other test reaches.
+* Of a requirement that a mutant declares, the test that failed it before is tried first; the others
+  are run only if it passes (:mod:`.killers`).
 
 With ``--only`` what tests reach is taken from an earlier run where it still holds.
 
@@ -35,11 +37,12 @@ from .. import reach
 from ..requirements import load as load_requirements
 from ..run import Settings, command_of, environment_of
 from ..suite_scan import SUITE_FOLDER
-from . import FOLDER, Mutant, catalogue, planting
+from . import FOLDER, Mutant, catalogue, killers, planting
 from .kept_reach import KeptReach
+from .killers import KILLED, Plan
 
 _PART, _WHOLE, _SLOW = range(3)
-_KILLED = ("fail", "crash", "timeout")
+_QUICK = 0.1  # seconds
 _SKIPPED = ("unsupported", "not-run")
 
 
@@ -79,10 +82,12 @@ def main(arguments: list[str] | None = None) -> int:
             return 3
         print(f"baseline: {len(baseline)} tests, {time.monotonic() - began:.0f} s", flush=True)
         plan = make_plan(chosen, baseline, thorough=options.thorough or options.accept)
-        runs = run_plan(scratch, "matrix", plan, options.jobs) if plan else []
+        runs = _run(scratch, plan, baseline, options.jobs)
     verdicts = judge(chosen, plan, runs)
     if options.accept:
         accept(verdicts)
+        catalogue.cache_clear()
+        killers.keep(runs, catalogue())
     ok = _print(verdicts, time.monotonic() - began, accepted=options.accept)
     if options.json:
         options.json.write_text(json.dumps(_as_json(verdicts), indent=1))
@@ -113,10 +118,22 @@ def _baseline(scratch: Path, jobs: int, *, use_kept: bool) -> list[dict[str, Any
     return runs
 
 
+def _run(
+    scratch: Path, plan: Plan, baseline: list[dict[str, Any]], jobs: int
+) -> list[dict[str, Any]]:
+    """The runs of ``plan``, but for those that a killer makes superfluous."""
+    requirement_of = {run["test"]: run["id"] for run in baseline}
+    first = killers.first_tries(plan, requirement_of, killers.load())
+    runs = run_plan(scratch, "matrix", first, jobs) if first else []
+    if rest := killers.still_to_run(plan, first, requirement_of, runs):
+        runs += run_plan(scratch, "rest", rest, jobs)
+    return runs
+
+
 def run_plan(
     scratch: Path,
     name: str,
-    plan: dict[str, list[str]],
+    plan: Plan,
     jobs: int,
     without: Iterable[str] = (),
     more: Iterable[str] = (),
@@ -154,9 +171,9 @@ def run_plan(
 
 def make_plan(
     mutants: dict[str, Mutant], baseline: list[dict[str, Any]], *, thorough: bool = False
-) -> dict[str, list[str]]:
+) -> Plan:
     """For each test the mutants to run it on, by the statements that it reached."""
-    plan: dict[str, list[str]] = defaultdict(list)
+    plan: Plan = defaultdict(list)
     for name, mutant in mutants.items():
         touched = planting.statements_of(mutant)
         files = {each for each in touched if ":" not in each}
@@ -189,12 +206,13 @@ def _selected(
     """All runs of the requirements ``declared``, and of the others a sample, or all of them.
 
     The sample: one a requirement in the families that are declared, one a family elsewhere; for a
-    variant, which declares none, one a requirement. Of slow ones even that is too much: none, or
-    one a function.
+    variant, which declares none, one a requirement. It is the first by name of those that take less
+    than a tenth of a second, if there is one. Of slow ones even that is too much: none, or one a
+    function.
     """
     families = {id.partition("-")[0] for id in declared}
     kept: dict[tuple[str, str], dict[str, Any]] = {}
-    for run in sorted(runs, key=lambda run: run["test"]):
+    for run in sorted(runs, key=lambda run: (run["seconds"] > _QUICK, run["test"])):
         family = run["id"].partition("-")[0]
         near = not declared or family in families
         if run["id"] in declared or (thorough and not run["slow"]):
@@ -207,9 +225,7 @@ def _selected(
     return list(kept.values())
 
 
-def judge(
-    mutants: dict[str, Mutant], plan: dict[str, list[str]], runs: list[dict[str, Any]]
-) -> list[Verdict]:
+def judge(mutants: dict[str, Mutant], plan: Plan, runs: list[dict[str, Any]]) -> list[Verdict]:
     """The verdict on each mutant."""
     verdicts = {name: Verdict(mutant) for name, mutant in mutants.items()}
     for run in runs:
@@ -220,7 +236,7 @@ def judge(
         verdict = verdicts[run["subject"]]
         verdict.tests += 1
         verdict.seconds += run["seconds"]
-        if run["status"] in _KILLED:
+        if run["status"] in KILLED:
             verdict.failed.setdefault(run["id"], f"{run['test']}: {run['message']}")
         elif run["status"] not in ("pass", *_SKIPPED):
             verdict.errors.append(f"{run['test']}: {run['status']}: {run['message'][:500]}")
@@ -247,7 +263,8 @@ def accept(verdicts: list[Verdict]) -> None:
 def _print(verdicts: list[Verdict], seconds: float, *, accepted: bool) -> bool:
     """Print the matrix; whether all is as declared."""
     wrong = 0
-    for verdict in sorted(verdicts, key=lambda v: (v.mutant.source, v.mutant.name)):
+    # what is wrong comes last, where it is seen
+    for verdict in sorted(verdicts, key=lambda v: (not v.right, v.mutant.source, v.mutant.name)):
         mutant, failed = verdict.mutant, set(verdict.failed)
         mark = "ok" if verdict.right or (accepted and failed and not verdict.errors) else "WRONG"
         wrong += mark != "ok"

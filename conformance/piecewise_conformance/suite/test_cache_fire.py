@@ -31,12 +31,11 @@ def test_writers_and_a_kill(subject: Subject, tmp_path: Path) -> None:
             fire.saved_until(victim, KILLED_FIRST + saves)
             fire.served(subject, tmp_path, everything)
         fire.saved_until(victim, KILLED_FIRST + KILLED_SAVES - 1)
-        victim.kill()
-        victim.wait()
+        victim.end()
         fire.overlap(first, second, (EACH - 1, 2 * EACH - 1))
     finally:
         for process in (first, second, victim):
-            fire.end(process)
+            process.end()
     promised = [*everything, *range(KILLED_FIRST, KILLED_FIRST + KILLED_SAVES)]
     found = fire.served(subject, tmp_path, everything)
     found += fire.served(subject, tmp_path, range(KILLED_FIRST, KILLED_FIRST + KILLED_SAVES))

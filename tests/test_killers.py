@@ -1,0 +1,76 @@
+"""The tests that failed mutants before: tried first, and never believed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from piecewise_conformance.mutants import Mutant, catalogue, killers
+from piecewise_conformance.suite_scan import scan, split_node
+
+IDS = {"a": "A-001", "b": "A-001", "c": "A-001", "other": "B-001"}
+PLAN = {"a": ["m", "n"], "b": ["m", "n"], "c": ["m"], "other": ["m"]}
+
+
+def run(test: str, status: str, subject: str = "m", seconds: float = 1.0) -> dict[str, Any]:
+    """One run of a test on a mutant."""
+    return {
+        "test": test,
+        "id": IDS[test],
+        "subject": subject,
+        "status": status,
+        "seconds": seconds,
+    }
+
+
+def test_the_killer_stands_for_its_requirement() -> None:
+    """Other requirements, and other mutants, are tried in full."""
+    first = killers.first_tries(PLAN, IDS, {"m": {"A-001": "b"}})
+    assert first == {"a": ["n"], "b": ["m", "n"], "other": ["m"]}
+
+
+@pytest.mark.parametrize("killer", ["gone", "other"])
+def test_a_killer_that_is_not_to_run(killer: str) -> None:
+    """A test that is gone, or that does not reach the mutant, makes nothing superfluous."""
+    plan = {test: names for test, names in PLAN.items() if test != killer}
+    assert killers.first_tries(plan, IDS, {"m": {"A-001": killer}}) == plan
+
+
+@pytest.mark.parametrize("status", ["pass", "unsupported", "error"])
+def test_a_killer_that_does_not_fail(status: str) -> None:
+    """All the others of its requirement are run, for that mutant."""
+    first = killers.first_tries(PLAN, IDS, {"m": {"A-001": "b"}})
+    left = killers.still_to_run(PLAN, first, IDS, [run("b", status), run("a", "fail", "n")])
+    assert left == {"a": ["m"], "c": ["m"]}
+
+
+@pytest.mark.parametrize("status", ["fail", "crash", "timeout"])
+def test_a_killer_that_fails(status: str) -> None:
+    """Nothing is left to run."""
+    first = killers.first_tries(PLAN, IDS, {"m": {"A-001": "b"}})
+    assert not killers.still_to_run(PLAN, first, IDS, [run("b", status)])
+
+
+def test_the_quickest_is_kept(tmp_path: Path) -> None:
+    """What is declared no more goes, what was not run stays."""
+    path = tmp_path / "killers.json"
+    path.write_text(json.dumps({"m": {"A-001": "c", "C-001": "x"}, "gone": {"A-001": "a"}}))
+    known = {
+        name: Mutant(name, "", (), frozenset({"A-001", "B-001"}), "x.toml") for name in ("m", "n")
+    }
+    runs = [run("a", "fail", seconds=2.0), run("b", "fail"), run("other", "pass")]
+    killers.keep(runs, known, path)
+    assert killers.load(path) == {"m": {"A-001": "b"}}
+    killers.keep([run("other", "crash")], known, path)
+    assert killers.load(path) == {"m": {"A-001": "b", "B-001": "other"}}
+
+
+def test_what_is_kept_is_of_this_suite() -> None:
+    """Each kept test is one of the requirement that it is kept for, and the mutant declares it."""
+    functions = {node: each.requirement for node, each in scan().items()}
+    for name, tests in killers.load().items():
+        for requirement, test in tests.items():
+            assert requirement in catalogue()[name].fails, name
+            assert functions.get(split_node(test)[0]) == requirement, test
