@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from piecewise_conformance.cli import main
 from piecewise_conformance.fuzzing.search import Options, search
-from piecewise_conformance.report import read_report
+from piecewise_conformance.report import FAILED, read_report
 from piecewise_conformance.verdict import Status
 
 SUBJECTS = Path(__file__).parent / "subjects"
+DEADLY = str(SUBJECTS / "deadly.py")
 
 
 def test_a_fault_is_found_and_shows_alone(tmp_path: Path) -> None:
@@ -34,3 +39,47 @@ def test_nothing_is_found_in_the_reference(tmp_path: Path) -> None:
     report = read_report(tmp_path / "report.jsonl")
     assert not [each for each in report.results if each.failing]
     assert [each for each in report.results if each.status is Status.PASS]
+
+
+def test_a_subject_that_dies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A crash and a hang are verdicts, the rest is searched, and the report can be read."""
+    options = Options(DEADLY, 2.0, 1, 0, tmp_path / "new", 6.0, "direct", programs=20)
+    assert search(options) == 1
+    report = read_report(tmp_path / "new" / "report.jsonl")
+    assert report.complete
+    found = {each.case: each for each in report.results}
+    crash, hang = found["fuzz[same_result, crash]"], found["fuzz[same_result, timeout]"]
+    assert (crash.status, hang.status) == (Status.CRASH, Status.TIMEOUT)
+    assert "SIGSEGV" in crash.message
+    assert (crash.repro_run, hang.repro_run) == (FAILED, FAILED)
+    assert found["fuzz[same_result]"].status is Status.PASS
+    told = capsys.readouterr().out.splitlines()
+    last = [line for line in told if " features; " in line][-1]
+    assert int(last.split()[0]) >= 20, last  # all that come after the two
+    assert last.endswith("processes that died: 2")
+
+    # what reads reports reads these
+    nothing = Options("reference", 0.0, 1, 0, tmp_path / "old", capture="direct")
+    assert search(nothing) in (0, 3)
+    capsys.readouterr()
+    assert main(["render", str(tmp_path / "new")]) == 0
+    assert "fuzz[same_result, crash]" in (tmp_path / "new" / "report.html").read_text()
+    assert main(["diff", str(tmp_path / "old"), str(tmp_path / "new")]) == 1
+    assert "fuzz[same_result, timeout]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_processes_end_with_the_search(tmp_path: Path, end: signal.Signals) -> None:
+    """However the search is ended: unless it was killed, with what it found so far."""
+    pipe = tmp_path / "alive"
+    os.mkfifo(pipe)
+    command = [sys.executable, "-m", "piecewise_conformance", "fuzz", "--backend", DEADLY]
+    command += ["--minutes", "5", "--jobs", "1", "--timeout", "300", "--out", str(tmp_path / "out")]
+    environ = {**os.environ, "ALIVE": str(pipe)}
+    runner = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL)
+    with runner, pipe.open("rb") as alive:
+        assert [alive.readline() for _ in range(2)] == [b"alive\n"] * 2
+        runner.send_signal(end)
+        assert alive.read() == b""  # ends when nobody has it open
+    if end is not signal.SIGKILL:
+        assert read_report(tmp_path / "out" / "report.jsonl").complete

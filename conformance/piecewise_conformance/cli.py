@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import math
 import os
@@ -10,7 +11,7 @@ import shlex
 import signal
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -187,10 +188,16 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
         confirm=options.confirm,
         command=shlex.join(["python", "-m", "piecewise_conformance", *given]),
     )
-    # Ended by SIGTERM, as by `timeout` or a CI system, the run must take its processes with it.
+    with _taking_processes_along():
+        return run(settings)
+
+
+@contextlib.contextmanager
+def _taking_processes_along() -> Iterator[None]:
+    """Inside, SIGTERM, as of `timeout` or a CI system, is as good as Ctrl-C: processes end too."""
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return run(settings)
+        yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -199,21 +206,21 @@ def _fuzz(options: argparse.Namespace, given: list[str]) -> int:
     from .fuzzing.search import Options, search
     from .loading import LoadError
 
+    searched = Options(
+        options.backend,
+        options.minutes,
+        options.jobs,
+        options.seed,
+        options.out,
+        options.timeout,
+        "dynamo" if options.compiler else options.capture,
+        options.compiler,
+        options.programs,
+        command=shlex.join(["python", "-m", "piecewise_conformance", *given]),
+    )
     try:
-        return search(
-            Options(
-                options.backend,
-                options.minutes,
-                options.jobs,
-                options.seed,
-                options.out,
-                options.timeout,
-                "dynamo" if options.compiler else options.capture,
-                options.compiler,
-                options.programs,
-                command=shlex.join(["python", "-m", "piecewise_conformance", *given]),
-            )
-        )
+        with _taking_processes_along():
+            return search(searched)
     except LoadError as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE

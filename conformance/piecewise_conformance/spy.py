@@ -45,6 +45,8 @@ class Log:
     loads: list[Call] = field(default_factory=list)
     made: list[Any] = field(default_factory=list)  # handles
     runs: list[tuple[int, int]] = field(default_factory=list)
+    # the same, with the numbers among what the artifact was called with
+    served: list[tuple[tuple[int, int], tuple[int, ...]]] = field(default_factory=list)
     # what it was told before: the folder, whether the cache is off, the prefix
     opened: list[tuple[str, bool, str]] = field(default_factory=list)
     # where the tensors lay that artifacts were called with
@@ -81,6 +83,7 @@ def _context_mode() -> Any:
 def _runnable(graph: Any, call: Call) -> Callable[..., Any]:
     def run(*args: Any) -> Any:
         _log.runs.append(call.range)
+        _log.served.append((call.range, tuple(each for each in args if type(each) is int)))
         if call.arguments is None:
             call.arguments = args
         _log.addresses |= {each.data_ptr() for each in args if isinstance(each, Tensor)}

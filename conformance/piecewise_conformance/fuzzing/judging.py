@@ -26,10 +26,25 @@ from ..verdict import Status
 from .drawn import Drawn, as_graph
 from .properties import DIRECT, Property, order, ranges_of
 
-__all__ = ["CONTEXT", "Judged", "as_graph", "judge", "outcome", "prepare", "runs", "shortest"]
+__all__ = [
+    "CONTEXT",
+    "DOES_NOT_RUN",
+    "NOT_CAPTURED",
+    "Judged",
+    "as_graph",
+    "judge",
+    "outcome",
+    "prepare",
+    "runs",
+    "shortest",
+]
 
 # Every batch is one sequence of one token and padding: attention's context fits every size.
 CONTEXT = ForwardContext((1,))
+
+
+# why a program is thrown away
+DOES_NOT_RUN, NOT_CAPTURED = "does not run", "is not captured as one graph"
 
 
 @dataclass(frozen=True)
@@ -75,8 +90,12 @@ def outcome(subject: Subject, drawn: Drawn, asked: Property) -> Outcome:
             return _outcome(lambda: asked.check(subject, name))
 
 
-def prepare(drawn: Drawn, capture: str) -> bool:
-    """Make of ``drawn`` what all subjects are judged with; False if it does not run as it is."""
+def prepare(drawn: Drawn, capture: str) -> str:
+    """Make of ``drawn`` what all subjects are judged with.
+
+    Empty, or why nobody is judged with it: it does not run as it is, or is not captured as one
+    graph.
+    """
     try:
         with set_forward_context(CONTEXT), torch.no_grad():
             if capture == DIRECT:
@@ -85,9 +104,11 @@ def prepare(drawn: Drawn, capture: str) -> bool:
             else:
                 _, _, more = ranges_of(drawn.built)
                 _capture(drawn.built, sorted({*order(drawn.built), *more}, reverse=True))
+    except torch._dynamo.exc.Unsupported:
+        return NOT_CAPTURED
     except Exception:  # whatever torch says to an op that is not one
-        return False
-    return True
+        return DOES_NOT_RUN
+    return ""
 
 
 def _capture(program: Generated, sizes: list[int]) -> None:
@@ -145,7 +166,7 @@ def shortest(
             return False
         drawn = Drawn(candidate)
         try:
-            if reusing() and not prepare(drawn, property.capture):
+            if reusing() and prepare(drawn, property.capture):
                 return False
             (judged,) = judge(subject, drawn, [property], begin=begin)
         except Exception:  # it cannot be built: no program

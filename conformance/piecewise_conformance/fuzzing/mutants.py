@@ -149,7 +149,7 @@ def _hunt(
         began = time.process_time()
         drawn = Drawn(seeded(f"{seed}:{number}"), space)
         number += 1
-        if not prepare(drawn, way):
+        if prepare(drawn, way):
             continue
         took = time.process_time() - began
         for each in list(sought):

@@ -7,6 +7,7 @@ captures, the compiled model beside the model, in a drawn order of calls.
 from __future__ import annotations
 
 import importlib
+import itertools
 import random
 import tempfile
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from typing import Any
 from piecewise_fixtures.generated import SIZES
 from piecewise_fixtures.generated.build import Generated
 
+from .. import spy
 from ..boundary import may_refuse
 from ..capture import all_names
 from ..drive import Driven, options_for
@@ -30,8 +32,9 @@ DIRECT, DYNAMO = "direct", "dynamo"
 
 # The modules of the suite with tests that take any graph.
 _SUITES = ("test_split",)
-# To copy, compile and print all pieces once more takes as long as all the other tests.
+_STATIC = {1, 2, 3, 4, 8}  # sizes that programs have beside those that vary
 _SHORT = 20  # lines of a program's module
+# To copy, compile and print all pieces once more takes as long as all the other tests.
 _RARELY = {"can_be_copied_and_printed": 4}
 
 
@@ -143,11 +146,35 @@ def _copied(subject: Subject, program: Generated) -> None:
 
 
 def _ranges(subject: Subject, program: Generated) -> None:
-    """Both ends of each range and its inside, and single sizes."""
+    """Both ends of each range and its inside, and single sizes, each by the artifact for it.
+
+    That is seen where a compiler of ours can be named, in programs of whose sizes one varies:
+    elsewhere a piece may be called with a number that is as large and not the batch's.
+    """
     ends, single, sizes = ranges_of(program)
-    driven = _driven(subject, program, compile_ranges_endpoints=ends, compile_sizes=single)
+    changes: dict[str, Any] = {"compile_ranges_endpoints": ends, "compile_sizes": single}
+    watched = subject.can("custom-compiler") and len(program.dynamic) == 1
+    if watched:
+        changes.update(compiler=spy.NAME, max_num_batched_tokens=max(sizes))
+    driven = _driven(subject, program, **changes)
     for size in sizes:
-        driven.check(size)
+        with spy.spying() as log:
+            driven.check(size)
+        if watched and size not in _STATIC:
+            _check_ranges(log, size, (0, *ends, max(sizes)), single)
+
+
+def _check_ranges(log: spy.Log, size: int, ends: tuple[int, ...], single: tuple[int, ...]) -> None:
+    """Pieces that were called with ``size``, and with no other number, ran the artifact for it."""
+    right = next((start + 1, end) for start, end in itertools.pairwise(ends) if start < size <= end)
+    allowed = {right, (size, size)} if size in single else {right}
+    for range, numbers in log.served:
+        if set(numbers) == {size} and range not in allowed:
+            raise Violation(
+                f"what served {size} tokens, where ranges end at {ends[1:]}",
+                expected=f"an artifact of {right}",
+                got=f"an artifact of {range}",
+            )
 
 
 def ranges_of(program: Generated) -> tuple[tuple[int, ...], tuple[int, ...], list[int]]:
@@ -158,7 +185,7 @@ def ranges_of(program: Generated) -> tuple[tuple[int, ...], tuple[int, ...], lis
     decide = random.Random(program.name)
     ends = tuple(sorted(decide.sample(range(3, 12), 2)))
     single = (decide.choice(SIZES[:3]),)
-    sizes = [*ends, *(each + 1 for each in ends), *single]
+    sizes = [*ends, *(each + 1 for each in ends), *single, decide.randrange(13, 20)]
     sizes += [1] if 1 in order(program) else []
     decide.shuffle(sizes)
     return ends, single, sizes

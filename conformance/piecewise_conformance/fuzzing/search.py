@@ -9,18 +9,14 @@ subject is known. Failures are told apart by requirement and by shortest program
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from piecewise_fixtures.generated import FEATURES, from_json
+from piecewise_fixtures.generated import from_json
 
 from .. import environment
 from ..loading import load_subject
@@ -33,138 +29,21 @@ from ..report import (
     make_footer,
     read_report,
 )
-from ..repros.confirm import rerun
+from ..repros.confirm import START, rerun
 from ..requirements import load
 from ..run import Settings, environment_of
 from ..terminal import print_report
 from ..verdict import Status
-from ..watch import why_dead
+from ..watch import kill_overdue
+from .process import Options, Worker
 from .properties import properties
 from .repro import printed, script
+from .tally import Death, Tally
+
+__all__ = ["Options", "search"]
 
 _TOLD_EVERY = 10.0  # seconds between two lines of progress
 _DEATHS = 20  # a subject that dies more often than that is not restarted
-
-
-@dataclass
-class Tally:
-    """What the workers told so far."""
-
-    programs: Counter[str] = field(default_factory=Counter)
-    thrown: Counter[str] = field(default_factory=Counter)
-    features: Counter[str] = field(default_factory=Counter)
-    statuses: Counter[str] = field(default_factory=Counter)
-    shortest: dict[str, dict[str, Any]] = field(default_factory=dict)  # by key of the property
-    distinct: dict[str, set[str]] = field(default_factory=dict)
-    errors: dict[str, dict[str, Any]] = field(default_factory=dict)  # of ours, by key
-    deaths: list[Result] = field(default_factory=list)
-
-    def take(self, line: dict[str, Any]) -> None:
-        """One line of a worker."""
-        if line["kind"] == "statistics":
-            for name in ("programs", "thrown", "features", "statuses"):
-                getattr(self, name).update(line[name])
-        elif line["kind"] == "error":
-            self.errors.setdefault(line["key"], line)
-        elif line["kind"] == "failure":
-            key = line["key"]
-            best = self.shortest.get(key)
-            if not line["whole"]:
-                self.distinct.setdefault(key, set()).add(line["program"])
-            if best is None or _better(line, best):
-                self.shortest[key] = line
-
-    def told(self, seconds: float) -> str:
-        """One line of progress."""
-        count = self.programs.total()
-        seen = sum(1 for each in FEATURES if self.features[each])
-        failing = ", ".join(sorted(key.partition(":")[0] for key in self.shortest)) or "none"
-        return (
-            f"{count} programs, {count / max(seconds, 1e-9):.1f}/s, {seen} of {len(FEATURES)} "
-            f"features; failing: {failing}; thrown away: {self.thrown.total()}; "
-            f"processes that died: {len(self.deaths)}"
-        )
-
-
-def _better(line: dict[str, Any], best: dict[str, Any]) -> bool:
-    """Whether ``line`` is the better example: shortened, and short."""
-    return (line["whole"], len(line["program"])) < (best["whole"], len(best["program"]))
-
-
-class _Worker:
-    """One process of the search, and where it got to."""
-
-    def __init__(self, number: int, options: Options, folder: Path) -> None:
-        self.number, self.options = number, options
-        self.lines, self.stack = folder / f"lines-{number}", folder / f"stack-fuzz{number}.txt"
-        self.folder, self.read = folder, 0
-        self.last: dict[str, Any] | None = None
-        self.process = self._start(number)
-
-    def _start(self, first: int) -> subprocess.Popen[bytes]:
-        options = self.options
-        self.done = False
-        command = [sys.executable, "-m", "piecewise_conformance.fuzzing.worker"]
-        command += ["--backend", options.backend, "--seed", str(options.seed)]
-        command += ["--first", str(first), "--step", str(options.jobs)]
-        command += ["--seconds", str(max(options.ends - time.monotonic(), 0.0))]
-        command += ["--timeout", str(options.timeout), "--capture", options.capture]
-        command += ["--lines", str(self.lines), "--stack", str(self.stack)]
-        command += ["--compiler", options.compiler, "--before", str(options.programs)]
-        command += ["--stop-at-first"] if options.stop_at_first else []
-        with (self.folder / f"log-{self.number}").open("ab") as log:
-            return subprocess.Popen(
-                command, env=options.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-
-    def new_lines(self) -> list[dict[str, Any]]:
-        """Whole lines that were not there before."""
-        if not self.lines.exists():
-            return []
-        with self.lines.open("rb") as file:
-            file.seek(self.read)
-            *whole, _ = file.read().split(b"\n")
-        self.read += sum(len(each) + 1 for each in whole)
-        found = [json.loads(each) for each in whole]
-        for line in found:
-            self.done |= line["kind"] == "done"
-            if line["kind"] == "begin":
-                self.last = line
-        return found
-
-    def after_death(self) -> Result:
-        """What killed it, as a result; it is started again behind that program."""
-        status, message = why_dead(self.stack, self.process.returncode)
-        last = self.last or {"name": "before the first program", "program": "", "capture": ""}
-        _, _, number = last["name"].rpartition(":")
-        first = int(number) + self.options.jobs if number.isdigit() else self.number
-        self.process = self._start(first)
-        return Result(
-            "SPLIT-006" if last["capture"] == "direct" else "STITCH-001",
-            f"fuzz[{last['name']}]",
-            status,
-            message=message,
-            program=last["program"],
-        )
-
-
-@dataclass
-class Options:
-    """What to search, and for how long."""
-
-    backend: str
-    minutes: float
-    jobs: int
-    seed: int
-    out: Path
-    timeout: float = 60.0
-    capture: str = "both"
-    compiler: str = ""
-    programs: int = 0  # 0: as many as there is time for
-    stop_at_first: bool = False
-    command: str = ""
-    ends: float = 0.0
-    environment: dict[str, str] = field(default_factory=dict)
 
 
 def search(options: Options) -> int:
@@ -212,10 +91,11 @@ def search(options: Options) -> int:
 
 def _watched(options: Options, folder: Path, began: float) -> Tally:
     tally = Tally()
-    workers = [_Worker(number, options, folder) for number in range(options.jobs)]
+    workers = [Worker(number, options, folder) for number in range(options.jobs)]
     told = began
     try:
         while any(not worker.done for worker in workers):
+            kill_overdue(folder, options.timeout)
             for worker in workers:
                 ended = worker.process.poll() is not None
                 for line in worker.new_lines():
@@ -230,15 +110,16 @@ def _watched(options: Options, folder: Path, began: float) -> Tally:
                 told = time.monotonic()
                 print(tally.told(told - began), flush=True)
             time.sleep(0.2)
+    except KeyboardInterrupt:
+        print("interrupted: what was found so far", flush=True)
     finally:
         for worker in workers:
-            worker.process.kill()
-            worker.process.wait()
+            worker.end()
     return tally
 
 
 def _results(options: Options, tally: Tally) -> list[Result]:
-    """One result a property, and one a death."""
+    """One result a property, and one for each way in which it killed a process."""
     results = []
     for key, asked in properties().items():
         if asked.compiler != options.compiler:
@@ -259,30 +140,60 @@ def _results(options: Options, tally: Tally) -> list[Result]:
             status = Status.UNSUPPORTED if judged else Status.NOT_RUN
             result = dataclasses.replace(result, status=status, message="no program was judged")
         results.append(result)
-    return [*results, *tally.deaths]
+    return [*results, *_deaths(options, tally)]
 
 
 def _failure(options: Options, tally: Tally, key: str, result: Result) -> Result:
     """The failure with its script, which is run once more before it is reported."""
     line = tally.shortest[key]
-    program = from_json(line["program"])
-    name = f"{key.replace(':', '-')}.py"
-    path = options.out / "repros" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
     message = line.get("message", "it failed, and was not shortened in time")
-    path.write_text(
-        script(options.backend, key, program, line["name"], message, name), encoding="utf-8"
-    )
-    failed = dataclasses.replace(result, status=Status.FAIL, message=message)
-    came = rerun(path, failed, limit=options.timeout).came
-    if came not in (FAILED, OTHERWISE):
-        message += " (this did NOT show again in a fresh process)"
-    count = len(tally.distinct.get(key, ()))
-    return dataclasses.replace(
-        failed,
-        message=f"{message} [{count} distinct programs, the shortest of them here]",
+    failed = dataclasses.replace(
+        result,
+        status=Status.FAIL,
+        message=message,
         expected=line.get("expected", ""),
         got=line.get("got", ""),
+    )
+    count = len(tally.distinct.get(key, ()))
+    told = f"{count} distinct programs, the shortest of them here"
+    return _with_script(options, key, line["name"], line["program"], failed, told)
+
+
+def _deaths(options: Options, tally: Tally) -> Iterator[Result]:
+    """For each property and each way to die the first that did, with its script."""
+    alike: dict[tuple[str, Status], list[Death]] = {}
+    for death in tally.deaths:
+        alike.setdefault((death.key, death.status), []).append(death)
+    for (key, status), deaths in alike.items():
+        first = deaths[0]
+        if not key:  # nobody's but torch's and ours: no subject has seen the program
+            message = f"{first.name}: {first.message}; no property was being judged"
+            case = f"fuzz[nothing judged, {status.value}]"
+            yield Result("STITCH-001", case, Status.ERROR, message=message, program=first.program)
+            continue
+        asked = properties()[key]
+        case = f"fuzz[{asked.case}, {status.value}]"
+        died = Result(asked.requirement, case, status, message=first.message)
+        told = f"{len(deaths)} programs, the first of them here"
+        yield _with_script(options, key, first.name, first.program, died, told)
+
+
+def _with_script(
+    options: Options, key: str, seed: str, text: str, failed: Result, told: str
+) -> Result:
+    """``failed`` with the script of the program ``text``, and what came of that."""
+    program, message = from_json(text), failed.message
+    kind = "" if failed.status is Status.FAIL else f"-{failed.status.value}"
+    name = f"{key.replace(':', '-')}{kind}.py"
+    path = options.out / "repros" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(script(options.backend, key, program, seed, message, name), encoding="utf-8")
+    came = rerun(path, failed, limit=options.timeout + START).came
+    if came not in (FAILED, OTHERWISE):
+        message += " (this did NOT show again in a fresh process)"
+    return dataclasses.replace(
+        failed,
+        message=f"{message} [{told}]",
         program=printed(key, program),
         repro=f"repros/{name}",
         repro_run=came,

@@ -7,6 +7,7 @@ this process, the session knows how far it came. A program that takes too long e
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from collections import Counter
@@ -18,12 +19,12 @@ from piecewise_fixtures.generated import Program, Space, features_of, seeded
 from ..loading import load_subject
 from ..subject import Subject
 from ..verdict import Status
-from ..watch import Watch
+from ..watch import Watch, end_with
 from .drawn import Drawn, quicken
 from .judging import judge, prepare, shortest
 from .properties import DIRECT, DYNAMO, Property, chosen
 
-_SHARED = 2000  # programs a space
+_SHARED = 8000  # programs a space
 _SHORTENED = 3  # failures of one property that are shortened; more of them are counted
 _EVERY = 2.0  # seconds between two lines of statistics
 
@@ -40,20 +41,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--capture", required=True)
     parser.add_argument("--compiler", default="")
     parser.add_argument("--before", type=int, default=0)
+    parser.add_argument("--runner", type=int, required=True)
     parser.add_argument("--lines", type=Path, required=True)
     parser.add_argument("--stack", type=Path, required=True)
     parser.add_argument("--stop-at-first", action="store_true")
     options = parser.parse_args(arguments)
     end = time.monotonic() + options.seconds
+    end_with(options.runner)
     quicken()
     watch = Watch(options.stack, options.timeout)
     with options.lines.open("a", encoding="utf-8") as lines:
+        lines.write("\n")  # behind what a process that died may have left of a line
         search = _Search(load_subject(options.backend), lines, watch, options.compiler)
-        number = options.first
-        for capture, program in _corpus() if options.first < options.step else ():
-            if options.capture in ("both", capture):
-                search.look("corpus", program, capture)
-        while time.monotonic() < end and not (options.stop_at_first and search.failed):
+        kept = _corpus(options.capture)
+        for place in itertools.count(options.first, options.step):
+            number = place - len(kept)
+            if place < len(kept):
+                name, program, capture = kept[place]
+                search.look(name, program, capture, place)
+                continue
+            if time.monotonic() > end or (options.stop_at_first and search.failed):
+                break
             if options.before and number >= options.before:
                 break
             name = f"{options.seed}:{number}"
@@ -61,18 +69,19 @@ def main(arguments: list[str] | None = None) -> int:
             capture = DYNAMO if number // options.step % 10 == 9 else DIRECT
             if options.capture != "both":
                 capture = options.capture
-            search.look(name, seeded(name), capture)
-            number += options.step
+            search.look(name, seeded(name), capture, place)
         search.tell_statistics(force=True)
-        search.tell("done", number=number)
+        search.tell("done")
     return 0
 
 
-def _corpus() -> list[tuple[str, Program]]:
+def _corpus(capture: str) -> list[tuple[str, Program, str]]:
+    """The programs of the corpus that go first, as name, program and way."""
     from piecewise_fixtures.generated.corpus import CAPTURED, corpus
 
-    captured = [(DYNAMO, corpus()[name]) for name in CAPTURED]
-    return [*((DIRECT, program) for program in corpus().values()), *captured]
+    kept = [(f"corpus:{name}", program, DIRECT) for name, program in corpus().items()]
+    kept += [(f"corpus:{name}", corpus()[name], DYNAMO) for name in CAPTURED]
+    return [each for each in kept if capture in ("both", each[2])]
 
 
 class _Search:
@@ -107,22 +116,22 @@ class _Search:
         for counter in (self.programs, self.thrown, self.features, self.statuses):
             counter.clear()
 
-    def look(self, name: str, program: Program, capture: str) -> None:
-        """Judge one program by all properties of ``capture``."""
-        self.tell("begin", name=name, program=program.to_json(), capture=capture)
+    def look(self, name: str, program: Program, capture: str, place: int) -> None:
+        """Judge one program by all properties of ``capture``; it has the place ``place``."""
+        self.tell("begin", name=name, program=program.to_json(), capture=capture, place=place)
         self.in_space += 1
         if self.in_space % _SHARED == 0 or self.space.spoiled:
             self.space = Space()
         asked = [
             each
             for each in chosen(capture, self.compiler)
-            if self.in_space % each.every == 0 or name == "corpus"
+            if self.in_space % each.every == 0 or name.startswith("corpus:")
         ]
         self.watch.begin()
         drawn = Drawn(program, self.space)
-        if not prepare(drawn, capture):
+        if why := prepare(drawn, capture):
             self.watch.end()
-            self.thrown["thrown away"] += 1
+            self.thrown[why] += 1
             return
         judged = judge(self.subject, drawn, asked, begin=self._began)
         drawn.forget()
@@ -138,6 +147,7 @@ class _Search:
         self.tell_statistics()
 
     def _began(self, each: Property) -> None:
+        self.tell("asks", key=each.key)
         self.watch.end()
         self.watch.begin()
 

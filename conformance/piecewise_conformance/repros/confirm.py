@@ -21,7 +21,7 @@ from ..verdict import Status
 from .standalone import SAYS
 
 _SHORTEST, _LONGEST = 150.0, 240.0  # seconds for one script
-_START = 20.0  # of which it may take to import torch
+START = 20.0  # of which it may take to import torch
 _HANG = 60.0  # after which a script of a test that hung is said to hang
 
 
@@ -64,7 +64,7 @@ def confirm(
 
 def _limit(result: Result, timeout: float) -> float:
     if result.status is Status.TIMEOUT:
-        return min(timeout, _HANG) + _START
+        return min(timeout, _HANG) + START
     return min(max(_SHORTEST, 5 * result.seconds), _LONGEST)
 
 
