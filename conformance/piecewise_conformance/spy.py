@@ -35,6 +35,8 @@ class Call:
     # what the artifact was called with first
     arguments: tuple[Any, ...] | None = None
     index: int | None = None
+    # where the compiler that was asked had been told to keep artifacts
+    folder: str = ""
 
 
 @dataclass
@@ -96,11 +98,13 @@ class SpyCompiler:
     """The seed's compiler interface, watched."""
 
     name = "spy"
+    cache_dir = ""
 
     def initialize_cache(
         self, cache_dir: str, disable_cache: bool = False, prefix: str = ""
     ) -> None:
         """Noted; its artifacts are in memory, so a folder is of no use."""
+        self.cache_dir = cache_dir
         _log.opened.append((cache_dir, disable_cache, prefix))
 
     def compute_hash(self, vllm_config: Any) -> str:
@@ -120,6 +124,7 @@ class SpyCompiler:
 
         ends = (compile_range.start, compile_range.end)
         call = Call(graph, list(example_inputs), ends, key, dict(compiler_config), _context_mode())
+        call.folder = self.cache_dir
         _log.compiles.append(call)
         if _log.fail:
             raise RuntimeError("the spy was told to fail")

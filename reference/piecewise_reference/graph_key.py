@@ -9,14 +9,14 @@ constants, metadata and which inputs share memory do.
 from __future__ import annotations
 
 import hashlib
-import uuid
 from collections.abc import Iterable, Sequence
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import fx
+from torch._ops import OpOverload, OpOverloadPacket
 
+from .call_key import callable_key, kernel_key, op_key
 from .hashing import digest
 from .values import UNKNOWN, value_of
 
@@ -72,18 +72,6 @@ def _constant(value: Any) -> str:
     return repr(value)
 
 
-def _has_name(function: Any) -> bool:
-    """Whether the text of ``function`` stands for this one alone.
-
-    It does not for lambdas, for functions that were made in another, nor for methods of an object.
-    """
-    if " at 0x" not in str(function):
-        return True
-    if (owner := getattr(function, "__self__", None)) is not None:
-        return isinstance(owner, (type, ModuleType))
-    return "<" not in getattr(function, "__qualname__", "<")
-
-
 def _target(node: fx.Node, module: fx.GraphModule) -> str:
     if node.op in ("placeholder", "output"):
         return ""
@@ -93,9 +81,7 @@ def _target(node: fx.Node, module: fx.GraphModule) -> str:
             value = getattr(value, part)
         return _constant(value)
     if callable(node.target):
-        if not _has_name(node.target):
-            return uuid.uuid4().hex  # nothing tells it from others like it: compiled every time
-        return f"{getattr(node.target, '__module__', '')}.{node.target}".split(" at 0x")[0]
+        return f"{callable_key(node.target)} {kernel_key(node.kwargs)}"
     return str(node.target)
 
 
@@ -112,6 +98,8 @@ def _lines(module: fx.GraphModule) -> Iterable[str]:
             return f"{{{', '.join(f'{key!r}: {argument(v)}' for key, v in value.items())}}}"
         if isinstance(value, slice):
             return f"slice({argument(value.start)}, {argument(value.stop)}, {argument(value.step)})"
+        if isinstance(value, (OpOverload, OpOverloadPacket)):
+            return op_key(value)  # an op that is called by another
         return f"{type(value).__name__} {value!r}"
 
     for number, node in enumerate(module.graph.nodes):

@@ -165,6 +165,27 @@ def test_told_where_artifacts_go(subject: Subject, tmp_path: Path, disable: bool
         )
 
 
+@requirement("COMPILER-013")
+def test_each_keeps_its_folder(subject: Subject, tmp_path: Path) -> None:
+    """Of two managers in one process each compiles into its own folder, in whatever order they
+    were opened.
+    """
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        folder.mkdir()
+    opened = [subject.manager(Options(compiler=spy.NAME)).open(folder) for folder in folders]
+    for each, folder in [*zip(opened, folders, strict=True)] * 2:
+        with spy.spying() as log:
+            each.compile(times(2).gm, times(2).traced, RANGE)
+        told = [call.folder for call in log.compiles if call.folder]
+        if any(not Path(each).is_relative_to(folder) for each in told):
+            raise Violation(
+                "where a compiler was told to keep what it compiles",
+                expected=str(folder),
+                got=str(told),
+            )
+
+
 @requirement("COMPILER-014")
 def test_told_what_it_compiles(subject: Subject, tmp_path: Path) -> None:
     """Each piece and range goes under a key of its own, and is loaded by its own index and range.

@@ -136,12 +136,12 @@ def test_second_traced_file(subject: Subject, tmp_path: Path) -> None:
     warm.expect_cold(warm.start(subject, root, traced_files=files), "the second file edited")
 
 
-_LONG = "".join(f"a{number} = {number}\n" for number in range(5000))
+_LONG = "".join(f"a{number} = {number}\n" for number in range(50_000))
 
 EDITS = {
     "indentation": ("if x:\n    y = 1\nz = 2\n", "if x:\n    y = 1\n    z = 2\n"),
     "at-the-end-of-a-long-file": (_LONG, _LONG + "b = 1\n"),
-    "in-a-long-file": (_LONG, _LONG.replace("a2500 = 2500", "a2500 = 2501")),
+    "in-a-long-file": (_LONG, _LONG.replace("a25000 = 25000", "a25000 = 25001")),
     "emptied": ("x = 1\n", ""),
 }
 
@@ -192,6 +192,8 @@ def test_unreadable_traced_file(subject: Subject, tmp_path: Path) -> None:
         ({"a": 1, "b": 2}, {"a": 2, "b": 1}),
         ({"nested": {"x": [1, 2]}}, {"nested": {"x": [1, 3]}}),
         ({"flag": "1"}, {"flag": 1}),
+        ({"threshold": 0.1}, {"threshold": 0.1 + 2**-40}),
+        ({"limit": 10**18}, {"limit": 10**18 + 1}),
     ],
 )
 def test_compiler_config(subject: Subject, tmp_path: Path, before: Any, after: Any) -> None:
