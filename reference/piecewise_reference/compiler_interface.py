@@ -21,6 +21,8 @@ class CompilerInterface:
     """
 
     name: str = ""
+    # Whether pieces that are equal may be served by one artifact, which each of them loads.
+    shares_artifacts: bool = False
 
     def initialize_cache(
         self, cache_dir: str, disable_cache: bool = False, prefix: str = ""

@@ -49,6 +49,8 @@ class _Describer:
 
     def tensor(self, value: torch.Tensor) -> str:
         facts = [str(value.dtype), str(value.device), str(value.requires_grad), str(value.layout)]
+        # views that read another number than lies in memory, as conj() does
+        facts += [str(value.is_conj()), str(value.is_neg())]
         facts.append(", ".join(map(self.scalar, value.shape)))
         if value.layout is torch.strided:
             storage = value.untyped_storage()._cdata
@@ -93,7 +95,8 @@ def _lines(module: fx.GraphModule) -> Iterable[str]:
         if isinstance(value, fx.Node):
             return f"%{numbers[value]}"
         if isinstance(value, (tuple, list)):
-            return f"{'[' if isinstance(value, list) else '('}{', '.join(map(argument, value))})"
+            opening, closing = "[]" if isinstance(value, list) else "()"
+            return f"{opening}{', '.join(map(argument, value))}{closing}"
         if isinstance(value, dict):
             return f"{{{', '.join(f'{key!r}: {argument(v)}' for key, v in value.items())}}}"
         if isinstance(value, slice):

@@ -36,6 +36,7 @@ class InductorStandaloneAdaptor(InductorBase):
     """
 
     name = "inductor_standalone"
+    shares_artifacts = True  # the other adaptor does not: it would compile in order to load
 
     def __init__(self, save_format: str = "binary") -> None:
         self.save_format = save_format

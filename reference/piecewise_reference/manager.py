@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -16,6 +16,7 @@ from . import cache_file, env, events
 from .compile_scope import pass_context
 from .compilers import make_compiler
 from .config import CompilationConfig, VllmConfig
+from .equal_pieces import likeness
 from .graph_key import graph_key
 from .hashing import digest
 from .ranges import Range
@@ -51,6 +52,7 @@ class CompilerManager:
         self.disable_cache = True  # until a folder is named
         self.cache_file_path = ""
         self._unsaved: dict[cache_file.Key, Any] = {}
+        self._handles: dict[Hashable, Any] = {}  # of what was compiled here, for equal pieces
         self._announced: set[Range] = set()
 
     @property
@@ -84,6 +86,7 @@ class CompilerManager:
     ) -> None:
         """Read and keep the cache in ``cache_dir``; with ``disable_cache`` do neither."""
         self.disable_cache = disable_cache
+        self._handles.clear()  # they lead into another folder
         self.cache_file_path = os.path.join(cache_dir, cache_file.FILE_NAME)
         if not disable_cache:
             self.cache = cache_file.read(self.cache_file_path).entries
@@ -143,7 +146,8 @@ class CompilerManager:
         graph_index: int = 0,
         num_graphs: int = 1,
     ) -> Callable[..., Any]:
-        """The callable for piece ``graph_index`` of ``num_graphs``, from the cache or compiled.
+        """The callable for piece ``graph_index`` of ``num_graphs``: from the cache, of an equal
+        piece, or compiled.
 
         Adds the seconds it took to ``compilation_config.compilation_time``. A compile that fails
         raises, and leaves the cache as it was. Seed: ``CompilerManager.compile``.
@@ -152,6 +156,10 @@ class CompilerManager:
         runnable = self.load(
             graph, example_inputs, graph_index, compile_range, additional_inductor_config
         )
+        if runnable is None:
+            runnable = self._load_equal(
+                graph, example_inputs, graph_index, compile_range, additional_inductor_config
+            )
         if runnable is None:
             runnable = self._compile(
                 graph, example_inputs, additional_inductor_config, compile_range, graph_index
@@ -167,6 +175,27 @@ class CompilerManager:
             )
         return runnable
 
+    def _load_equal(
+        self,
+        graph: fx.GraphModule,
+        example_inputs: list[Any],
+        graph_index: int,
+        compile_range: Range,
+        compiler_config: Mapping[str, Any],
+    ) -> Callable[..., Any] | None:
+        """The callable of the artifact that an equal piece was compiled to, and an entry for it."""
+        with self.compile_context(compile_range, compiler_config):
+            identity = self._identity(graph, example_inputs, compiler_config)
+            place = self._place(graph, example_inputs, compile_range, identity)
+        if identity is None or place not in self._handles:
+            return None
+        key = (compile_range, graph_index, self.compiler.name)
+        self._store(key, self._handles[place], identity)  # and it is loaded like any other
+        runnable = self.load(graph, example_inputs, graph_index, compile_range, compiler_config)
+        if runnable is None:
+            del self.cache[key], self._unsaved[key], self._handles[place]
+        return runnable
+
     def _compile(
         self,
         graph: fx.GraphModule,
@@ -179,6 +208,7 @@ class CompilerManager:
         with self.compile_context(compile_range, compiler_config):
             # before a compiler has had its hands on the graph
             identity = self._identity(graph, example_inputs, compiler_config)
+            place = self._place(graph, example_inputs, compile_range, identity)
             runnable, handle = self.compiler.compile(
                 graph,
                 example_inputs,
@@ -194,6 +224,8 @@ class CompilerManager:
         saved = False
         if handle is not None and not self.disable_cache and identity is not None:
             saved = self._store((compile_range, graph_index, self.compiler.name), handle, identity)
+        if saved and place is not None:
+            self._handles[place] = handle
         events.emit(events.Compile(graph_index, compile_range, self.compiler.name, saved))
         return runnable
 
@@ -207,6 +239,19 @@ class CompilerManager:
             logger.warning("Nothing is cached, for the settings of the compiler: %s", error)
             return None
         return digest(graph_key(graph, example_inputs), settings, self.factors)
+
+    def _place(
+        self,
+        graph: fx.GraphModule,
+        example_inputs: list[Any],
+        compile_range: Range,
+        identity: str | None,
+    ) -> Hashable:
+        """Where the handles of pieces equal to ``graph`` are; None if it is to share with none."""
+        if identity is None or not getattr(self.compiler, "shares_artifacts", False):
+            return None
+        like = likeness(graph, example_inputs)
+        return None if like is None else (compile_range, self.compiler.name, identity, like)
 
     def _store(self, key: cache_file.Key, handle: Any, identity: str) -> bool:
         if not cache_file.is_literal(handle):

@@ -15,10 +15,10 @@ from torch import fx
 
 from .values import Leaf, value_of
 
-_SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
+SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
 
 
-def _scalars(value: Any) -> Iterator[Any]:
+def scalars(value: Any) -> Iterator[Any]:
     """The scalars that describe ``value``: itself, or sizes, strides and offset of a tensor."""
     if isinstance(value, torch.Tensor):
         yield from value.shape
@@ -32,8 +32,8 @@ def _scalars(value: Any) -> Iterator[Any]:
 def free_symbols(value: Any) -> set[Any]:
     """The sympy symbols in a SymInt, or in sizes, strides and offset of a tensor."""
     symbols: set[Any] = set()
-    for scalar in _scalars(value):
-        if isinstance(scalar, _SYMBOLIC):
+    for scalar in scalars(value):
+        if isinstance(scalar, SYMBOLIC):
             symbols |= scalar.node.expr.free_symbols
     return symbols
 
@@ -45,7 +45,7 @@ def all_symbols(values: Iterable[Any]) -> set[Any]:
 
 def plain_symbol(value: Any) -> Any:
     """The symbol that ``value`` is, or None if it is a number or a derived size such as 2*s0."""
-    if isinstance(value, _SYMBOLIC):
+    if isinstance(value, SYMBOLIC):
         expr = value.node.expr
         return expr if expr.is_Symbol else None
     return None

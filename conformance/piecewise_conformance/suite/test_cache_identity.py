@@ -193,6 +193,10 @@ OTHERS: dict[str, tuple[Callable[[], PieceCase], Callable[[], PieceCase]]] = {
         lambda: _packed(lambda a, b: (a, b)),
         lambda: _packed(lambda a, b: ((a, b),)),
     ),
+    "tuple-of-one-before": (
+        lambda: _packed(lambda a, b: ((a, b),)),
+        lambda: _packed(lambda a, b: ((a,), b)),
+    ),
     "none-among-outputs": (
         lambda: _packed(lambda a, b: (a, b, None)),
         lambda: _packed(lambda a, b: (a, None, b)),
@@ -296,22 +300,28 @@ def _inputs(kind: str, case: PieceCase) -> list[Any]:
         "transposed": [rows, torch.randn(8, 6).t()],
         "gapped": [rows, torch.randn(6, 16)[:, ::2]],
         "double": [rows, x.double()],
+        "complex": [rows, x.to(torch.complex64)],
+        "conjugate": [rows, x.to(torch.complex64).conj()],
         "number": [rows, 3],
         "tensor-for-number": [torch.tensor(rows), x],
     }[kind]
 
 
 @requirement("CACHE-014")
-@pytest.mark.parametrize("kind", ["transposed", "gapped", "double", "number", "tensor-for-number"])
+@pytest.mark.parametrize(
+    "kind", ["transposed", "gapped", "double", "number", "tensor-for-number", "conjugate"]
+)
 def test_other_kind_of_inputs(subject: Subject, tmp_path: Path, kind: str) -> None:
-    """A single size compiled for contiguous float32 is compiled again for other inputs."""
+    """A single size compiled for contiguous numbers is compiled again for other inputs."""
     case = times(2)
+    # a conjugate is a view: all that tells it from what it views is how it reads memory
+    usual = "complex" if kind == "conjugate" else "contiguous"
     with spy.spying():
         writer = manager(subject, tmp_path)
-        writer.compile(case.gm, _inputs("contiguous", case), (6, 6))
+        writer.compile(case.gm, _inputs(usual, case), (6, 6))
         writer.save()
     with spy.spying() as log:
-        manager(subject, tmp_path).compile(case.gm, _inputs("contiguous", case), (6, 6))
+        manager(subject, tmp_path).compile(case.gm, _inputs(usual, case), (6, 6))
     expect_work(log, loads=1, compiles=0, what="the same kind of inputs")
     with spy.spying() as log:
         manager(subject, tmp_path).compile(case.gm, _inputs(kind, case), (6, 6))

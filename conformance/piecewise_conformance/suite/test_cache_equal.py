@@ -1,0 +1,135 @@
+"""CACHE: pieces that are equal may share an artifact, and pieces that look alike may not."""
+
+from __future__ import annotations
+
+import copy
+import operator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from piecewise_conformance import relying, spy
+from piecewise_conformance.caching import RANGE, manager
+from piecewise_conformance.drive import drive
+from piecewise_conformance.marks import requirement
+from piecewise_conformance.pieces import piece
+from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import Violation
+from piecewise_conformance.warm import expect_warm
+from piecewise_fixtures.programs.base import Program
+from torch import Tensor, fx, nn
+
+
+class _Equal(nn.Module):
+    """Three layers that do the same."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(3):
+            x = torch.ops.piecewise.scaled(torch.sin(x) * 2)
+        return x
+
+
+class _OtherConstant(nn.Module):
+    """Layers alike but for a number."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.ops.piecewise.scaled(x * 2) * 3
+
+
+class _OtherInput(nn.Module):
+    """Layers of one code, each on an input of its own."""
+
+    def forward(self, x: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+        first = torch.ops.piecewise.scaled(x * 2)
+        return first, other * 2
+
+
+class _Written(nn.Module):
+    """Layers that write their first input, and read a second one."""
+
+    def forward(self, a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
+        a.add_(1)
+        first = torch.ops.piecewise.scaled(torch.cat([a, b]))
+        c.add_(1)
+        return first, torch.cat([c, d])
+
+
+def _tokens(size: int) -> Tensor:
+    return torch.randn(size, 8, generator=torch.Generator().manual_seed(size))
+
+
+def _shared(size: int) -> tuple[Tensor, ...]:
+    base = _tokens(size)
+    return _tokens(size), _tokens(size), base, base.view(size, 8)
+
+
+def _program(name: str, module: type[nn.Module], inputs: Any, count: int) -> Program:
+    ops, dynamic = ("piecewise::scaled",), tuple((position, 0) for position in range(count))
+    return Program(name, "", module, inputs, ops, (6, 4, 9), dynamic)
+
+
+PROGRAMS = {
+    each.name: each
+    for each in [
+        _program("equal", _Equal, lambda n: (_tokens(n),), 1),
+        _program("constant", _OtherConstant, lambda n: (_tokens(n),), 1),
+        _program("dtype", _OtherInput, lambda n: (_tokens(n), _tokens(n).double()), 2),
+        _program(
+            "strides",
+            _OtherInput,
+            lambda n: (_tokens(n), torch.randn(n, 16, generator=torch.Generator())[:, ::2]),
+            2,
+        ),
+        _program("shared-memory", _Written, _shared, 4),
+    ]
+}
+
+
+def _start(subject: Subject, root: Path, name: str) -> spy.Log:
+    with spy.spying() as log:
+        driven = drive(
+            subject,
+            PROGRAMS[name],
+            compiler=relying.NAME,
+            cache_root=str(root),
+            compile_ranges_endpoints=(5,),
+        )
+        for size in PROGRAMS[name].sizes:
+            driven.check(size)
+    return log
+
+
+@requirement("CACHE-021")
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_layers_alike(subject: Subject, tmp_path: Path, name: str) -> None:
+    """Layers that look alike each do what they do, in both ranges and also at the next start,
+    which finds them all.
+    """
+    _start(subject, tmp_path, name)
+    expect_warm(_start(subject, tmp_path, name), f"a second start of {name}")
+
+
+def _adds() -> tuple[fx.GraphModule, fx.GraphModule, list[Any]]:
+    """Two pieces of one tracing that add buffers of their own, with equal content."""
+    roots = [nn.Module(), nn.Module()]
+    for root in roots:
+        root.register_buffer("state", torch.zeros(8))
+    case = piece(
+        lambda g, s, x: (g.call_function(operator.add, (x, g.get_attr("state"))),), root=roots[0]
+    )
+    return case.gm, fx.GraphModule(roots[1], copy.deepcopy(case.gm.graph)), case.traced
+
+
+@requirement("CACHE-021")
+def test_buffers_of_their_own(subject: Subject, tmp_path: Path) -> None:
+    """Two pieces with buffers of equal content read each its own, also after it was written."""
+    first, second, traced = _adds()
+    with spy.spying():
+        only = manager(subject, tmp_path, compiler=relying.NAME)
+        only.compile(first, traced, RANGE, 0, 2)
+        runnable = only.compile(second, traced, RANGE, 1, 2)
+        second.get_buffer("state").add_(1)
+        (got,) = runnable(6, torch.zeros(6, 8))
+    if not bool((got == 1).all()):
+        raise Violation("a piece read the buffer of another", expected="1", got=str(got[0, 0]))
