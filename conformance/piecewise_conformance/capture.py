@@ -49,10 +49,14 @@ class Captured:
         return str(self.gm.graph)
 
 
-def mark_dynamic(program: Program, args: tuple[Any, ...]) -> None:
-    """Tell Dynamo which dimensions of ``args`` vary; a size of 1 it would refuse."""
+def mark_dynamic(program: Program, args: tuple[Any, ...], kind: str = "BACKED") -> None:
+    """Tell Dynamo which dimensions of ``args`` vary; a size of 1 it would refuse, unless it is to
+    know no example of it (``kind`` UNBACKED).
+    """
     for position, dim in program.dynamic:
-        if args[position].shape[dim] > 1:
+        if kind == "UNBACKED":
+            torch._dynamo.decorators.mark_unbacked(args[position], dim)
+        elif args[position].shape[dim] > 1:
             torch._dynamo.mark_dynamic(args[position], dim)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+import torch.fx.experimental._config as tracing_config
 from piecewise_fixtures.programs import Program
 from torch.utils import _pytree as pytree
 
@@ -63,8 +64,11 @@ class Driven:
         """What the subject makes of it."""
 
         def call(*fresh: Any) -> Any:
-            mark_dynamic(self.program, fresh)
-            with inside_subject("the compiled model"):
+            kind = self.options.dynamic_shapes
+            mark_dynamic(self.program, fresh, kind)
+            tracing: Any = tracing_config  # has its methods from where mypy cannot see
+            oblivious = tracing.patch(backed_size_oblivious=kind == "BACKED_SIZE_OBLIVIOUS")
+            with oblivious, inside_subject("the compiled model"):
                 return self.compiled(*fresh)
 
         with torch.no_grad():

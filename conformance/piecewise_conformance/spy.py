@@ -61,7 +61,14 @@ class Log:
 
 
 _log = Log()
-_artifacts: dict[Any, Any] = {}  # by repr of the handle: what a disk would hold
+_artifacts: dict[Any, Any] = {}  # by the name of the handle: what a disk would hold
+
+
+def _name(handle: Any) -> Any:
+    try:
+        return repr(handle)
+    except Exception:  # some handles of tests are like that
+        return id(handle)
 
 
 @contextmanager
@@ -130,7 +137,7 @@ class SpyCompiler:
             raise RuntimeError("the spy was told to fail")
         artifact = fx.GraphModule(graph, copy.deepcopy(graph.graph))
         handle = _log.handle(len(_artifacts))
-        _artifacts[repr(handle)] = artifact
+        _artifacts[_name(handle)] = artifact
         _log.made.append(handle)
         return _runnable(artifact, call), handle
 
@@ -150,7 +157,7 @@ class SpyCompiler:
             return None
         call = Call(graph, list(example_inputs), ends, handle, index=graph_index)
         _log.loads.append(call)
-        return _runnable(_artifacts.get(repr(handle), graph), call)
+        return _runnable(_artifacts.get(_name(handle), graph), call)
 
 
 class OtherSpyCompiler(SpyCompiler):

@@ -65,6 +65,8 @@ ABILITIES = (
     "compile-fx",
     "unpacked-artifacts",
     "guards",
+    "capture-sizes",
+    "dynamic-shapes",
 )
 
 
@@ -225,6 +227,8 @@ def _asked(options: Options) -> list[tuple[bool, str]]:
         (not options.standalone, "compile-fx"),
         (options.save_format != "binary", "unpacked-artifacts"),
         (options.evaluate_guards, "guards"),
+        (bool(options.cudagraph_capture_sizes), "capture-sizes"),
+        (options.dynamic_shapes != "BACKED", "dynamic-shapes"),
     ]
 
 

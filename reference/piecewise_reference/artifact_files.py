@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 _DIGEST_LENGTH = 32
@@ -32,20 +33,35 @@ def content_digest(path: str) -> str:
 def keep(folder: str, key: str, write: Callable[[str], None]) -> str:
     """Have ``write`` make a file or folder at the path it is given, and keep that in ``folder``.
 
-    Returns its name there. Another process sees all of it or nothing. Raises what ``write``
-    raises, and OSError.
+    Returns its name there. Another process sees all of it or nothing. What lies there under that
+    name and has another content was damaged, and is replaced. Raises what ``write`` raises, and
+    OSError.
     """
     workplace = tempfile.mkdtemp(prefix=".saving-", dir=folder)
     try:
         made = os.path.join(workplace, "artifact")
         write(made)
-        name = f"{key}-{content_digest(made)[:_DIGEST_LENGTH]}"
+        digest = content_digest(made)
+        name = f"{key}-{digest[:_DIGEST_LENGTH]}"
         target = os.path.join(folder, name)
-        if not os.path.exists(target):  # an equal name has equal content
-            os.replace(made, target)
+        if not _holds(target, digest):
+            with suppress(FileNotFoundError):  # a folder that holds something cannot be replaced
+                os.rename(target, os.path.join(workplace, "damaged"))
+            try:
+                os.replace(made, target)
+            except OSError:
+                if not _holds(target, digest):  # else another process was faster
+                    raise
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
     return name
+
+
+def _holds(path: str, digest: str) -> bool:
+    try:
+        return content_digest(path) == digest
+    except OSError:
+        return False
 
 
 def checked_path(folder: str | None, handle: Any) -> str:

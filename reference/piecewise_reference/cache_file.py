@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import logging
 import os
-import tempfile
+import uuid
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
@@ -58,10 +58,10 @@ def is_literal(value: Any) -> bool:
     """Whether ``value`` survives being printed and read again, with the types of all its parts."""
     try:
         again = ast.literal_eval(repr(value))
-    except _NOT_A_LITERAL:
+        # repr tells 1 from True and 1.0, () from [], which == does not
+        return repr(again) == repr(value) and bool(again == value)
+    except Exception:  # of the value's own, such as a repr that raises
         return False
-    # repr tells 1 from True and 1.0, () from [], which == does not
-    return repr(again) == repr(value) and bool(again == value)
 
 
 @without_collection()
@@ -111,11 +111,14 @@ def _print(entries: Mapping[Key, Any]) -> str:
 
 
 def write_atomically(path: str, content: str | bytes) -> None:
-    """Put ``content`` into ``path``: a reader sees the old file or the new, never a part."""
+    """Put ``content`` into ``path``: a reader sees the old file or the new, never a part.
+
+    Who may read it is what the umask says, as of any new file: others may share the folder.
+    """
     folder, name = os.path.split(path)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder or ".")
+    temporary = os.path.join(folder, f".{name}.{uuid.uuid4().hex}")  # mkstemp's are private
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())

@@ -176,6 +176,12 @@ class VllmConfig:
 
     def __post_init__(self) -> None:
         self.compile_ranges()  # a contradiction is told now, not at the first batch
+        largest = max(self.compilation_config.cudagraph_capture_sizes, default=0)
+        if largest > self.max_num_batched_tokens:
+            raise ValueError(
+                f"cudagraph_capture_sizes has {largest}, beyond max_num_batched_tokens="
+                f"{self.max_num_batched_tokens}: drop it or raise the maximum"
+            )
 
     def compile_ranges(self) -> CompileRanges:
         """The ranges that partition ``[1, max_num_batched_tokens]``, with the single sizes."""

@@ -54,13 +54,14 @@ def code_digest(paths: Any) -> str:
     """Hash of the source files ``paths``: of their names' last part and their content.
 
     A file that cannot be read counts by its full path alone, and code that was never a file
-    (``<string>``) likewise. Folders are left out, so that a moved checkout keeps its cache.
+    (``<string>``) likewise. Folders are left out, so that a moved checkout keeps its cache; which
+    of two files of one name has which content is told by the order of their folders.
     """
     parts: list[str] = []
-    for path in sorted(paths):
+    for path in sorted(paths, key=lambda path: (path.rpartition("/")[2], path)):
         try:
             with open(path, "rb") as file:
                 parts.append(f"{path.rpartition('/')[2]}:{digest(file.read())}")
         except OSError:
             parts.append(path)
-    return digest(sorted(parts))
+    return digest(parts)

@@ -255,7 +255,8 @@ class CompilerManager:
 
     def _store(self, key: cache_file.Key, handle: Any, identity: str) -> bool:
         if not cache_file.is_literal(handle):
-            logger.warning("Not caching %s: its handle %r is no plain literal", key, handle)
+            kind = type(handle).__qualname__  # nothing that runs code of the handle
+            logger.warning("Not caching %s: its handle, of %s, is no plain literal", key, kind)
             return False
         entry = {"graph_handle": handle, "cache_key": _seal(identity, handle)}
         self.cache[key] = self._unsaved[key] = entry

@@ -78,11 +78,12 @@ def config_for(package: ModuleType, options: Options) -> Any:
             use_inductor_graph_partition=options.partition_in_inductor,
             inductor_compile_config=dict(options.compiler_config),
             dynamic_shapes_config=package.DynamicShapesConfig(
-                evaluate_guards=options.evaluate_guards
+                options.dynamic_shapes, options.evaluate_guards
             ),
             compile_sizes=list(options.compile_sizes),
             compile_ranges_endpoints=list(options.compile_ranges_endpoints),
             cudagraph_mode=_cudagraph_mode(options),
+            cudagraph_capture_sizes=list(options.cudagraph_capture_sizes),
             cudagraph_copy_inputs=options.copy_inputs,
             compile_cache_save_format=options.save_format,
             traced_files=set(options.traced_files),

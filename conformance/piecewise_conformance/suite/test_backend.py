@@ -300,6 +300,10 @@ CONTRADICTIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "a size of nothing": ({"compile_sizes": (4, 0)}, ("compile_sizes",)),
     "a negative size": ({"compile_sizes": (-3,)}, ("compile_sizes", "-3")),
     "a size beyond the maximum": ({"compile_sizes": (65,)}, ("compile_sizes", "65")),
+    "a capture beyond the maximum": (
+        {"cudagraph_capture_sizes": (4, 65), "cudagraph_mode": "FULL"},
+        ("capture_sizes", "65"),
+    ),
     "a mode that is none": ({"cudagraph_mode": "SOMETIMES"}, ("SOMETIMES",)),
     "a format that is none": ({"save_format": "papyrus"}, ("papyrus",)),
     "a partition by Inductor, and no Inductor": (

@@ -354,7 +354,34 @@ def test_compiler_loads_nothing(subject: Subject, tmp_path: Path) -> None:
         )
 
 
+class _Raises(str):
+    """A text that cannot be printed, or not be compared."""
+
+    __hash__ = str.__hash__
+    printed = False
+
+    def __repr__(self) -> str:
+        if not self.printed:
+            raise OSError("this handle cannot be printed")
+        return "'handle'"
+
+    def __eq__(self, other: object) -> bool:
+        raise OSError("this handle cannot be compared")
+
+
+class _Compares(_Raises):
+    printed = True
+
+
+class _Lies:
+    def __repr__(self) -> str:
+        return "('spy', 'another handle')"
+
+
 UNPRINTABLE: dict[str, Callable[[int], Any]] = {
+    "raises-when-printed": lambda number: _Raises("handle"),
+    "raises-when-compared": lambda number: _Compares("handle"),
+    "prints-another": lambda number: _Lies(),
     "object": lambda number: object(),
     "function": lambda number: len,
     "infinity": lambda number: float("inf"),
@@ -383,6 +410,25 @@ def test_unprintable_handle(subject: Subject, tmp_path: Path, name: str) -> None
         raise Violation("the cache file is no literal any more", got=str(error)) from None
     log = start(subject, tmp_path, sound, case)
     expect_work(log, loads=1, compiles=1, what=f"a start after a handle that is a {name}")
+
+
+@requirement("CACHE-022")
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
+def test_umask(subject: Subject, tmp_path: Path, umask: int) -> None:
+    """The cache file, and one that took its place, are as readable as any new file."""
+    before = os.umask(umask)
+    try:
+        plain = tmp_path / "plain"
+        plain.touch()
+        for cases in ([times(2)], [times(2), times(3)]):
+            fill(subject, tmp_path, *cases)
+            mode, usual = (
+                (tmp_path / name).stat().st_mode for name in (cache_file(subject), plain)
+            )
+            if mode != usual:
+                raise Violation("the mode of the cache file", expected=oct(usual), got=oct(mode))
+    finally:
+        os.umask(before)
 
 
 @requirement("CACHE-013")

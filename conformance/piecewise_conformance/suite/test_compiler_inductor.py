@@ -122,6 +122,23 @@ def test_damaged_artifact(subject: Subject, tmp_path: Path, damage: str, way: st
     case.check(loaded, ROWS, rule_for(case, "inductor"))
 
 
+@requirement("COMPILER-015")
+@needs("inductor")
+@ways
+def test_damaged_artifact_is_replaced(subject: Subject, tmp_path: Path, way: str) -> None:
+    """Compiled, damaged, and compiled again: the second handle loads."""
+    case = piece(pair)
+    with torch.no_grad(), tracing(case):
+        compiler(subject, tmp_path, way).compile(case.gm, case.traced, RANGE)
+        for path in (each for each in tmp_path.rglob("*") if each.is_file()):
+            _exchange(path, path.read_bytes()[:-1])
+        _, handle = compiler(subject, tmp_path, way).compile(case.gm, case.traced, RANGE)
+        if handle is None:
+            raise Violation("Inductor gave no handle", expected="a handle", got="None")
+        loaded = compiler(subject, tmp_path, way).load(handle, case.gm, case.traced, RANGE)
+    case.check(loaded, ROWS, rule_for(case, "inductor"))
+
+
 @requirement("COMPILER-010")
 @needs("inductor")
 def test_exchanged_artifact(subject: Subject, tmp_path: Path) -> None:

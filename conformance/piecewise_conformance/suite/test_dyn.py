@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from piecewise_conformance import spy
 from piecewise_conformance.drive import Driven, drive, options_for, other_values
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.recorded import settle, with_own_code
@@ -119,3 +122,29 @@ def test_guards_on_one_token(subject: Subject, name: str) -> None:
         driven.check(size)
     if driven.graphs != 1:
         raise Violation("graphs for six tokens and one", expected="1", got=str(driven.graphs))
+
+
+@requirement("DYN-006")
+@pytest.mark.parametrize("kind", ["UNBACKED", "BACKED_SIZE_OBLIVIOUS"])
+@pytest.mark.parametrize("name", ["linear-chain", "two-layers"])
+def test_traced_otherwise(subject: Subject, tmp_path: Path, name: str, kind: str) -> None:
+    """Each size is right, and runs in the artifact of its range."""
+    settle()
+    chosen = with_own_code(program(name))
+    options = options_for(
+        subject,
+        chosen,
+        compiler=spy.NAME,
+        compile_ranges_endpoints=(5,),
+        cache_root=str(tmp_path),
+        dynamic_shapes=kind,
+    )
+    subject.check_offers(options)
+    driven = Driven(subject, chosen, options, live=True)
+    for size, expected in ((6, (6, 64)), (1, (1, 5)), (4, (1, 5)), (9, (6, 64))):
+        with spy.spying() as log:
+            driven.check(size)
+        if set(log.runs) != {expected}:
+            raise Violation(
+                f"artifacts that ran for {size} tokens", expected=str(expected), got=str(log.runs)
+            )

@@ -162,7 +162,12 @@ def test_files_of_one_name(subject: Subject, tmp_path: Path) -> None:
     """Of two files of one name in two folders both count, also where text moves to the other."""
     root, texts = (
         tmp_path / "cache",
-        [("x = 1\n", "y = 1\n"), ("x = 1\ny = 1\n", ""), ("", "y = 1\n")],
+        [
+            ("x = 1\n", "y = 1\n"),
+            ("y = 1\n", "x = 1\n"),
+            ("x = 1\ny = 1\n", ""),
+            ("", "y = 1\n"),
+        ],
     )
     files = [tmp_path / folder / "model.py" for folder in ("a", "b")]
     for contents in texts:
