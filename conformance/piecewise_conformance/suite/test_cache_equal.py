@@ -13,7 +13,7 @@ from piecewise_conformance import relying, spy
 from piecewise_conformance.caching import RANGE, manager
 from piecewise_conformance.drive import drive
 from piecewise_conformance.marks import requirement
-from piecewise_conformance.pieces import piece
+from piecewise_conformance.pieces import piece, times
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from piecewise_conformance.warm import expect_warm
@@ -37,52 +37,52 @@ class _OtherConstant(nn.Module):
         return torch.ops.piecewise.scaled(x * 2) * 3
 
 
-class _OtherInput(nn.Module):
-    """Layers of one code, each on an input of its own."""
+class _OtherDtype(nn.Module):
+    """Layers of one code, the second in double precision."""
 
-    def forward(self, x: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-        first = torch.ops.piecewise.scaled(x * 2)
-        return first, other * 2
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        other = x.double()
+        first = torch.ops.piecewise.scaled(x) * 2
+        return first, torch.ops.piecewise.scaled(other) * 2
 
 
-class _Written(nn.Module):
-    """Layers that write their first input, and read a second one."""
+class _OtherStrides(nn.Module):
+    """Layers of one code, the second on every other column of a tensor."""
 
-    def forward(self, a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        other = torch.cat([x, x], 1)[:, ::2]
+        first = torch.ops.piecewise.scaled(x) * 2
+        y = torch.ops.piecewise.scaled(x)
+        return first, other * 2, y
+
+
+class _OtherMemory(nn.Module):
+    """Layers that write one tensor and read another; the second layer's are one memory."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        a, b, c = x * 2, x * 3, x * 5
+        d = c[:]
+        y = torch.ops.piecewise.scaled(x)
         a.add_(1)
-        first = torch.ops.piecewise.scaled(torch.cat([a, b]))
+        first = torch.cat([a, b])
+        z = torch.ops.piecewise.scaled(x)
         c.add_(1)
-        return first, torch.cat([c, d])
+        return first, torch.cat([c, d]), y, z
 
 
-def _tokens(size: int) -> Tensor:
-    return torch.randn(size, 8, generator=torch.Generator().manual_seed(size))
-
-
-def _shared(size: int) -> tuple[Tensor, ...]:
-    base = _tokens(size)
-    return _tokens(size), _tokens(size), base, base.view(size, 8)
-
-
-def _program(name: str, module: type[nn.Module], inputs: Any, count: int) -> Program:
-    ops, dynamic = ("piecewise::scaled",), tuple((position, 0) for position in range(count))
-    return Program(name, "", module, inputs, ops, (6, 4, 9), dynamic)
+def _tokens(size: int) -> tuple[Tensor]:
+    return (torch.randn(size, 8, generator=torch.Generator().manual_seed(size)),)
 
 
 PROGRAMS = {
-    each.name: each
-    for each in [
-        _program("equal", _Equal, lambda n: (_tokens(n),), 1),
-        _program("constant", _OtherConstant, lambda n: (_tokens(n),), 1),
-        _program("dtype", _OtherInput, lambda n: (_tokens(n), _tokens(n).double()), 2),
-        _program(
-            "strides",
-            _OtherInput,
-            lambda n: (_tokens(n), torch.randn(n, 16, generator=torch.Generator())[:, ::2]),
-            2,
-        ),
-        _program("shared-memory", _Written, _shared, 4),
-    ]
+    name: Program(f"layers-{name}", "", module, _tokens, ("piecewise::scaled",), (6, 4, 9))
+    for name, module in {
+        "equal": _Equal,
+        "constant": _OtherConstant,
+        "dtype": _OtherDtype,
+        "strides": _OtherStrides,
+        "shared-memory": _OtherMemory,
+    }.items()
 }
 
 
@@ -108,6 +108,16 @@ def test_layers_alike(subject: Subject, tmp_path: Path, name: str) -> None:
     """
     _start(subject, tmp_path, name)
     expect_warm(_start(subject, tmp_path, name), f"a second start of {name}")
+
+
+@requirement("CACHE-021")
+def test_other_ranges(subject: Subject, tmp_path: Path) -> None:
+    """One piece for two ranges is two artifacts, each for its own sizes."""
+    case = times(2)
+    with spy.spying():
+        only = manager(subject, tmp_path, compiler=relying.NAME)
+        for ends, rows in (((1, 5), 4), ((6, 8), 6), ((1, 5), 3)):
+            case.check(only.compile(case.gm, case.traced, ends), rows)
 
 
 def _adds() -> tuple[fx.GraphModule, fx.GraphModule, list[Any]]:
