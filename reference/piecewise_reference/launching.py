@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import fx
+from torch._ops import OpOverloadPacket
 
 from .values import value_of
 
@@ -32,10 +33,17 @@ def _computes(node: fx.Node) -> bool:
         return False
     if node.target is operator.getitem:  # of a tensor, a slice is a view and an index a copy
         return not all(map(_slices, _as_tuple(node.args[1])))
-    if node.op == "call_module" or getattr(node.target, "namespace", "aten") != "aten":
+    if node.op == "call_module" or _namespace(node.target) != "aten":
         return True
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
     return name.partition(".")[0] not in (*_ALLOCATIONS, *_VIEWS)
+
+
+def _namespace(target: Any) -> str:
+    """Whose op ``target`` is; a function or a method of torch is named as torch's op is."""
+    if isinstance(target, OpOverloadPacket):
+        return target._qualified_op_name.partition("::")[0]
+    return str(getattr(target, "namespace", "aten"))
 
 
 def _is_number(value: Any) -> bool:

@@ -320,6 +320,20 @@ def test_writes_to_one_of_two(subject: Subject, write: Any, inference: bool) -> 
                     )
 
 
+@requirement("COPY-006")
+@pytest.mark.parametrize("write", [_write_both, _write_second])
+def test_refused_writes(subject: Subject, write: Any) -> None:
+    """Where a write is refused, as one to memory that inputs share, the inputs are as they were."""
+    call = subject.copy_and_call([0, 1], [None, None], write)
+    call(rows(6, 1), rows(6, 2))
+    whole = rows(7, 3)
+    before = whole.clone()
+    if refusal(call, whole[:-1], whole[1:]) is not None and not torch.equal(whole, before):
+        raise Violation(
+            "inputs of a call that was refused", expected=describe(before), got=describe(whole)
+        )
+
+
 @requirement("COPY-007")
 @pytest.mark.parametrize(
     "shape", [(5, 1), (1, WIDTH), (5, WIDTH + 1), (5,), (1,), (5, WIDTH, 1), (5, 2, 2)]

@@ -53,7 +53,11 @@ def _nested(x: torch.Tensor) -> Any:
 
 
 @requirement("COPY-009")
-@pytest.mark.parametrize("result", [lambda x: x, lambda x: (x[1:], x.sum()), _nested])
+@pytest.mark.parametrize(
+    "result",
+    [lambda x: x, lambda x: (x[1:], x.sum()), lambda x: (x.sum(), x[1:]), _nested],
+    ids=["itself", "first", "last", "nested"],
+)
 def test_results_that_lie_in_an_input(subject: Subject, result: Callable[..., Any]) -> None:
     """An input, a part of it, parts inside of containers: right at once, and after another call."""
     call = subject.copy_and_call([0], [None], result)

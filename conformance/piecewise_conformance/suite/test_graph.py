@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
+import torch
 from piecewise_conformance import wrappers
 from piecewise_conformance.boundary import inside_subject
 from piecewise_conformance.drive import drive
@@ -12,7 +15,7 @@ from piecewise_conformance.marks import requirement
 from piecewise_conformance.options import Options
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
-from piecewise_fixtures.programs import program
+from piecewise_fixtures.programs import Program, program
 
 # mode: (decode part, mixed part)
 MODES = {
@@ -50,9 +53,13 @@ def test_mode(subject: Subject, name: str) -> None:
 
 def _wrapped(subject: Subject, name: str, **changes: Any) -> list[wrappers.Wrapped]:
     """The wrappers made for the program ``name``, which is checked at every size."""
+    return _wrapped_of(subject, program(name), **changes)
+
+
+def _wrapped_of(subject: Subject, chosen: Program, **changes: Any) -> list[wrappers.Wrapped]:
     with wrappers.watching() as made, subject.context("use_static_graph_wrapper", wrappers.NAME):
-        driven = drive(subject, program(name), **changes)
-        for size in program(name).sizes:
+        driven = drive(subject, chosen, **changes)
+        for size in chosen.sizes:
             driven.check(size)
     return made
 
@@ -76,6 +83,60 @@ def test_pieces_are_wrapped(subject: Subject, name: str, mode: str) -> None:
     if idle := [each for each in made if each.calls != len(program(name).sizes)]:
         raise Violation(
             "calls of each wrapper", expected=str(len(program(name).sizes)), got=str(idle)
+        )
+
+
+@torch.library.custom_op("piecewise_suite::expand", mutates_args=())
+def expand(x: torch.Tensor) -> torch.Tensor:
+    """An op that computes, under the name of one that does not."""
+    return x * 2
+
+
+@expand.register_fake
+def _(x: torch.Tensor) -> torch.Tensor:
+    return torch.empty_like(x)
+
+
+LONE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "clone": torch.clone,
+    "contiguous": lambda x: x.t().contiguous().t(),
+    "to": lambda x: x.to(torch.float64),
+    "flip": lambda x: x.flip(1),
+    "index": lambda x: x[:, [1, 0]],
+    "custom-op-named-as-a-view": lambda x: torch.ops.piecewise_suite.expand(x),
+}
+
+
+@cache
+def _between_ops(name: str) -> Program:
+    class Between(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = torch.ops.piecewise.scaled(x + 1)
+            return torch.ops.piecewise.scaled(LONE[name](y)) - 1
+
+    base = program("linear-chain")
+    return Program(
+        f"{name}-between-ops",
+        "",
+        Between,
+        base.inputs,
+        base.splitting_ops,
+        base.sizes,
+        base.dynamic,
+        frozenset(),
+    )
+
+
+@requirement("GRAPH-002")
+@pytest.mark.parametrize("name", LONE)
+def test_a_piece_of_one_op_is_wrapped(subject: Subject, name: str) -> None:
+    """What copies computes, and so does an op of somebody else's, whatever it is called."""
+    made = _wrapped_of(subject, _between_ops(name), cudagraph_mode="PIECEWISE")
+    if len(made) != 3:
+        raise Violation(
+            f"the wrappers of three pieces, {name} alone in the second",
+            expected="3",
+            got=str(len(made)),
         )
 
 
