@@ -24,7 +24,7 @@ class Item:
 
     def get_closest_marker(self, name: str) -> object | None:
         """A mark that it has."""
-        return name if name in self.marks else None
+        return SimpleNamespace(args=(name,)) if name in self.marks else None
 
     def iter_markers(self, name: str) -> list[Any]:
         """What it needs."""
@@ -57,6 +57,16 @@ def test_dealt(workers: int) -> None:
         kinds = [each in slow for each in share]
         assert kinds == sorted(kinds, reverse=True)
         assert len(slow) // workers <= sum(kinds) <= len(slow) // workers + 1
+
+
+def test_together() -> None:
+    """What is marked so goes to one worker, in its order."""
+    alone = items(5, "alone", marks=("slow",))
+    pair = items(3, "pair", marks=("slow", "together"))
+    found = dealt([pair[0], *alone, *pair[1:], *items(8, "quick")], 2)
+    at = [found.index(each) for each in pair]
+    assert at == list(range(at[0], at[0] + 3))
+    assert max(at) < len(found) // 2 or min(at) >= len(found) // 2
 
 
 def test_slow_alone() -> None:

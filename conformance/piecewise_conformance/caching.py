@@ -26,7 +26,7 @@ def manager(
     tell things apart must not repeat.
     """
     random.seed(0)
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # torch.manual_seed also asks every kind of device
     return subject.manager(Options(compiler=compiler)).open(folder, disable=disable)
 
 
@@ -76,6 +76,17 @@ def cache_folders(root: Path) -> list[Path]:
     """The folders below ``root`` that hold a file, without those that lie in such a folder."""
     holding = {path.parent for path in root.rglob("*") if path.is_file()}
     return sorted(each for each in holding if not holding & set(each.parents))
+
+
+def put_file(subject: Subject, folder: Path, content: bytes) -> None:
+    """Let the cache file in ``folder`` be ``content``.
+
+    As a new file: where one is cut short, some file systems write it to the disk first, which takes
+    milliseconds.
+    """
+    path = folder / cache_file(subject)
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
 
 
 def read_file(subject: Subject, folder: Path) -> str:

@@ -21,3 +21,11 @@ def needs(*names: str) -> pytest.MarkDecorator:
 slow = pytest.mark.slow
 """A test that takes seconds, as those do that need Inductor: the kill matrix uses it only for a
 fault that no quicker test reaches."""
+
+
+def together(name: str) -> pytest.MarkDecorator:
+    """Slow tests of one name are given to one worker, in their order.
+
+    They compile the same graphs with Inductor, which finds in its cache what the one before left.
+    """
+    return pytest.mark.together(name)

@@ -57,6 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "requirement(id): the requirement that the test judges")
     config.addinivalue_line("markers", "needs(*names): what the test needs of the machine")
     config.addinivalue_line("markers", "slow: it takes seconds")
+    config.addinivalue_line("markers", "together(name): one worker takes those of one name")
     if config.option.help or config.option.version:
         return
     scratch = Path(config.getoption("--piecewise-scratch"))

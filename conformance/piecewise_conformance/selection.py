@@ -41,13 +41,22 @@ def dealt(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
     xdist gives each worker one run of neighbours, and whoever is done takes from the end of
     another's. What is slow would else be left to one worker when the others have nothing to do.
     """
-    slow = [item for item in items if is_slow(item)]
+    slow = _groups(item for item in items if is_slow(item))
     quick = [item for item in items if not is_slow(item)]
     order: list[pytest.Item] = []
     for worker in range(workers):
-        mine = slow[worker::workers]
+        mine = [item for group in slow[worker::workers] for item in group]
         end = len(items) * (worker + 1) // workers
         room = max(end - len(order) - len(mine), 0)
         order += [*mine, *quick[:room]]
         quick = quick[room:]
     return [*order, *quick]
+
+
+def _groups(items: Iterable[pytest.Item]) -> list[list[pytest.Item]]:
+    """``items``, each alone, but for those that are marked to stay together."""
+    groups: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        marker = item.get_closest_marker("together")
+        groups.setdefault(marker.args[0] if marker else item.nodeid, []).append(item)
+    return list(groups.values())

@@ -17,6 +17,7 @@ from piecewise_conformance.caching import (
     expect_work,
     fill,
     manager,
+    put_file,
     read_file,
     start,
 )
@@ -65,7 +66,7 @@ def test_torn_file(subject: Subject, tmp_path: Path) -> None:
     fill(subject, tmp_path, *cases)
     whole = read_file(subject, tmp_path).encode()
     for length in range(len(whole)):
-        (tmp_path / cache_file(subject)).write_bytes(whole[:length])
+        put_file(subject, tmp_path, whole[:length])
         log = start(subject, tmp_path, *cases)
         if len(log.loads) + len(log.compiles) != 2:
             raise Violation(f"a file cut at byte {length}", expected="2 pieces loaded or compiled")
@@ -102,12 +103,12 @@ GARBAGE: dict[str, bytes] = {
 def test_foreign_file(subject: Subject, tmp_path: Path, name: str) -> None:
     """Anything may stand in the cache file: the start compiles, is right, and can save."""
     cases = [times(2), times(3)]
-    (tmp_path / cache_file(subject)).write_bytes(GARBAGE[name])
+    put_file(subject, tmp_path, GARBAGE[name])
     with spy.spying():
         for index, case in enumerate(cases):
             opened = manager(subject, tmp_path)
             case.check(opened.compile(case.gm, case.traced, RANGE, index, 2))
-    (tmp_path / cache_file(subject)).write_bytes(GARBAGE[name])
+    put_file(subject, tmp_path, GARBAGE[name])
     fill(subject, tmp_path, *cases)
     expect_work(start(subject, tmp_path, *cases), loads=2, compiles=0, what=f"after {name}")
 
@@ -159,7 +160,7 @@ def test_hostile_pickle(subject: Subject, tmp_path: Path) -> None:
     folder = tmp_path / "cache"
     folder.mkdir()
     for content in (payload, repr({((1, 8), 0, "spy"): payload}).encode()):
-        (folder / cache_file(subject)).write_bytes(content)
+        put_file(subject, folder, content)
         start(subject, folder, times(2))
         if marker.exists():
             raise Violation("a pickle in the cache folder was loaded")
@@ -177,7 +178,7 @@ class _Bomb:
 @pytest.mark.parametrize("name", ["prose", "list", "no-utf8", "text"])
 def test_unreadable_file_is_kept(subject: Subject, tmp_path: Path, name: str) -> None:
     """After a save the content of a file that could not be read is still in the folder."""
-    (tmp_path / cache_file(subject)).write_bytes(GARBAGE[name])
+    put_file(subject, tmp_path, GARBAGE[name])
     fill(subject, tmp_path, times(2))
     if GARBAGE[name] not in contents(tmp_path).values():
         raise Violation(
@@ -190,7 +191,7 @@ def test_every_unreadable_file_is_kept(subject: Subject, tmp_path: Path) -> None
     """Neither does a second or third one that cannot be read take the place of the first."""
     texts = [f"{number} is not a cache".encode() for number in range(3)]
     for number, text in enumerate(texts):
-        (tmp_path / cache_file(subject)).write_bytes(text)
+        put_file(subject, tmp_path, text)
         fill(subject, tmp_path, times(number))
     gone = [text for text in texts if text not in contents(tmp_path).values()]
     if gone:

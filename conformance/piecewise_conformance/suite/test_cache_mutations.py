@@ -65,14 +65,14 @@ def sweep(subject: Subject, folder: Path, numbers: range) -> int:
     """Start on each of the files ``numbers``; the entries that were served in all."""
     cases = _cases()
     good = _fill(subject, folder, cases)
-    path, trace = folder / caching.cache_file(subject), folder / "trace"
+    trace = folder / "trace"
     if _served(subject, folder, cases, "the good file") != len(cases) * len(RANGES):
         raise Violation("the good file", expected="every entry is served")
     served = 0
     for number, content in zip(
         numbers, cache_mutations.mutated(good, numbers, str(trace)), strict=True
     ):
-        path.write_bytes(content)
+        caching.put_file(subject, folder, content)
         served += _served(subject, folder, cases, f"mutated file {number}, {content[:300]!r}")
         if trace.exists():
             raise Violation("code ran that lay in a cache file", got=repr(content[:300]))

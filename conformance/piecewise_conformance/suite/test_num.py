@@ -9,7 +9,7 @@ import torch
 from piecewise_conformance.child import call_in_child
 from piecewise_conformance.drive import drive
 from piecewise_conformance.llama import decoder, first_start, run_decoder
-from piecewise_conformance.marks import needs, requirement, slow
+from piecewise_conformance.marks import needs, requirement, slow, together
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from piecewise_fixtures.forward_context import ForwardContext, set_forward_context
@@ -40,6 +40,7 @@ def test_decoder_with_ranges(subject: Subject) -> None:
 
 @requirement("NUM-002")
 @needs("transformers", "inductor")
+@together("the decoder with Inductor")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
 def test_decoder_with_inductor(subject: Subject, dtype: torch.dtype) -> None:
     """The decoder compiled by Inductor, within the oracle's factor of a float64 run."""
@@ -130,6 +131,7 @@ def test_triton_attention(subject: Subject) -> None:
 
 @requirement("NUM-007")
 @slow
+@together("the decoder with Inductor")
 @needs("transformers", "inductor")
 def test_second_process(subject: Subject, tmp_path: Path) -> None:
     """The decoder with Inductor: a first start, then one from the cache, one from the function."""
