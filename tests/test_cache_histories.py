@@ -10,9 +10,15 @@ from piecewise_conformance.mutants import load
 
 
 @pytest.mark.parametrize(
-    "name", ["variant-question-drops", "variant-other-cache-values", "variant-equal-pieces-share"]
+    "name",
+    [
+        "variant-question-drops",
+        "variant-other-cache-values",
+        "variant-equal-pieces-share",
+        "variant-save-looks-around",
+    ],
 )
 @pytest.mark.parametrize("search", [0, 1])
 def test_a_correct_cache_is_not_blamed(tmp_path: Path, name: str, search: int) -> None:
-    """One that drops what it takes for stale, keeps other values, or shares between pieces."""
+    """One that drops what it takes for stale, keeps other values, shares, or looks around."""
     cache_histories.check(load(name), tmp_path, examples=40, steps=30, numbers=search)
