@@ -20,7 +20,7 @@ from pathlib import Path
 
 from .. import environment
 from ..report import FAILED, OTHERWISE, Result, how_a_script_went
-from ..repros.confirm import confirm
+from ..repros.confirm import Rerun, confirm
 from ..repros.failures import Scripts
 from ..requirements import load as load_requirements
 from ..run import Settings
@@ -29,6 +29,7 @@ from . import Mutant, catalogue
 from .__main__ import run_plan
 
 _FAILING = (FAILED, OTHERWISE)
+_PATIENCE = 4.0  # times what a run grants a script: nobody waits here, and machines are busy
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -88,15 +89,24 @@ def _chosen(only: str, every: int) -> list[Mutant]:
 
 
 def _confirmed(failures: dict[tuple[str, str], Result], out: Path, jobs: int) -> int:
-    """The number of scripts that do not fail in a fresh process."""
+    """The number of scripts that do not fail in a fresh process; each is told when it ended."""
     written = write(failures, out)
-    reruns = confirm([(path, result) for _, path, result in written], jobs=jobs, seconds=math.inf)
+    names = {path: name for name, path, _ in written}
+    began, done = time.monotonic(), Counter[str]()
+
+    def tell(path: Path, result: Result, rerun: Rerun) -> None:
+        done[rerun.came] += 1
+        count = f"{done.total()} of {len(written)}, {time.monotonic() - began:.0f} s"
+        print(f"{count}: {names[path]}: {result.id} {result.case}: {rerun.came}", flush=True)
+        if rerun.came == FAILED:
+            return
+        went = how_a_script_went(rerun.as_of(result))
+        print(f"    {went}: {path}")
+        print(f"    said {result.message[:300]!r}\n    now  {rerun.text[-600:]!r}", flush=True)
+
+    scripts = [(path, result) for _, path, result in written]
+    reruns = confirm(scripts, jobs=jobs, seconds=math.inf, patience=_PATIENCE, told=tell)
     came = Counter(each.came for each in reruns)
-    for (name, path, result), rerun in zip(written, reruns, strict=True):
-        if rerun.came != FAILED:
-            went = how_a_script_went(rerun.as_of(result))
-            print(f"{name}: {result.id} {result.case}: {went}: {path}")
-            print(f"    said {result.message[:300]!r}\n    now  {rerun.text[-600:]!r}")
     print(", ".join(f"{number} {what}" for what, number in came.items()), flush=True)
     return sum(number for what, number in came.items() if what not in _FAILING)
 

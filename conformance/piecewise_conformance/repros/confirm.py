@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,18 +38,27 @@ class Rerun:
 
 
 def confirm(
-    scripts: Sequence[tuple[Path, Result]], *, jobs: int, seconds: float, timeout: float = 300.0
+    scripts: Sequence[tuple[Path, Result]],
+    *,
+    jobs: int,
+    seconds: float,
+    timeout: float = 300.0,
+    patience: float = 1.0,
+    told: Callable[[Path, Result, Rerun], None] = lambda path, result, came: None,
 ) -> list[Rerun]:
     """What came of each script; those that are not begun within ``seconds`` are not run.
 
-    ``timeout`` is the limit that the tests had.
+    ``timeout`` is the limit that the tests had, ``patience`` how many times the usual a script may
+    take. Each is ``told`` when it has ended, in a thread of its own.
     """
     ends = time.monotonic() + seconds
 
     def one(script: tuple[Path, Result]) -> Rerun:
         if time.monotonic() > ends:
             return Rerun(NOT_RUN, "time was up")
-        return rerun(*script, limit=_limit(script[1], timeout))
+        came = rerun(*script, limit=patience * _limit(script[1], timeout))
+        told(*script, came)
+        return came
 
     with ThreadPoolExecutor(max(jobs, 1)) as pool:
         futures = [pool.submit(one, each) for each in scripts]
