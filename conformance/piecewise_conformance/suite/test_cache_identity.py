@@ -265,12 +265,14 @@ def test_other_graph_in_the_same_place(
 
 @requirement("CACHE-009")
 def test_other_graph_in_one_process(subject: Subject, tmp_path: Path) -> None:
-    """Nor is it within one manager."""
+    """Nor is it within one manager, on an empty folder or on one that it loads from."""
     with spy.spying():
-        only = manager(subject, tmp_path)
-        for factor in (2, 3, 2):
-            case = times(factor)
-            case.check(only.compile(case.gm, case.traced, RANGE))
+        for _ in range(2):
+            only = manager(subject, tmp_path)
+            for factor in (2, 3, 2):
+                case = times(factor)
+                case.check(only.compile(case.gm, case.traced, RANGE))
+            only.save()
 
 
 @requirement("CACHE-010")
