@@ -36,6 +36,12 @@ SHOWN = [
     ("piece-without-symbol", "interp-piece-without-symbol", "STITCH-001:drawn_calls"),  # BUG-65
     ("several-outputs", "compiler-eager-unwraps-all", "STITCH-001:drawn_calls"),  # BUG-74
     ("input-that-is-written", "copy-writes-lost", "STITCH-002:copied_inputs"),  # BUG-85
+    ("size-arithmetic-over-op", "dyn-sizes-from-first-call", "STITCH-001:drawn_calls"),  # BUG-69
+    (
+        "several-outputs",
+        "graph-static-inputs-of-the-largest-batch",
+        "STITCH-002:copied_inputs",
+    ),  # BUG-88
 ]
 
 
