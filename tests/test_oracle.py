@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from piecewise_conformance.oracle import (
+    EXACT,
     FACTOR,
     Near,
     Observation,
@@ -235,6 +237,39 @@ def test_effects_by_order_and_number(got: list[str]) -> None:
     check(does(["a", "b"]), does(["a", "b"]))
     with pytest.raises(Violation, match="effects happened"):
         check(does(["a", "b"]), does(got))
+
+
+@pytest.mark.parametrize(
+    ("got", "same"), [("ab", True), ("b", True), ("a", False), ("ba", False), ("aab", False)]
+)
+def test_an_effect_that_may_be_dropped(got: str, same: bool) -> None:
+    """It may be missing, and is else as good as any."""
+
+    def does(labels: str) -> Observation:
+        def function() -> None:
+            for label in labels:
+                effects.log(label, may_be_dropped=label == "a")
+
+        return observe(function, [])
+
+    if same:
+        check(does("ab"), does(got))
+    else:
+        with pytest.raises(Violation, match="effects happened"):
+            check(does("ab"), does(got))
+
+
+def test_the_number_of_an_effect() -> None:
+    """It is exact under the exact rule, and else as near as sums are."""
+
+    def does(number: float) -> Observation:
+        return observe(lambda: effects.log("sum", number), [])
+
+    check(does(1.0), does(1.01), Near(does(1.0)))
+    check(does(math.nan), does(math.nan))
+    for number, rule in ((1.01, EXACT), (2.0, Near(does(1.0))), (math.nan, Near(does(1.0)))):
+        with pytest.raises(Violation, match="effects happened"):
+            check(does(1.0), does(number), rule)
 
 
 # -- Near --------------------------------------------------------------------------------------
