@@ -101,7 +101,14 @@ class Driven:
         got = self.got(args)
         if not aliasing:
             got = dataclasses.replace(got, aliases=expected.aliases)
-        check(expected, got, rule, program=self.program.source, where=where)
+        check(
+            expected,
+            got,
+            rule,
+            program=self.program.source,
+            where=where,
+            may_drop=self.program.may_be_dropped,
+        )
 
 
 def other_values(args: Sequence[Any]) -> list[Any]:

@@ -42,7 +42,6 @@ from .kept_reach import KeptReach
 from .killers import KILLED, Plan
 
 _PART, _WHOLE, _SLOW = range(3)
-_QUICK = 0.1  # seconds
 _SKIPPED = ("unsupported", "not-run")
 
 
@@ -206,13 +205,12 @@ def _selected(
     """All runs of the requirements ``declared``, and of the others a sample, or all of them.
 
     The sample: one a requirement in the families that are declared, one a family elsewhere; for a
-    variant, which declares none, one a requirement. It is the first by name of those that take less
-    than a tenth of a second, if there is one. Of slow ones even that is too much: none, or one a
-    function.
+    variant, which declares none, one a requirement. It is the first by name, so that each run takes
+    the same. Of slow ones even that is too much: none, or one a function.
     """
     families = {id.partition("-")[0] for id in declared}
     kept: dict[tuple[str, str], dict[str, Any]] = {}
-    for run in sorted(runs, key=lambda run: (run["seconds"] > _QUICK, run["test"])):
+    for run in sorted(runs, key=lambda run: run["test"]):
         family = run["id"].partition("-")[0]
         near = not declared or family in families
         if run["id"] in declared or (thorough and not run["slow"]):

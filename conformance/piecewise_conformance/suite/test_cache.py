@@ -363,6 +363,7 @@ def test_umask(subject: Subject, tmp_path: Path, umask: int) -> None:
         plain.touch()
         for cases in ([times(2)], [times(2), times(3)]):
             fill(subject, tmp_path, *cases)
+            read_file(subject, tmp_path)  # it must be there
             mode, usual = (
                 (tmp_path / name).stat().st_mode for name in (cache_file(subject), plain)
             )
