@@ -343,6 +343,7 @@ def test_unknown_splitting_op(
     subject: Subject, caplog: pytest.LogCaptureFixture, capfd: Any, name: str
 ) -> None:
     """It is told of in an error, a warning or a line of the log, whenever that is."""
+    subject.need("splitting")
     chosen = program("linear-chain")
     changes = {"compiler": "eager", "splitting_ops": (*chosen.splitting_ops, name)}
     told = _told_of(subject, caplog, capfd, **changes)
