@@ -212,15 +212,21 @@ def test_compiler_gets_the_settings(subject: Subject) -> None:
             )
 
 
-def _picture(graph: torch.fx.GraphModule) -> dict[str, Any]:
-    """All of ``graph`` that its owner can see, in plain values."""
+def _picture(graph: torch.fx.GraphModule, known: dict[str, set[str]]) -> dict[str, Any]:
+    """All of ``graph`` that its owner can see, in plain values; of a node what was ``known`` of it,
+    for a compiler may add notes of its own.
+    """
     return {
         "the nodes": [
             (node.op, node.name, str(node.target), str(node.args), str(node.kwargs))
             for node in graph.graph.nodes
         ],
         "what is known of values": [
-            (node.name, sorted(node.meta), str(node.meta.get("example_value")))
+            (
+                node.name,
+                sorted(known.get(node.name, set()) & set(node.meta)),
+                str(node.meta.get("example_value")),
+            )
             for node in graph.graph.nodes
         ],
         "the code": graph.code,
@@ -261,9 +267,10 @@ def test_graph_is_left_as_it_is(subject: Subject, name: str) -> None:
     options = options_for(subject, chosen)
 
     def backend(graph: Any, example_inputs: Any) -> Any:
-        before = _picture(graph)
+        known = {node.name: set(node.meta) for node in graph.graph.nodes}
+        before = _picture(graph, known)
         compiled = subject.backend(options)(graph, example_inputs)
-        for what, after in _picture(graph).items():
+        for what, after in _picture(graph, known).items():
             if after != before[what]:
                 raise Violation(
                     f"{what} of the graph after the call",
