@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -85,4 +86,4 @@ def test_a_stale_replay_is_reported_by_requirement(tmp_path: Path) -> None:
     for each in results:
         if each["id"] == "GRAPH-012":
             assert each["status"] == "fail"
-            assert "a replay reads input 0 where it lay at capture" in each["message"]
+            assert re.search(r"a replay reads input \d where it lay at capture", each["message"])
