@@ -32,6 +32,7 @@ X = torch.ones(4)
 WAITS: dict[str, tuple[str, Callable[[], Any]]] = {
     "item": ("_local_scalar_dense", lambda: X.sum().item()),
     "branch": ("_local_scalar_dense", lambda: 1 if X.sum() > 0 else 2),
+    "cond": ("cond", lambda: torch.cond(X.sum() > 0, torch.sin, torch.cos, (X,))),
     "float": ("_local_scalar_dense", lambda: float(X[0])),
     "nonzero": ("nonzero", lambda: X.nonzero()),
     "mask": ("index", lambda: X[X > 0]),

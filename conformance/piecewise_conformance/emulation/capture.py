@@ -27,6 +27,7 @@ from .streams import Stream
 from .tape import Entry, Launch, Place, Recycle, places_in, places_of
 from .where import user_line
 
+_BRANCHING = ("cond", "while_loop")  # ops of higher order that ask for a value
 _NEVER_RUN = "it was captured and not yet replayed, and a capture launches nothing"
 
 
@@ -100,6 +101,14 @@ class Capture:
             found = function(*args, **kwargs)
         self._record(name, where, function, places[0], places[1], tensors, found)
         return found
+
+    def refuse_higher_order(self, op: Any) -> None:
+        """HostSync for a branch or a loop, for whose condition the host waits; NotEmulated else."""
+        name, where = self._named(op.name()), user_line()
+        if op.name() in _BRANCHING:
+            why = "the host chooses what to run by a value that the device has not computed"
+            self.refuse(HostSync(why, op=name, where=where))
+        raise NotEmulated("an op of higher order in a capture", op=name, where=where)
 
     def _named(self, name: str) -> str:
         return " > ".join([*self._nested, name])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch._ops import HigherOrderOperator
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -16,6 +17,8 @@ from . import rules
 
 class Watching(TorchDispatchMode):
     """Sees every op that reaches the dispatcher."""
+
+    supports_higher_order_operators = True
 
     def __init__(self, emulation: Any) -> None:
         super().__init__()
@@ -33,6 +36,10 @@ class Watching(TorchDispatchMode):
         if not all(map(rules.is_plain, tensors)):
             return func(*args, **kwargs)  # a tracer's
         capture = self.emulation.capture
+        if isinstance(func, HigherOrderOperator):
+            if capture is not None:
+                capture.refuse_higher_order(func)
+            return func(*args, **kwargs)  # its branches are not watched
         if capture is not None:
             device = kwargs.get("device")
             if device is not None and torch.device(device).type != "cpu":
