@@ -16,6 +16,8 @@ from typing import Any
 
 from .boundary import chain
 
+# Where torch keeps what it compiled, which a backend may choose: another test's may be damaged.
+_TORCHS_CACHES = ("TORCHINDUCTOR_", "TRITON_")
 _NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "std::bad_alloc")
 
 
@@ -27,6 +29,7 @@ class Settled:
         self.process = os.getpid()
         self.handlers: dict[int, Any] = {}
         self.torch: dict[str, Any] = {}
+        self.caches: dict[str, str] = {}
         if memory:
             # Private memory that can be written: address space as such, of which CUDA takes
             # terabytes, and files that are mapped, do not count.
@@ -39,6 +42,7 @@ class Settled:
         """Remember how things are before a test."""
         self.handlers = {each: signal.getsignal(each) for each in signal.valid_signals()}
         self.torch = _torch_state()
+        self.caches = _caches()
 
     def end(self) -> None:
         """Put them back."""
@@ -49,6 +53,9 @@ class Settled:
                     signal.signal(number, handler)
         with contextlib.suppress(AttributeError, OSError):
             signal.setitimer(signal.ITIMER_REAL, 0)
+        for name in _caches().keys() - self.caches.keys():
+            del os.environ[name]
+        os.environ.update(self.caches)
         if self.torch:
             _restore_torch(self.torch)
 
@@ -66,6 +73,10 @@ class Settled:
             or any(word in str(each).lower() for word in _NO_MEMORY if isinstance(each, Exception))
             for each in chain(error)
         )
+
+
+def _caches() -> dict[str, str]:
+    return {name: each for name, each in os.environ.items() if name.startswith(_TORCHS_CACHES)}
 
 
 def _torch_state() -> dict[str, Any]:
