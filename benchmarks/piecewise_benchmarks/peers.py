@@ -12,14 +12,11 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-ASKED = "PIECEWISE_BENCH_PEERS"
+from piecewise_conformance.loading import load_subject
+from piecewise_conformance.subject import Subject
 
-# A CPU answers, nothing is kept in one file for all pieces (then no cache file would be written).
-_ENVIRONMENT = {
-    "VLLM_TARGET_DEVICE": "cpu",
-    "VLLM_USE_MEGA_AOT_ARTIFACT": "0",
-    "VLLM_LOGGING_LEVEL": "ERROR",
-}
+ASKED = "PIECEWISE_BENCH_PEERS"
+os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 
 
 def wanted() -> bool:
@@ -27,20 +24,24 @@ def wanted() -> bool:
     return os.environ.get(ASKED) == "1"
 
 
+def measured() -> list[str]:
+    """Who is measured: the reference, and the peers where they are asked for."""
+    return ["reference", *(["vllm"] if wanted() else [])]
+
+
 @cache
-def vllm_backends() -> Any:
-    """The module of vLLM that the seed is, or None in a run without peers. Imports for 20 s."""
-    if not wanted():
-        return None
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    return importlib.import_module("vllm.compilation.backends")
+def subject(name: str) -> Subject:
+    """The subject, as the harness tests it. Of vLLM the first takes 20 s to import."""
+    return load_subject(name)
 
 
 def vllm(name: str) -> Callable[..., Any] | None:
     """The function or class ``name`` of vLLM, None in a run without peers."""
-    module = vllm_backends()
-    return None if module is None else getattr(module, name)
+    if not wanted():
+        return None
+    subject("vllm")  # which chooses a platform, before vLLM looks for one
+    found: Callable[..., Any] = getattr(importlib.import_module("vllm.compilation.backends"), name)
+    return found
 
 
 def implementations(name: str, own: Callable[..., Any]) -> dict[str, Callable[..., Any]]:

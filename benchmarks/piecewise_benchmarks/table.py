@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from . import aims
 from .results import Figure, grouped, growth, read
 
 SLACK = 0.15
@@ -50,5 +51,9 @@ def lines(figures: list[Figure]) -> list[str]:
 
 
 def print_tables(path: Path) -> None:
-    """Print what the run in ``path`` measured."""
-    print("\n".join(lines(read(path))))
+    """Print what the run in ``path`` measured, and what of the aims it reached.
+
+    Raises ValueError for a file without benchmarks.
+    """
+    figures = read(path)
+    print("\n".join([*lines(figures), *aims.lines(figures)]))

@@ -1,14 +1,16 @@
 """Starts of the decoder: captured by Dynamo, split and put together, compiled cold and warm.
 
-``eager`` is what the reference itself takes, Dynamo's part included; with Inductor nearly all is
-Inductor's time, and torch's own caches are in a folder of their own, fresh for each start.
+``eager`` is what a backend takes itself, Dynamo's part included. With Inductor torch forgets before
+each start what it keeps in memory, as in a process that has just begun. A cold start has new
+folders for the cache of the backend and for torch's own; a warm one finds both as an earlier one
+left them. The compilers that Inductor starts count.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -16,30 +18,44 @@ import torch
 from piecewise_conformance.drive import Driven, options_for
 from piecewise_conformance.environment import missing
 from piecewise_conformance.llama import decoder, one_sequence
-from piecewise_conformance.subjects.reference import subject
 from piecewise_fixtures.forward_context import set_forward_context
+from torch._inductor.utils import clear_caches
 
-from piecewise_benchmarks.measure import LINEAR, timed
+from piecewise_benchmarks.measure import LINEAR, LOGARITHMIC, timed
+from piecewise_benchmarks.peers import measured, subject
 
-
-@contextmanager
-def own_inductor_cache() -> Iterator[None]:
-    with tempfile.TemporaryDirectory() as folder:
-        patch = pytest.MonkeyPatch()
-        patch.setenv("TORCHINDUCTOR_CACHE_DIR", folder)
-        try:
-            yield
-        finally:
-            patch.undo()
+TOKENS = 7
 
 
-def start(layers: int, compiler: str, root: str | None) -> int:
-    """Start the decoder anew and run one batch, which is checked; the number of compiles."""
+def with_children() -> float:
+    """The processor's clock for this process and those that it has waited for."""
+    return sum(os.times()[:4])
+
+
+@dataclass(frozen=True)
+class Started:
+    """A decoder that ran its first batch: what came, and how many pieces were compiled for it."""
+
+    driven: Driven
+    got: Any
+    compiles: int
+
+    def check(self, compiles: int) -> None:
+        """Raise unless the batch is right and as many pieces were compiled."""
+        assert self.compiles == compiles, self.compiles
+        with set_forward_context(one_sequence(TOKENS)):
+            self.driven.check(TOKENS)
+
+
+def start(by: str, layers: int, compiler: str, root: str | None) -> Started:
+    """Start the decoder anew and run one batch."""
     torch._dynamo.reset()
-    with set_forward_context(one_sequence(7)), subject.events() as trace:
-        asked = options_for(subject, decoder(layers=layers), compiler=compiler, cache_root=root)
-        Driven(subject, decoder(layers=layers), asked, live=True).check(7)
-        return len(trace().of("Compile"))
+    here, chosen = subject(by), decoder(layers=layers)
+    with set_forward_context(one_sequence(TOKENS)), here.events() as trace:
+        asked = options_for(here, chosen, compiler=compiler, cache_root=root)
+        driven = Driven(here, chosen, asked, live=True)
+        got = driven.got(chosen.inputs(TOKENS))
+        return Started(driven, got, len(trace().of("Compile")))
 
 
 def needs(*names: str) -> Any:
@@ -48,46 +64,71 @@ def needs(*names: str) -> Any:
 
 
 @needs("transformers")
-@pytest.mark.parametrize("layers", [1, 2, 4])
-def test_eager(benchmark: Any, layers: int) -> None:
+@pytest.mark.parametrize("layers", [0, 1, 4, 16, 32])
+@pytest.mark.parametrize("by", measured())
+def test_eager(benchmark: Any, by: str, layers: int) -> None:
+    timed(
+        benchmark,
+        lambda: start(by, layers, "eager", None),
+        group="start eager",
+        by=by,
+        size=layers + 1,  # splitting ops cut the decoder into one piece more
+        unit="piece",
+        order=LINEAR,
+        check=lambda started: started.check(layers + 1),
+        rounds=3,
+    )
 
-    def check(compiles: int) -> None:
-        assert compiles == layers + 1
+
+def start_with_inductor(by: str, layers: int, folder: str) -> Started:
+    """Start the decoder with all caches in ``folder``, and nothing in memory."""
+    clear_caches()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", f"{folder}/inductor")
+        return start(by, layers, "inductor", f"{folder}/own")
+
+
+@needs("transformers", "inductor")
+@pytest.mark.benchmark(timer=with_children)
+@pytest.mark.parametrize("layers", [1, 4, 16])
+@pytest.mark.parametrize("by", measured())
+def test_cold(benchmark: Any, by: str, layers: int) -> None:
+    """Of identical layers the reference compiles each distinct piece once."""
+
+    def cold() -> Started:
+        with tempfile.TemporaryDirectory() as fresh:
+            return start_with_inductor(by, layers, fresh)
+
+    def check(started: Started) -> None:
+        started.check(min(layers + 1, 3) if by == "reference" else started.compiles)
 
     timed(
         benchmark,
-        lambda: start(layers, "eager", None),
-        group="start eager",
+        cold,
+        group="cold start of identical layers",
+        by=by,
         size=layers,
         unit="layer",
-        order=LINEAR,
+        order=LOGARITHMIC,
         check=check,
-        rounds=1,
+        rounds=3 if by == "reference" else 1,
     )
 
 
 @needs("transformers", "inductor")
-@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
-def test_inductor(benchmark: Any, folder: str, warm: bool) -> None:
-
-    def measured() -> int:
-        with own_inductor_cache(), tempfile.TemporaryDirectory() as fresh:
-            return start(2, "inductor", folder if warm else fresh)
-
-    def check(compiles: int) -> None:
-        assert compiles == (0 if warm else 3)
-
-    if warm:
-        with own_inductor_cache():
-            assert start(2, "inductor", folder) == 3
+@pytest.mark.benchmark(timer=with_children)
+@pytest.mark.parametrize("layers", [1, 8, 32])
+@pytest.mark.parametrize("by", measured())
+def test_warm(benchmark: Any, folder: str, by: str, layers: int) -> None:
+    start_with_inductor(by, layers, folder)
     timed(
         benchmark,
-        measured,
-        group="start inductor, 2 layers",
-        by="reference" if warm else "reference, cold",
-        size=2,
+        lambda: start_with_inductor(by, layers, folder),
+        group="warm start with Inductor",
+        by=by,
+        size=layers,
         unit="layer",
-        order=None,
-        check=check,
-        rounds=1,
+        order=LINEAR,
+        check=lambda started: started.check(0),
+        rounds=3,
     )

@@ -139,6 +139,15 @@ def test_damaged_artifact_is_replaced(subject: Subject, tmp_path: Path, way: str
     case.check(loaded, ROWS, rule_for(case, "inductor"))
 
 
+def _files_by_kind(folder: Path) -> dict[tuple[int, str], list[Path]]:
+    """What lies in ``folder``, by depth and by the ending of the name."""
+    found: dict[tuple[int, str], list[Path]] = {}
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        kind = len(path.relative_to(folder).parts), path.suffix
+        found.setdefault(kind, []).append(path)
+    return found
+
+
 @requirement("COMPILER-010")
 @needs("inductor")
 def test_exchanged_artifact(subject: Subject, tmp_path: Path) -> None:
@@ -150,11 +159,13 @@ def test_exchanged_artifact(subject: Subject, tmp_path: Path) -> None:
         folder.mkdir()
         with torch.no_grad(), tracing(case):
             _, handles[folder] = compiler(subject, folder).compile(case.gm, case.traced, RANGE)
-    ours, theirs = (sorted(p for p in f.rglob("*") if p.is_file()) for f in (first, second))
+    ours, theirs = (_files_by_kind(folder) for folder in (first, second))
     if not ours or not theirs:
         raise Violation("Inductor's artifact left no file in the cache folder")
-    for mine, other in zip(ours, itertools.cycle(theirs), strict=False):
-        _exchange(mine, other.read_bytes())
+    for kind, mine in ours.items():
+        others = theirs.get(kind) or next(iter(theirs.values()))
+        for path, other in zip(mine, itertools.cycle(others), strict=False):
+            _exchange(path, other.read_bytes())
     case = cases[first]
     with torch.no_grad(), tracing(case):
         try:
