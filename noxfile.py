@@ -22,6 +22,9 @@ PACKAGES = {
 }
 HERE = Path(__file__).parent
 
+# A process a core; one that has nothing left takes half of what another one has still to do.
+WORKERS = ("-n", "auto", "--maxprocesses", "8", "--dist", "worksteal")
+
 PEERS = {"vllm": "vllm==0.33.0", "sglang": "sglang==0.5.23"}
 PEERS_IMPORT = HERE / ".ci" / "peers.txt"
 
@@ -143,7 +146,7 @@ def tests(session: nox.Session) -> None:
     cache = f"--cache-dir={HERE / '.mypy_cache'}"
     with session.chdir(session.create_tmp()):
         session.run("mypy", f"--config-file={config}", cache, *packages)
-    session.run("python", "-m", "pytest", "tests", "-rs", *rest)
+    session.run("python", "-m", "pytest", "tests", "-rs", *WORKERS, *rest)
     session.run("python", "-m", "piecewise_conformance", "run")
     session.run("python", "-m", "piecewise_conformance.mutants")
 
@@ -159,6 +162,16 @@ def mutants(session: nox.Session) -> None:
 def repros(session: nox.Session) -> None:
     """The script of every failure of every mutant must fail in a fresh process; takes an hour."""
     session.run("python", "-m", "piecewise_conformance.mutants.repros", *install(session))
+
+
+@nox.session
+def programs(session: nox.Session) -> None:
+    """What self-tests show of hundreds of drawn programs, shown of thousands: ten minutes."""
+    rest = install(session)
+    run = ("python", "-m", "pytest", *WORKERS)
+    emulation = ("tests/test_emulation_generated.py", "tests/test_emulation_programs.py")
+    session.run(*run, *emulation, *rest, env={"PIECEWISE_PROGRAMS": "5000"})
+    session.run(*run, "tests/test_generated.py", *rest, env={"PIECEWISE_PROGRAMS": "2000"})
 
 
 @nox.session

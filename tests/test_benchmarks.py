@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from piecewise_benchmarks import aims
 from piecewise_benchmarks.compare import changes, compare_files
 from piecewise_benchmarks.graphs import SHAPES, SPLITTING_OPS, inputs_of
 from piecewise_benchmarks.results import Figure, growth
@@ -126,3 +129,39 @@ def test_graphs_split_and_compute_the_same(shape: str) -> None:
     args = inputs_of(gm)
     assert any(item.is_splitting_graph for item in items)
     assert torch.equal(gm(*args)[0], split_gm(*args)[0])
+
+
+def at(group: str, by: str, size: int, median: float) -> Figure:
+    """One benchmark of a run."""
+    return Figure(f"{group}-{by}-{size}", group, by, size, "x", 1.0, median, median, 0.0)
+
+
+def test_aims_are_told_as_they_are() -> None:
+    """Reached, not reached, and not measured; a size that only one side has is not compared."""
+    save = [at("cache save", "reference", 100, 1.0), at("cache save", "vllm", 100, 21.0)]
+    alone = at("cache save", "reference", 1000, 100.0)
+    slow = [at("cache load", "reference", 100, 2.0), at("cache load", "vllm", 100, 21.0)]
+    stitch = [
+        at("stitched call", "reference", 8, 1e-4),
+        at("stitched call", "limit: the graph unsplit", 8, 1e-4 - 4e-6),
+    ]
+    told = [*aims.lines([*save, alone, *slow, *stitch])]
+
+    def of(what: str) -> list[str]:
+        return [line for line in told if line.strip().startswith(what)]
+
+    assert "measured 21 at 100 (x): reached" in of("cache save")[0]
+    assert "measured 10.5 at 100 (x): NOT REACHED" in of("cache load")[0]
+    assert "measured 0.5 at 8 (x): reached" in of("stitched call")[0]
+    assert all("not measured" in line for line in (*of("stitched call")[1:], *of("copy")))
+
+
+def test_a_run_that_measures_nothing(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """It says so, fails, and does not show what an earlier run measured."""
+    out = run(tmp_path / "old.json", split=1.0)
+    command = [sys.executable, "-m", "piecewise_benchmarks", "run", "--out", out, "-k", "no-such"]
+    assert subprocess.run(command, check=False).returncode != 0
+    told = capfd.readouterr()
+    assert "nothing was measured" in told.err
+    assert "Traceback" not in told.err + told.out
+    assert "split" not in told.out

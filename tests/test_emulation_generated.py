@@ -25,8 +25,8 @@ from piecewise_fixtures.generated import (
 )
 from torch import Tensor
 
-# How many programs are captured; in half a minute each core takes some 2,000 of them.
-PROGRAMS = int(os.environ.get("PIECEWISE_EMULATED_PROGRAMS", "500"))
+# How many programs are captured; `nox -s programs` takes 5,000.
+PROGRAMS = int(os.environ.get("PIECEWISE_PROGRAMS", "500"))
 BATCH = 100
 REPLAYS = 3
 _ASKS_THE_HOST = {"cond", "op-without-output"}  # the branch to take, and the sum that is logged

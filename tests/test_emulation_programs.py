@@ -13,8 +13,8 @@ from piecewise_conformance.emulation import emulate
 from piecewise_fixtures import ops as _ops  # noqa: F401  (registers the ops)
 from torch import Tensor
 
-# How many programs; a session of an hour takes more of them.
-PROGRAMS = int(os.environ.get("PIECEWISE_EMULATED_PROGRAMS", "200"))
+# How many programs; `nox -s programs` takes 5,000.
+PROGRAMS = int(os.environ.get("PIECEWISE_PROGRAMS", "200"))
 BATCH = 50
 
 # Each makes values of a value, of another one of the same shape, and of a random number from 0 to

@@ -1,7 +1,7 @@
 """What the reference must reach (design.md), beside what a run measured.
 
 Each aim is a figure made of two benchmarks of one group, at the size that the aim names or else the
-largest that both have: a ratio, or the time that is added for each of the size's units.
+largest that both have: a ratio, or the time that is added for each unit of the size.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Aim:
         value = self.figure(other.median, own.median, size)
         reached = value >= self.limit if self.at_least else value <= self.limit
         verdict = "reached" if reached else "NOT REACHED"
-        return f"  {aim}, measured {value:.3g} for {size} {own.unit}s: {verdict}"
+        return f"  {aim}, measured {value:.3g} at {size} ({own.unit}): {verdict}"
 
 
 def _by_size(series: list[Figure]) -> Series:

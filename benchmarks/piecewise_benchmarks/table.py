@@ -19,6 +19,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 1e-9:.3g} ns"
 
 
+def plural(unit: str) -> str:
+    """As one writes it after a number."""
+    return f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"
+
+
 def fit(series: list[Figure]) -> str:
     """The fitted order, the expected one, and whether they agree."""
     order = series[0].order
@@ -41,7 +46,7 @@ def lines(figures: list[Figure]) -> list[str]:
                 if by != "reference" and each.size in own:
                     ratio = f"  reference = {own[each.size].median / each.median:.2f} x this"
                 text.append(
-                    f"  {by:38} {each.size:>7} {each.unit}s  {duration(each.median):>8}"
+                    f"  {by:38} {each.size:>7} {plural(each.unit)}  {duration(each.median):>8}"
                     f" ± {duration(each.iqr):>8}  {duration(each.median / each.size):>8} a"
                     f" {each.unit}{ratio}"
                 )

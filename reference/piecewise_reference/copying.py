@@ -9,7 +9,6 @@ the caller finds written.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -157,7 +156,8 @@ def make_copy_and_call(
             key, found = (), None
         if found is None:
             before = [slot.buffer for slot in slots]
-            found = _Layout([slot.view_for(each) for slot, each in zip(slots, given, strict=True)])
+            views = [slot.view_for(each) for slot, each in zip(slots, given, strict=True)]
+            found = _Layout(sym_tensor_indices, views)
             if any(slot.buffer is not old for slot, old in zip(slots, before, strict=True)):
                 layouts.clear()  # they view a buffer that has been replaced
             layouts[key] = found
@@ -170,9 +170,12 @@ def make_copy_and_call(
         given = [args[position] for position in sym_tensor_indices]
         layout = latest if latest is not None and latest.looks_like(*given) else layout_of(given)
         static = layout.static
-        for position, view in zip(sym_tensor_indices, static, strict=True):
+        for position, view in layout.placed:
             call_args[position] = view
-        with torch.no_grad() if torch.is_grad_enabled() else _NOTHING:
+        if torch.is_grad_enabled():
+            with torch.no_grad():
+                copy_all(static, given, layout.repeats)
+        else:  # to switch off what is off takes as long as a small copy
             copy_all(static, given, layout.repeats)
         if events.recording():
             for slot, view in zip(slots, static, strict=True):
@@ -191,9 +194,6 @@ def make_copy_and_call(
         return without_buffers(result, static, given)
 
     return copy_and_call
-
-
-_NOTHING = nullcontext()
 
 
 def same_looks(tensors: Sequence[torch.Tensor]) -> Callable[..., bool]:
@@ -217,8 +217,9 @@ class _Layout:
     Found once for all calls that look alike: asking anew takes as long as copying does.
     """
 
-    def __init__(self, static: list[torch.Tensor]) -> None:
+    def __init__(self, positions: Sequence[int], static: list[torch.Tensor]) -> None:
         self.static = static
+        self.placed = list(zip(positions, static, strict=True))
         self.looks_like: Callable[..., bool] = same_looks([])
         self.repeats = any(0 in view.stride() for view in static)
         self.storages = {view.untyped_storage().data_ptr() for view in static} - {0}

@@ -30,17 +30,16 @@ def entries(by: str, count: int) -> dict[Any, Any]:
 
 def manager(by: str, folder: str) -> Any:
     """One on the cache in ``folder``, which it has read."""
-    surface: Any = subject(by).surface
-    made = surface["CompilerManager"](surface["make_config"](Options(compiler="eager")))
-    made.initialize_cache(folder)
-    return made
+    return subject(by).manager(Options(compiler="eager")).open(folder).inner
 
 
-def put(made: Any, content: dict[Any, Any]) -> None:
-    """Into ``made``, as if it had just compiled it: in both, a save writes what is new."""
+def put(by: str, made: Any, content: dict[Any, Any]) -> None:
+    """Into ``made``, as if it had just compiled it: a save writes only what is new."""
     made.cache = dict(content)
-    made._unsaved = dict(content)  # the reference's
-    made.is_cache_updated = True  # vLLM's
+    if by == "reference":
+        made._unsaved = dict(content)
+    else:
+        made.is_cache_updated = True
 
 
 def rounds(by: str, size: int) -> int:
@@ -59,7 +58,7 @@ def test_save(benchmark: Any, folder: str, by: str, size: int) -> None:
     def setup() -> None:
         if os.path.exists(path):
             os.unlink(path)
-        put(made, content)
+        put(by, made, content)
 
     def check(_: None) -> None:
         with open(path, encoding="utf-8") as file:
@@ -89,7 +88,7 @@ def test_save(benchmark: Any, folder: str, by: str, size: int) -> None:
 def test_load(benchmark: Any, folder: str, by: str, size: int) -> None:
     content = entries(by, size)
     writer = manager("reference", folder)  # of a file that both read
-    put(writer, entries("reference", size))
+    put("reference", writer, entries("reference", size))
     writer.save_to_file()
 
     def check(made: Any) -> None:
