@@ -172,11 +172,7 @@ def make_copy_and_call(
         static = layout.static
         for position, view in layout.placed:
             call_args[position] = view
-        if torch.is_grad_enabled():
-            with torch.no_grad():
-                copy_all(static, given, layout.repeats)
-        else:  # to switch off what is off takes as long as a small copy
-            copy_all(static, given, layout.repeats)
+        copy_all(static, given, layout.repeats)
         if events.recording():
             for slot, view in zip(slots, static, strict=True):
                 events.emit(events.Copy(slot.position, view.data_ptr()))
@@ -240,6 +236,10 @@ def copy_all(
     targets: list[torch.Tensor], sources: list[torch.Tensor], repeats: bool = True
 ) -> None:
     """Copy each source into its target; without ``repeats`` no memory is known to be repeated."""
+    if torch.is_grad_enabled():  # to switch off what is off takes as long as a small copy
+        with torch.no_grad():
+            copy_all(targets, sources, repeats)
+        return
     if repeats:
         targets, sources = [*map(distinct, targets)], [*map(distinct, sources)]
     if targets:
