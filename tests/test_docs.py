@@ -19,8 +19,6 @@ from piecewise_conformance.verdict import Status
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-# What these run takes minutes: CI runs them, or a test does in a smaller way.
-
 
 def commands() -> list[str]:
     """Every command of the documents: lines of code that start with python."""
@@ -38,7 +36,7 @@ def test_there_are_commands() -> None:
 
 @pytest.mark.parametrize("command", [c for c in commands() if "nox" in c])
 def test_sessions_exist(command: str) -> None:
-    """A session that a document names is in the noxfile."""
+    """A session that a document names is in the noxfile: what it runs would take minutes here."""
     named = re.findall(r"nox -s ([\w-]+)", command)
     text = (ROOT / "noxfile.py").read_text()
     assert named
