@@ -12,12 +12,14 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from .boundary import chain
 
 # Where torch keeps what it compiled, which a backend may choose: another test's may be damaged.
 _TORCHS_CACHES = ("TORCHINDUCTOR_", "TRITON_")
+_DEVICES = ("cpu", "cuda")
 _NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "std::bad_alloc")
 
 
@@ -75,6 +77,16 @@ class Settled:
         )
 
 
+@contextlib.contextmanager
+def torch_settled() -> Iterator[None]:
+    """Torch's state after it is that before."""
+    state = _torch_state()
+    try:
+        yield
+    finally:
+        _restore_torch(state)
+
+
 def _caches() -> dict[str, str]:
     return {name: each for name, each in os.environ.items() if name.startswith(_TORCHS_CACHES)}
 
@@ -89,6 +101,10 @@ def _torch_state() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "precision": torch.get_float32_matmul_precision(),
+        "autocast": [
+            (kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind))
+            for kind in _DEVICES
+        ],
     }
 
 
@@ -106,6 +122,11 @@ def _restore_torch(state: dict[str, Any]) -> None:
         torch.use_deterministic_algorithms(state["deterministic"])
     if now["precision"] != state["precision"]:
         torch.set_float32_matmul_precision(state["precision"])
+    if now["autocast"] != state["autocast"]:  # a graph was left in the middle of a region
+        for kind, enabled, dtype in state["autocast"]:
+            torch.set_autocast_enabled(kind, enabled)
+            torch.set_autocast_dtype(kind, dtype)
+        torch.clear_autocast_cache()
 
 
 def settle_hypothesis() -> None:

@@ -51,6 +51,7 @@ def _change_torch() -> None:
 
     torch.set_default_dtype(torch.float64)
     torch.set_grad_enabled(False)
+    torch.set_autocast_enabled("cpu", True)
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = "/nowhere"
 
 

@@ -21,6 +21,7 @@ from ..capture import given, mark_dynamic
 from ..drive import expected
 from ..outcome import Outcome, outcome_of
 from ..recorded import recorded, reusing
+from ..settled import torch_settled
 from ..subject import Subject
 from ..verdict import Status
 from .drawn import Drawn, as_graph
@@ -82,7 +83,7 @@ def judge(
 
 def outcome(subject: Subject, drawn: Drawn, asked: Property) -> Outcome:
     """What came of one property. A program that cannot be built raises."""
-    with set_forward_context(CONTEXT), torch.no_grad():
+    with set_forward_context(CONTEXT), torch.no_grad(), torch_settled():
         if asked.capture != DIRECT:
             built = drawn.built
             return _outcome(lambda: asked.check(subject, built))

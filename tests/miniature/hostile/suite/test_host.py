@@ -32,6 +32,8 @@ def test_next(subject):
     torch = sys.modules.get("torch")
     if torch and (torch.get_default_dtype() is not torch.float32 or not torch.is_grad_enabled()):
         raise Violation("torch's state has leaked")
+    if torch and torch.is_autocast_enabled("cpu"):
+        raise Violation("a region of autocast has leaked")
     if os.environ.get("TORCHINDUCTOR_CACHE_DIR") == "/nowhere":
         raise Violation("the place of torch's cache has leaked")
     if signal.getsignal(signal.SIGALRM) is signal.SIG_IGN:
