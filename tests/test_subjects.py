@@ -211,7 +211,7 @@ def compile_piece(graph, example_inputs):
 
 def test_a_function_is_a_compiler(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Three lines; the reference splits, and asks it once for each ordinary piece."""
-    path = tmp_path / "mine.py"
+    path = tmp_path / "a_compiler.py"
     path.write_text(COMPILER)
     subject = load_subject(f"{path}:compile_piece")
     works(subject, "linear-chain")
@@ -222,7 +222,7 @@ def test_a_function_is_a_compiler(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_a_function_that_compiles_wrongly_is_seen(tmp_path: Path) -> None:
     """The author's code is under test, not the reference around it."""
-    path = tmp_path / "mine.py"
+    path = tmp_path / "a_list.py"
     path.write_text(
         "def f(graph, inputs):\n    return lambda *args: tuple(each + 1 for each in graph(*args))\n"
     )

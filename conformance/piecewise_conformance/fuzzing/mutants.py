@@ -8,7 +8,8 @@ for each mutant and no other.
 It is made in one process, where each program is drawn, built and run once and judged against all
 mutants that are still sought. A mutant's seconds are what it took to draw, to build and to run the
 programs so far and to judge them on that mutant, in processor time, so that other load does not
-count. Mutants that graphs can show are sought by graphs, the others by way of Dynamo.
+count. Mutants that graphs can show are sought by graphs, the others by way of Dynamo. Those that
+declare to lie beyond what programs show are listed with the reason, and not sought.
 
 Exit status: 0 all found, 1 some not.
 """
@@ -97,7 +98,7 @@ class Hunt:
 
 
 def program_shaped() -> Iterator[tuple[Mutant, str]]:
-    """The mutants that a program can show, and by which way."""
+    """The mutants that a program may show, and by which way."""
     asked = {
         way: {each.requirement for each in chosen(way) if each.is_of_programs}
         for way in (DIRECT, DYNAMO)
@@ -121,7 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
     hunts = [
         Hunt(mutant, way, load(mutant.name))
         for mutant, way in program_shaped()
-        if re.search(options.only, mutant.name)
+        if re.search(options.only, mutant.name) and not mutant.beyond_programs
     ]
     for way in (DIRECT, DYNAMO):
         mine = [each for each in hunts if each.capture == way]
@@ -185,6 +186,10 @@ def _summary(rows: list[dict[str, Any]]) -> Iterator[str]:
         for what in ("programs", "seconds", "statements"):
             values = [row[what] for row in found]
             yield f"{what}: median {statistics.median(values):g}, most {max(values):g}"
+    beyond = [mutant for mutant, _ in program_shaped() if mutant.beyond_programs]
+    yield f"{len(beyond)} not sought:"
+    for mutant in beyond:
+        yield f"  {mutant.name}: {mutant.beyond_programs}"
 
 
 if __name__ == "__main__":

@@ -34,7 +34,8 @@ class Mutant:
     """A planted fault; ``fails`` is the exact set of requirements that it fails.
 
     ``slow`` asks for the tests that take seconds, although quicker ones reach the same code: the
-    fault shows in none of them.
+    fault shows in none of them. ``beyond_programs`` says why no drawn program shows the fault,
+    though it fails a requirement that drawn programs are asked.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Mutant:
     source: str  # the TOML file
     faults: tuple[str, ...] = ()
     slow: bool = False
+    beyond_programs: str = ""
     is_variant: bool = False
 
 
@@ -60,6 +62,7 @@ def _parse(path: Path, kind: str, table: dict[str, Any]) -> Mutant:
             source=path.name,
             faults=tuple(table.get("faults", ())),
             slow=table.get("slow", False),
+            beyond_programs=table.get("beyond_programs", ""),
             is_variant=kind == "variant",
         )
     except KeyError as error:

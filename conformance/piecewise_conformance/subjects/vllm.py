@@ -56,8 +56,9 @@ class WatchedManager(backends.CompilerManager):  # type: ignore[misc]  # vLLM is
         compile_range, piece = kwargs["compile_range"], kwargs["graph_index"]
         key = (compile_range, piece, self.compiler.name)
         self.loaded_last = False
+        there = [*self.loaded_artifacts.values()]  # an equal piece is served by one of these
         compiled = super().compile(*args, **kwargs)
-        if self.loaded_last:
+        if self.loaded_last or any(compiled is each for each in there):
             emit(CacheHit(piece, compile_range, self.compiler.name))
         else:
             emit(Compile(piece, compile_range, self.compiler.name, key in self.cache))
