@@ -22,6 +22,7 @@ class Figure:
     median: float
     least: float
     iqr: float
+    grown_mb: float | None = None  # of memory at the peak, where that is what was measured
 
     @property
     def is_limit(self) -> bool:
@@ -46,6 +47,7 @@ def read(path: Path) -> list[Figure]:
                 stats["median"],
                 stats["min"],
                 stats["iqr"],
+                info.get("grown_mb"),
             )
         )
     if not figures:

@@ -42,6 +42,9 @@ def lines(figures: list[Figure]) -> list[str]:
         own = {each.size: each for each in by_whom.get("reference", ())}
         for by, series in by_whom.items():
             for each in series:
+                if each.grown_mb is not None:
+                    text.append(f"  {by:38} {each.size:>7} MB, {each.grown_mb:.1f} more at the peak")
+                    continue
                 ratio = ""
                 if by != "reference" and each.size in own:
                     ratio = f"  reference = {own[each.size].median / each.median:.2f} x this"
