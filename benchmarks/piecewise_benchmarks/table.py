@@ -43,7 +43,9 @@ def lines(figures: list[Figure]) -> list[str]:
         for by, series in by_whom.items():
             for each in series:
                 if each.grown_mb is not None:
-                    text.append(f"  {by:38} {each.size:>7} MB, {each.grown_mb:.1f} more at the peak")
+                    text.append(
+                        f"  {by:38} {each.size:>7} MB, {each.grown_mb:.1f} more at the peak"
+                    )
                     continue
                 ratio = ""
                 if by != "reference" and each.size in own:
