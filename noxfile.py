@@ -80,16 +80,20 @@ def peers(session: nox.Session, peer: str) -> None:
         else:
             others.append(argument)
     rest = install(session, arguments=others)
-    # without dependencies, among which is another torch
-    for each in own or [f"--install={PEERS[peer]}"]:
-        session.install("--no-deps", each.removeprefix("--install="))
-    torch = _argument(session.posargs, "--torch") or TORCH
-    session.install("-r", str(PEERS_IMPORT), f"torch=={torch}")
+    wheels = [each.removeprefix("--install=") for each in own] or [PEERS[peer]]
+    install_peers(session, *wheels)
     if peer == "vllm" and not rest:  # what the tests session cannot run; any argument is for `run`
         session.run("python", "-m", "pytest", str(HERE / "tests" / "test_peers.py"))
     if _backend(rest) is None:
         rest += ["--backend", peer, "--out", f"conformance-report-{peer}"]
     session.run("python", "-m", "piecewise_conformance", "run", *rest)
+
+
+def install_peers(session: nox.Session, *wheels: str) -> None:
+    """Install the wheels of peers without their dependencies, among which is another torch."""
+    session.install("--no-deps", *wheels)
+    torch = _argument(session.posargs, "--torch") or TORCH
+    session.install("-r", str(PEERS_IMPORT), f"torch=={torch}")
 
 
 def _argument(arguments: list[str], wanted: str) -> str | None:
@@ -178,6 +182,8 @@ def programs(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure: nox -s bench [-- --peers] [--out FILE]; read docs/benchmarks.md."""
     rest = install(session, "pytest-benchmark")
+    if "--peers" in rest:
+        install_peers(session, *PEERS.values())
     session.run("python", "-m", "piecewise_benchmarks", "run", *rest)
 
 

@@ -14,6 +14,7 @@ from piecewise_benchmarks.peers import measured, subject
 
 SIZES = (100, 1_000, 10_000, 100_000)
 NAME = "vllm_compile_cache.py"
+BY = measured("CompilerManager", "Range")
 
 
 def entries(by: str, count: int) -> dict[Any, Any]:
@@ -48,7 +49,7 @@ def rounds(by: str, size: int) -> int:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("by", measured())
+@pytest.mark.parametrize("by", BY)
 def test_save(benchmark: Any, folder: str, by: str, size: int) -> None:
     content = entries(by, size)
     made = manager(by, folder)
@@ -84,7 +85,7 @@ def test_save(benchmark: Any, folder: str, by: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("by", measured())
+@pytest.mark.parametrize("by", BY)
 def test_load(benchmark: Any, folder: str, by: str, size: int) -> None:
     content = entries(by, size)
     writer = manager("reference", folder)  # of a file that both read

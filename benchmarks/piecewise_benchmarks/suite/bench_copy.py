@@ -6,15 +6,14 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_reference import make_copy_and_call
 
 from piecewise_benchmarks.measure import LINEAR, timed
-from piecewise_benchmarks.peers import vllm, wanted
+from piecewise_benchmarks.peers import measured, subject
 
 SIZES = {"1KB": (256,), "128KB": (8, 4096), "16MB": (1024, 4096), "256MB": (16384, 4096)}
 CASES = [(count, name) for name in ("1KB", "128KB") for count in (1, 3, 16)]
 CASES += [(1, "16MB"), (3, "16MB"), (1, "256MB")]
-WHO = ["limit: _foreach_copy_", "limit: copy_ each", "reference", *(["vllm"] if wanted() else [])]
+WHO = ["limit: _foreach_copy_", "limit: copy_ each", *measured("make_copy_and_call")]
 
 
 @pytest.mark.parametrize(("count", "name"), CASES, ids=lambda each: str(each))
@@ -38,8 +37,7 @@ def test_copy(benchmark: Any, by: str, count: int, name: str) -> None:
     elif by == "limit: copy_ each":
         call = each
     else:
-        make = make_copy_and_call if by == "reference" else vllm("make_copy_and_call")
-        assert make is not None
+        make: Any = subject(by).surface["make_copy_and_call"]
         copy_and_call = make(list(range(count)), list(buffers), nothing)
 
         def call() -> None:

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_reference import split_graph
 from torch import fx
 
 from piecewise_benchmarks.graphs import SHAPES, SPLITTING_OPS, inputs_of
 from piecewise_benchmarks.measure import LINEAR, timed
-from piecewise_benchmarks.peers import implementations, wanted
+from piecewise_benchmarks.peers import measured, subject
 
 SIZES = (1_000, 10_000, 50_000, 200_000)
 # pieces are modules, and 100,000 modules are more than a benchmark has time for
@@ -26,9 +25,9 @@ def cases() -> list[Any]:
         for size in SIZES:
             if size > LARGEST[shape]:
                 continue
-            found.append(("reference", shape, size))
-            if wanted() and size <= LARGEST_FOR_PEERS:
-                found.append(("vllm", shape, size))
+            for by in measured("split_graph"):
+                if by == "reference" or size <= LARGEST_FOR_PEERS:
+                    found.append((by, shape, size))
     return [pytest.param(*each, id="-".join(map(str, each))) for each in found]
 
 
@@ -36,7 +35,7 @@ def cases() -> list[Any]:
 def test_split(benchmark: Any, by: str, shape: str, size: int) -> None:
     gm = SHAPES[shape](size)
     nodes = len(gm.graph.nodes)
-    split = implementations("split_graph", split_graph)[by]
+    split: Any = subject(by).surface["split_graph"]
     splits = sum(node.target is torch.ops.aten.sin.default for node in gm.graph.nodes)
 
     def check(result: Any) -> None:

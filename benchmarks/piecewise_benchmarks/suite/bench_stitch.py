@@ -12,7 +12,7 @@ from torch import fx
 
 from piecewise_benchmarks.graphs import SPLITTING_OPS, inputs_of, many_tiny_pieces
 from piecewise_benchmarks.measure import LINEAR, timed
-from piecewise_benchmarks.peers import vllm, wanted
+from piecewise_benchmarks.peers import PEERS, measured, subject
 
 PIECES = (2, 8, 32, 128, 512)
 
@@ -20,19 +20,18 @@ PIECES = (2, 8, 32, 128, 512)
 def callables(gm: fx.GraphModule, by: str) -> Any:
     if by == "limit: the graph unsplit":
         return gm.forward
-    if by == "vllm":
-        split = vllm("split_graph")
-        assert split is not None
+    if by in PEERS:
+        split: Any = subject(by).surface["split_graph"]
         return split(gm, SPLITTING_OPS)[0]
     split_gm, _ = split_graph(gm, SPLITTING_OPS)
     return split_gm if by == "reference, as a module" else straight_line(split_gm)
 
 
-WHO = ["limit: the graph unsplit", "reference", "reference, as a module"]
+WHO = ["limit: the graph unsplit", "reference, as a module", *measured("split_graph")]
 
 
 @pytest.mark.parametrize("pieces", PIECES)
-@pytest.mark.parametrize("by", WHO + (["vllm"] if wanted() else []))
+@pytest.mark.parametrize("by", WHO)
 def test_call(benchmark: Any, by: str, pieces: int) -> None:
     gm = many_tiny_pieces(pieces)
     args = inputs_of(gm)
