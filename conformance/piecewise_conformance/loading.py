@@ -93,7 +93,10 @@ def _dynamo(name: str) -> Subject:
     known = torch._dynamo.list_backends(exclude_tags=())
     if name not in known:
         hint = f"{_listed(known)}{_near(name, known)}"
-        raise LoadError(f"torch.compile knows no backend {name!r}; it knows {hint}")
+        raise LoadError(
+            f"torch.compile knows no backend {name!r}: install the package that brings it "
+            f"(nox: --install PACKAGE), or choose one of {hint}"
+        )
     from .subjects import dynamo
 
     return _guarded(lambda: dynamo.make(name), f"dynamo:{name}")
