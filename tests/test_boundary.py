@@ -82,6 +82,15 @@ def test_a_refusal_that_tells_why() -> None:
         raise SystemExit("no")
 
 
+def test_a_refusal_whose_cause_tells_why() -> None:
+    """A backend may say which piece it was, and leave the rest to the error that it had."""
+    with expect_refusal("a compile", "no registers"):
+        try:
+            raise ValueError("no registers are left")
+        except ValueError as error:
+            raise RuntimeError("piece 3 cannot be compiled") from error
+
+
 @pytest.mark.parametrize("text", ["the size is wrong", "", "  "])
 def test_a_refusal_that_does_not_tell_why(text: str) -> None:
     """The violation says what was to be named, and what was said instead."""

@@ -19,7 +19,7 @@ import pytest
 import torch
 from piecewise_conformance import environment
 from piecewise_conformance.drive import drive, options_for
-from piecewise_conformance.loading import load_subject
+from piecewise_conformance.loading import LoadError, load_subject
 from piecewise_conformance.options import Options
 from piecewise_conformance.subject import ABILITIES, SURFACE, Subject
 from piecewise_conformance.subjects.rungs import from_object
@@ -28,6 +28,7 @@ from piecewise_fixtures.programs import program
 
 SUBJECTS = Path(__file__).parent / "subjects"
 
+COMPILERS = SUBJECTS / "compilers.py"
 # Quick cases of several families: facets of their own, and whole backends.
 SELECTION = (
     "SPLIT-001 and linear-chain or RANGE-001 or KEY-001 or COMPILER-001"
@@ -96,6 +97,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Future[Run]]:
     wanted = {name: (str(SUBJECTS / f"{name}.py"), SELECTION) for name in hostile}
     wanted["ten_lines"] = (str(outside / "ten_lines.py"), STITCHED)
     wanted |= {name: (str(SUBJECTS / f"{name}.py"), OTHER_DESIGNS[name]) for name in OTHER_DESIGNS}
+    for each in ("rewrites", "Keeps"):
+        wanted[each] = (f"{COMPILERS}:{each}", "COMPILER and not inductor or KEY-001")
     with ThreadPoolExecutor(2) as pool:
         return {
             name: pool.submit(run, tmp_path_factory.mktemp(name), spec, keyword)
@@ -141,6 +144,17 @@ def test_a_correct_backend_of_another_design(runs: dict[str, Future[Run]], name:
     assert done.footer["verdict"] == "conformant"
     assert "pass" in done.statuses()
     assert done.statuses() <= {"pass", "unsupported"}
+
+
+@pytest.mark.parametrize("name", ["rewrites", "Keeps"])
+def test_a_correct_compiler_alone(runs: dict[str, Future[Run]], name: str) -> None:
+    """It is asked for what it is, not to be another compiler that a test would rather have."""
+    done = runs[name].result()
+    assert done.status == 0, done.said
+    assert done.footer["verdict"] == "conformant"
+    assert done.statuses("COMPILER") == {"pass", "unsupported"}
+    passed = {each["id"] for each in done.lines if each.get("status") == "pass"}
+    assert {f"COMPILER-00{n}" for n in (1, 2, 3, 4, 7)} <= passed
 
 
 # -- without the command line ------------------------------------------------------------------
@@ -267,6 +281,41 @@ def test_an_object_with_the_interface_is_a_compiler(tmp_path: Path) -> None:
     assert (4, 4) in mine.compiled
     assert subject.offers("CompilerManager")
     works(from_object(Interface, name="mine", origin="here"), "one-tuple")
+
+
+@pytest.mark.parametrize("name", ["rewrites", "PerGraph", "decorated"])
+def test_forms_of_a_compiler(name: str) -> None:
+    """Whatever can be called with a graph and inputs, also where the graph is used up by it."""
+    subject = load_subject(f"{COMPILERS}:{name}")
+    works(subject, "linear-chain", compile_ranges_endpoints=(5,))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("gives_nothing", "returned None, and is to return a callable"),
+        ("gives_a_pair", "returned a tuple of .*, and is to return a callable"),
+        ("GivesNothing", r"returned None, and is to return \(callable, handle\)"),
+    ],
+)
+def test_a_compiler_that_answers_wrongly(name: str, words: str) -> None:
+    """Told in its own terms, and not by what stumbles over it later."""
+    with pytest.raises(Exception, match=words):
+        works(load_subject(f"{COMPILERS}:{name}"), "linear-chain")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Partial", r"has no load\(\); it cannot be called as compile\(graph, example_inputs, "),
+        ("NeedsAnArgument", "cannot be called without arguments: give an instance"),
+        ("Nameless", "has None for a name"),
+    ],
+)
+def test_a_compiler_that_cannot_be_called(name: str, words: str) -> None:
+    """One error, before anything is run, that tells all that is wrong."""
+    with pytest.raises(LoadError, match=words):
+        load_subject(f"{COMPILERS}:{name}")
 
 
 # -- what is a subject -------------------------------------------------------------------------

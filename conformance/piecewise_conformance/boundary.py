@@ -64,15 +64,26 @@ def chain(error: BaseException) -> Iterator[BaseException]:
             pending += [each.__cause__, each.__context__, getattr(each, "inner_exception", None)]
 
 
+def words_of(error: BaseException) -> str:
+    """All that ``error`` says: its own text, and what the errors say that it was raised from.
+
+    A backend may put an error of its own, which tells the piece, around that of its compiler.
+    """
+    return "\n".join(f"{type(each).__name__}: {each}" for each in chain(error))
+
+
 @contextmanager
 def expect_refusal(what: str, *mentions: str) -> Iterator[None]:
-    """The subject must refuse what is done inside: an exception whose text has ``mentions``."""
+    """The subject must refuse what is done inside: an exception that says something.
+
+    ``mentions`` are in what it says, or in what it was raised from.
+    """
     try:
         yield
     except (Violation, Unsupported, NotRun, KeyboardInterrupt):
         raise
     except BaseException as error:
-        text = f"{type(error).__name__}: {error}"
+        text = words_of(error)
         missing = [word for word in mentions if word not in text]
         if missing or not str(error).strip():
             raise Violation(

@@ -72,9 +72,16 @@ def cache_file(subject: Subject) -> str:
     return str(subject.surface.get("cache_file", "vllm_compile_cache.py"))
 
 
-def cache_folders(root: Path) -> list[Path]:
-    """The folders below ``root`` that hold a file, without those that lie in such a folder."""
-    holding = {path.parent for path in root.rglob("*") if path.is_file()}
+def cache_folders(subject: Subject, root: Path) -> list[Path]:
+    """The folders below ``root`` that caches lie in, without those that lie in such a folder.
+
+    They are known by the cache file, or else by the notes for people, or else by any file: other
+    files may lie anywhere, such as a lock beside a folder or a mark at the root.
+    """
+    files = [path for path in root.rglob("*") if path.is_file()]
+    notes = ("computation_graph.py", "cache_key_factors.json")
+    of_a_cache = [path for path in files if path.name == cache_file(subject)]
+    holding = {path.parent for path in of_a_cache or [p for p in files if p.name in notes] or files}
     return sorted(each for each in holding if not holding & set(each.parents))
 
 

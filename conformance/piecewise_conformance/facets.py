@@ -157,7 +157,8 @@ class Compiler:
         """``compile``: (callable, handle)."""
         with inside_subject("compile"):
             answer = self.inner.compile(graph, list(inputs), {}, self.make_range(*range), key)
-        if not isinstance(answer, tuple) or len(answer) != 2 or not callable(answer[0]):
+        pair = isinstance(answer, (tuple, list)) and len(answer) == 2
+        if not pair or not callable(answer[0]):
             raise Violation(
                 "compile returned something else than (callable, handle)", got=repr(answer)[:200]
             )

@@ -45,12 +45,19 @@ def _usual_abilities(surface: Mapping[str, Any]) -> Sequence[str]:
 def _is_compiler(found: Any) -> bool:
     if hasattr(found, "compile") and hasattr(found, "name"):
         return True
-    if not callable(found) or inspect.isclass(found):
+    if not callable(found):
         return False
-    required = [
-        each
-        for each in inspect.signature(found).parameters.values()
-        if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
-        and each.default is each.empty
-    ]
-    return len(required) == 2
+    if inspect.isclass(found) and "__call__" not in dir(found):
+        return False
+    try:
+        signature = inspect.signature(found)
+        signature.bind(object(), object())  # the graph, the example inputs
+    except (TypeError, ValueError):
+        return False
+    kinds = [each.kind for each in signature.parameters.values() if each.default is each.empty]
+    # two and no less: a function of one that takes more is something else
+    positional = sum(
+        kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        for kind in kinds
+    )
+    return positional == 2 or inspect.Parameter.VAR_POSITIONAL in kinds

@@ -19,13 +19,13 @@ from piecewise_fixtures.programs import program
 @requirement("BACKEND-007")
 @pytest.mark.parametrize("kind", ["file", "below-a-file", "read-only"])
 def test_unusable_root(subject: Subject, tmp_path: Path, kind: str) -> None:
-    """A root that is a file, lies below one, or refuses writes: the model runs without a cache."""
+    """A root that is a file, lies below one, or refuses writes: the model runs all the same."""
     if kind == "read-only":
         root = Path("/proc/piecewise-conformance")  # refuses writes to root, too
     else:
         (tmp_path / "file").write_text("mine")
         root = tmp_path / "file" / ("below" if kind == "below-a-file" else "")
-    warm.expect_cold(warm.start(subject, root), "a start without a usable root")
+    warm.start(subject, root)
     if kind != "read-only" and (tmp_path / "file").read_text() != "mine":
         raise Violation("the user's file was changed")
 
@@ -41,7 +41,7 @@ def test_cache_file_cannot_be_written(subject: Subject, tmp_path: Path) -> None:
         path.unlink()
         path.mkdir()
         (path / "mine").write_text("mine")
-    warm.expect_cold(warm.start(subject, tmp_path), "a start that cannot save")
+    warm.start(subject, tmp_path)  # from what it keeps elsewhere, or compiling
     if any((path / "mine").read_text() != "mine" for path in files):
         raise Violation("the user's folder was changed")
 

@@ -246,17 +246,27 @@ def test_disabled_cache_in_no_folder(subject: Subject, tmp_path: Path) -> None:
         raise Violation("the folder of a disabled cache was made")
 
 
+def _stamp(subject: Subject, folder: Path) -> tuple[int, int]:
+    """The time and the inode of the cache file, which must be there."""
+    read_file(subject, folder)
+    found = (folder / cache_file(subject)).stat()
+    return found.st_mtime_ns, found.st_ino
+
+
+def _make_old(subject: Subject, folder: Path) -> tuple[int, int]:
+    """Let the cache file be of long ago, so that the next write shows; its stamp then."""
+    read_file(subject, folder)
+    os.utime(folder / cache_file(subject), (1, 1))
+    return _stamp(subject, folder)
+
+
 @requirement("CACHE-006")
 def test_nothing_new(subject: Subject, tmp_path: Path) -> None:
     """A warm start that saves leaves the file's content, time and inode alone."""
     fill(subject, tmp_path, times(2))
-    read_file(subject, tmp_path)
-    before = (tmp_path / cache_file(subject)).stat()
-    os.utime(tmp_path / cache_file(subject), ns=(before.st_atime_ns, before.st_mtime_ns - 10**9))
-    before = (tmp_path / cache_file(subject)).stat()
+    before = _make_old(subject, tmp_path)
     fill(subject, tmp_path, times(2))
-    after = (tmp_path / cache_file(subject)).stat()
-    if (before.st_mtime_ns, before.st_ino) != (after.st_mtime_ns, after.st_ino):
+    if _stamp(subject, tmp_path) != before:
         raise Violation("the cache file was written although nothing was new")
 
 
@@ -267,10 +277,9 @@ def test_saving_twice(subject: Subject, tmp_path: Path) -> None:
         writer = manager(subject, tmp_path)
         writer.compile(times(2).gm, times(2).traced, RANGE)
         writer.save()
-        read_file(subject, tmp_path)
-        (tmp_path / cache_file(subject)).unlink()
+        before = _make_old(subject, tmp_path)
         writer.save()
-    if (tmp_path / cache_file(subject)).exists():
+    if _stamp(subject, tmp_path) != before:
         raise Violation("a second save without anything new wrote the file")
 
 
@@ -291,13 +300,16 @@ def test_reader_keeps_the_old_file(subject: Subject, tmp_path: Path) -> None:
 
 @requirement("CACHE-007")
 def test_nothing_is_left_behind(subject: Subject, tmp_path: Path) -> None:
-    """After saves no temporary file is in the folder that another save would add to."""
-    fill(subject, tmp_path, times(2))
-    names = set(contents(tmp_path))
-    for factor in (3, 5, 7):
+    """Saves do not fill the folder with temporary files; a backup or two may stay."""
+    names: list[set[str]] = []
+    for factor in range(2, 10):
         fill(subject, tmp_path, times(factor))
-    if set(contents(tmp_path)) != names:
-        raise Violation("files after saves", expected=str(names), got=str(set(contents(tmp_path))))
+        names.append(set(contents(tmp_path)))
+    early, late = names[3], names[-1]
+    if len(late) > len(early):
+        raise Violation(
+            "files after eight saves", expected=f"as after four, {sorted(early)}", got=str(late)
+        )
 
 
 @requirement("CACHE-008")

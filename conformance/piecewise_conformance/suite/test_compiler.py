@@ -42,6 +42,11 @@ def test_inductor_does_what_the_graph_does(subject: Subject, tmp_path: Path, nam
     compile_and_check(subject, tmp_path, name, "inductor")
 
 
+# The cheapest compiler there is, and Inductor.
+kinds = pytest.mark.parametrize(
+    "kind", ["", pytest.param("inductor", marks=needs("inductor"))], ids=["cheapest", "inductor"]
+)
+
 STRUCTURES = [
     "bare",
     "one",
@@ -69,7 +74,7 @@ def test_inductor_structure(subject: Subject, tmp_path: Path, name: str) -> None
 
 
 @requirement("COMPILER-003")
-@pytest.mark.parametrize("kind", ["eager", pytest.param("inductor", marks=needs("inductor"))])
+@kinds
 def test_graph_is_left(subject: Subject, tmp_path: Path, kind: str) -> None:
     """After compiling for a range the graph reads and does the same, and compiles again."""
     case = piece(BODIES["updates-input"])
@@ -84,11 +89,11 @@ def test_graph_is_left(subject: Subject, tmp_path: Path, kind: str) -> None:
                 got=case.gm.print_readable(print_output=False),
             )
         runnable, _ = made.compile(case.gm, case.traced, (9, 64), "second")
-    case.check(runnable, 12, rule_for(case, kind, 12))
+    case.check(runnable, 12, rule_for(case, kind or compilers(subject)[0], 12))
 
 
 @requirement("COMPILER-004")
-@pytest.mark.parametrize("kind", ["eager", pytest.param("inductor", marks=needs("inductor"))])
+@kinds
 def test_handle_is_a_literal(subject: Subject, tmp_path: Path, kind: str) -> None:
     """The handle is None, or reads back equal from its print."""
     case = times(2)
@@ -134,7 +139,7 @@ def test_unknown_compiler(subject: Subject, name: str, missing: str) -> None:
 
 
 @requirement("COMPILER-007")
-@pytest.mark.parametrize("kind", ["eager", pytest.param("inductor", marks=needs("inductor"))])
+@kinds
 def test_global_state(subject: Subject, tmp_path: Path, kind: str) -> None:
     """Compiling, and calling what was compiled, changes nothing global."""
     case = piece(pair)

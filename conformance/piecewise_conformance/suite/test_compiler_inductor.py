@@ -18,7 +18,7 @@ from piecewise_conformance.options import Options
 from piecewise_conformance.passes import make_pass
 from piecewise_conformance.pieces import ROWS, piece, tracing
 from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.verdict import Unsupported, Violation
 from piecewise_fixtures.programs import program
 
 # Inductor's standalone compile, with artifacts as files and as folders, and its compile_fx.
@@ -56,6 +56,23 @@ def test_loaded_equals_fresh(subject: Subject, tmp_path: Path, name: str, way: s
             expected="alike",
             got=" and ".join("a bare tensor" if bare else "a sequence" for bare in packed),
         )
+
+
+@requirement("COMPILER-008")
+@needs("inductor")
+@pytest.mark.parametrize("name", ["one", "one-of-several-rows", "three", "updates-input"])
+def test_own_loaded_equals_fresh(subject: Subject, tmp_path: Path, name: str) -> None:
+    """So does what is loaded from a handle of the subject's own compiler, if it gives one."""
+    case = piece(BODIES[name])
+    with torch.no_grad(), tracing(case):
+        made = compiling.compiler(subject, tmp_path, "own")
+        _, handle = made.compile(case.gm, case.traced, RANGE)
+        if handle is None:
+            raise Unsupported("the subject's own compiler gives no handle")
+        again = compiling.compiler(subject, tmp_path, "own")
+        loaded = again.load(handle, case.gm, case.traced, RANGE)
+    for rows in (ROWS, 2):
+        case.check(loaded, rows, rule_for(case, "own", rows))
 
 
 @requirement("COMPILER-009")

@@ -34,7 +34,7 @@ def _start(subject: Subject, root: Path, **changes: Any) -> str:
             **{"prefix": "", **changes},
         )
         driven.check(6)
-    folders = [path.name for path in cache_folders(root)]
+    folders = [path.name for path in cache_folders(subject, root)]
     if len(folders) != 1:
         raise Violation("the cache folders of one start", expected="one", got=str(folders))
     return folders[0]
@@ -62,7 +62,7 @@ def test_tag_twice(subject: Subject, tmp_path: Path, outer: str) -> None:
 
     def twice() -> None:
         with (
-            expect_refusal(f"the tag {outer!r} set while it is in force", outer),
+            expect_refusal(f"the tag {outer!r} set while it is in force"),
             subject.context("set_model_tag", outer),
         ):
             pass

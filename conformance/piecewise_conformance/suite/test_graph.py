@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from piecewise_conformance import wrappers
-from piecewise_conformance.boundary import inside_subject
+from piecewise_conformance.boundary import inside_subject, words_of
 from piecewise_conformance.drive import drive
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.options import Options
@@ -222,7 +222,7 @@ def test_no_splitting_ops(subject: Subject, mode: str) -> None:
     except Violation:
         raise
     except Exception as error:
-        if "splitting" not in str(error):
+        if "splitting" not in words_of(error):
             raise Violation(
                 f"{mode} without splitting ops is refused without telling why",
                 expected="an error that names splitting ops",
