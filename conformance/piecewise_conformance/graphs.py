@@ -74,6 +74,28 @@ def computes(node: fx.Node) -> bool:
     return node.target is not operator.getitem
 
 
+def without_use(graph: fx.Graph) -> set[fx.Node]:
+    """Calls of torch's own functions that have no effect, and whose results nothing needs."""
+    found: set[fx.Node] = set()
+    for node in reversed(graph.nodes):
+        if _has_no_effect(node) and set(node.users) <= found:
+            found.add(node)
+    return found
+
+
+def _has_no_effect(node: fx.Node) -> bool:
+    """Whether ``node`` surely does no more than return a value."""
+    if node.op != "call_function" or node.is_impure() or {"out", "inplace"} & set(node.kwargs):
+        return False
+    target, name = node.target, str(getattr(node.target, "__name__", "_"))
+    if isinstance(target, OpOverload):
+        return target.namespace == "aten"
+    whose = str(getattr(target, "__module__", "")).partition(".")[0]
+    if whose == "_operator":
+        return not name.startswith("i")  # iadd and the like write
+    return whose == "torch" and not name.endswith("_") and not hasattr(target, "overloads")
+
+
 def value(node: fx.Node) -> Any:
     """The value that tracing left at ``node``, or None."""
     return node.meta.get("example_value", node.meta.get("val"))
