@@ -1,8 +1,8 @@
 """The one place that compares what a subject did with what it should have done.
 
 Exact, always: number and structure of outputs, what is None, dtype, device, shape, stride,
-aliasing among outputs and inputs, what was written into inputs, and the order of effects (an op
-that only writes tensors which nobody reads may be left out). Values:
+aliasing among outputs and inputs, what was written into inputs, the order of effects (an op that
+only writes tensors which nobody reads may be left out). Values:
 equal to the bit under ``EXACT`` (NaN equals NaN); under ``Near`` measured against a run in
 float64, from which the subject may be no further off than eager by a stated factor.
 """
@@ -18,6 +18,7 @@ import torch
 from piecewise_fixtures.effects import Effect
 from torch.utils import _pytree as pytree
 
+from . import modes
 from .verdict import Violation
 
 # How much further than eager a compiled result may be from the float64 run, ...
@@ -29,12 +30,15 @@ _SUM = 0.05  # how far off, there, a sum may be that an op told as its effect
 
 @dataclass
 class Observation:
-    """All that can be seen of one call: outputs, inputs afterwards, aliasing, effects."""
+    """All that can be seen of one call: outputs, inputs afterwards, aliasing, effects, and the
+    modes of torch afterwards.
+    """
 
     outputs: Any
     inputs: list[Any]
     aliases: list[tuple[int, int]]
     effects: list[Effect] = field(default_factory=list)
+    modes: dict[str, Any] = field(default_factory=dict)
 
 
 def copy_values(values: Any) -> Any:
@@ -92,11 +96,11 @@ def observe(
     from piecewise_fixtures import effects
 
     own = copy_values(list(args))
-    with effects.recording() as log:
+    with effects.recording() as log, modes.kept() as afterwards:
         outputs = function(*own)
     flat_inputs = [*pytree.tree_leaves(own), *watched]
     aliases = _aliases([*flat_inputs, *pytree.tree_leaves(outputs)])
-    return Observation(outputs, flat_inputs, aliases, list(log))
+    return Observation(outputs, flat_inputs, aliases, list(log), afterwards)
 
 
 @dataclass(frozen=True)
@@ -164,9 +168,12 @@ def check(
     program: Source = "",
     where: str = "",
     may_drop: bool = False,
+    with_modes: bool = False,
 ) -> None:
     """Raise Violation at the first difference. ``where`` says in which call it was.
 
+    Torch's modes afterwards are compared ``with_modes``: a graph enters and leaves them, and what
+    else leaves global state changed is a matter of its own.
     With ``may_drop`` an op may be left out that only writes tensors. It is for programs where it
     can be that nobody reads them; where somebody does, the values tell.
     """
@@ -195,6 +202,9 @@ def check(
             _aliasing(got.aliases),
             program,
         )
+    for mode, wanted in expected.modes.items() if with_modes else ():
+        if got.modes[mode] != wanted:
+            _fail(f"{mode} after the call{suffix}", str(wanted), str(got.modes[mode]), program)
     exact = not isinstance(rule, Near)
     if not _same_effects(expected.effects, got.effects, exact, may_drop):
         _fail(

@@ -77,4 +77,5 @@ def check_equal(gm: Any, graph: Captured, sizes: list[int] | None = None) -> Non
         wanted = expected(graph, size)
         with inside_subject("the split graph"):
             got = run_graph(gm, graph, size)
-        check(wanted, got, program=graph.source, where=f"for {size} tokens")
+        where = f"for {size} tokens"
+        check(wanted, got, program=graph.source, where=where, with_modes=True)

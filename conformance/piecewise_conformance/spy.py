@@ -55,6 +55,7 @@ class Log:
     addresses: set[int] = field(default_factory=set)
     # what the spy is to do
     fail: bool = False  # raise instead of compiling
+    compile_nothing: bool = False  # give None for a graph
     fail_load: bool = False
     load_nothing: bool = False  # give None for what a handle stands for
     handle: Callable[[int], Any] = lambda number: ("spy", f"artifact-{number}")
@@ -135,6 +136,8 @@ class SpyCompiler:
         _log.compiles.append(call)
         if _log.fail:
             raise RuntimeError("the spy was told to fail")
+        if _log.compile_nothing:
+            return None, None
         artifact = fx.GraphModule(graph, copy.deepcopy(graph.graph))
         handle = _log.handle(len(_artifacts))
         _artifacts[_name(handle)] = artifact

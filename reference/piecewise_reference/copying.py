@@ -176,15 +176,14 @@ def make_copy_and_call(
         if events.recording():
             for slot, view in zip(slots, static, strict=True):
                 events.emit(events.Copy(slot.position, view.data_ptr()))
-        versions = [view._version for view in static]
+        versions = [view._version for view in static] if layout.counts_writes else None
         result = callable_fn(*call_args)
-        if versions != [view._version for view in static]:
-            written = [n for n, view in enumerate(static) if view._version != versions[n]]
+        if versions is None or versions != [view._version for view in static]:
+            written = layout.written(versions, given)
             _refuse_shared_writes(sym_tensor_indices, given, written)
-            for view, tensor, version in zip(static, given, versions, strict=True):
-                if view._version != version:
-                    with torch.no_grad():
-                        distinct(tensor).copy_(distinct(view))
+            with torch.no_grad():
+                for position in written:
+                    distinct(given[position]).copy_(distinct(static[position]))
         if result is None or layout.holds_none_of(result):
             return result
         return without_buffers(result, static, given)
@@ -219,6 +218,17 @@ class _Layout:
         self.looks_like: Callable[..., bool] = same_looks([])
         self.repeats = any(0 in view.stride() for view in static)
         self.storages = {view.untyped_storage().data_ptr() for view in static} - {0}
+        # a buffer that was given may be of inference mode, where torch does not count
+        self.counts_writes = not any(view.is_inference() for view in static)
+
+    def written(self, versions: list[int] | None, given: list[torch.Tensor]) -> list[int]:
+        """The positions of views that were written since they had ``versions``; without these,
+        since they had the values of ``given``.
+        """
+        if versions is None:
+            pairs = zip(self.static, given, strict=True)
+            return [n for n, (view, tensor) in enumerate(pairs) if not torch.equal(view, tensor)]
+        return [n for n, view in enumerate(self.static) if view._version != versions[n]]
 
     def holds_none_of(self, result: Any) -> bool:
         """Whether ``result`` is plainly of tensors elsewhere; False also for any nesting."""
@@ -258,8 +268,27 @@ def without_buffers(result: Any, static: list[torch.Tensor], given: list[torch.T
             if output is view:
                 return tensor
             if _same_memory(output, view):
-                offset = output.storage_offset() - view.storage_offset() + tensor.storage_offset()
-                return tensor.as_strided(output.shape, output.stride(), offset)
+                return _moved(output, view, tensor)
         return output
 
     return pytree.tree_map_only(torch.Tensor, move, result)
+
+
+def _moved(output: torch.Tensor, view: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+    """What ``output`` is of ``view``, of ``tensor``, which looks like that; a copy of ``output``
+    where there is no such thing.
+    """
+    if tensor.is_conj() or tensor.is_neg():
+        return output.clone()  # in memory it has other numbers
+    begins = [each.storage_offset() * each.element_size() for each in (output, view, tensor)]
+    begin = int(begins[0] - begins[1] + begins[2])
+    offset, inside = divmod(begin, output.element_size())
+    if output.dtype == tensor.dtype:
+        moved = tensor.as_strided(output.shape, output.stride(), offset)
+    elif not inside:  # a view of another dtype, as of bytes, or of a complex number's parts
+        moved = torch.empty(0, dtype=output.dtype, device=output.device)
+        moved.set_(tensor.untyped_storage(), offset, output.shape, output.stride())
+    else:
+        return output.clone()
+    moved = moved.conj() if output.is_conj() else moved
+    return torch._neg_view(moved) if output.is_neg() else moved

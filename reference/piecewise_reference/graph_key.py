@@ -69,8 +69,11 @@ def _constant(value: Any) -> str:
         content = hashlib.sha256(flat.numpy().tobytes()).hexdigest()
         return f"{_Describer().tensor(value)} {content}"
     if isinstance(value, torch.nn.Module):
-        state = [f"{name} {_constant(each)}" for name, each in value.state_dict().items()]
-        return f"{type(value).__qualname__} {value!r} {state}"
+        # not its state_dict(), which leaves out what is not to be saved
+        held = dict([*value.named_parameters(), *value.named_buffers()])
+        state = [f"{name} {_constant(each)}" for name, each in held.items()]
+        modes = [each.training for each in value.modules()]
+        return f"{type(value).__qualname__} {value!r} {state} {modes}"
     return repr(value)
 
 

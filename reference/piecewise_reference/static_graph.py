@@ -56,7 +56,7 @@ def _kind(value: Any) -> Any:
             dim for dim, stride in enumerate(value.stride()) if stride == 0 and value.shape[dim] > 1
         ]
         return tuple(value.shape), value.dtype, value.device, repeated
-    return value
+    return type(value), value  # 2 is equal to 2.0, and makes another dtype
 
 
 def _sharing(values: tuple[Any, ...]) -> list[tuple[int, int]]:

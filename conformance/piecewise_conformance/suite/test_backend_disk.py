@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from piecewise_conformance import spy, warm
 from piecewise_conformance.caching import cache_file
 from piecewise_conformance.child import call_in_child
@@ -84,3 +86,25 @@ def test_full_disk(subject: Subject, tmp_path: Path) -> None:
 def _content(root: Path) -> dict[str, bytes]:
     files = (path for path in root.rglob("*") if path.is_file())
     return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+@requirement("BACKEND-014")
+def test_settings_switch_the_cache_off(subject: Subject, tmp_path: Path) -> None:
+    """By the settings of the compiler: one start after the other is cold."""
+    off = {"force_disable_caches": True}
+    for _ in range(2):
+        log = warm.start(subject, tmp_path, sizes=(6,), compiler_config=off)
+        warm.expect_cold(log, "a start whose compiler's settings switch caches off")
+
+
+@requirement("BACKEND-014")
+def test_torch_switches_the_cache_off(subject: Subject, tmp_path: Path) -> None:
+    """By torch: what is there is not loaded, and what is compiled is not there later."""
+    config: Any = torch.compiler.config
+    warm.start(subject, tmp_path / "full", sizes=(6,))
+    with config.patch(force_disable_caches=True):
+        for folder in ("full", "empty"):
+            log = warm.start(subject, tmp_path / folder, sizes=(6,))
+            warm.expect_cold(log, f"a start where torch switches caches off, the cache {folder}")
+    log = warm.start(subject, tmp_path / "empty", sizes=(6,))
+    warm.expect_cold(log, "a start after one where torch switched caches off")

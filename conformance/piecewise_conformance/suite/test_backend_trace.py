@@ -105,6 +105,24 @@ def test_trace_of_a_compile_that_fails(subject: Subject) -> None:
             )
 
 
+@requirement("BACKEND-006")
+def test_trace_of_a_load_that_fails(subject: Subject, tmp_path: Path) -> None:
+    """What could not be loaded was compiled, and is no CacheHit."""
+    warm.start(subject, tmp_path, sizes=(6,))
+    with spy.spying() as log, subject.events() as trace:
+        driven = drive(
+            subject, program("linear-chain"), compiler=spy.NAME, cache_root=str(tmp_path)
+        )
+        log.fail_load = True
+        driven.check(6)
+        counts = {kind: len(trace().of(kind)) for kind in ("Compile", "CacheHit")}
+    wanted = {"Compile": len(log.compiles), "CacheHit": 0}
+    if counts != wanted:
+        raise Violation(
+            "events of a start whose artifacts are gone", expected=str(wanted), got=str(counts)
+        )
+
+
 @requirement("BACKEND-012")
 def test_recordings_nest(subject: Subject) -> None:
     """Each tells what happened while it was open, whatever others are open or end, also by an

@@ -332,6 +332,19 @@ def test_failed_compile(subject: Subject, tmp_path: Path) -> None:
     expect_work(start(subject, tmp_path, case), loads=0, compiles=1, what="the next start")
 
 
+@requirement("CACHE-008")
+def test_compile_of_nothing(subject: Subject, tmp_path: Path) -> None:
+    """A compiler that returns nothing has failed: the graph does not run uncompiled instead."""
+    case = times(2)
+    with spy.spying() as log:
+        first = manager(subject, tmp_path)
+        log.compile_nothing = True
+        with expect_refusal("a compile that returns nothing"):
+            first.compile(case.gm, case.traced, RANGE)
+        log.compile_nothing = False
+        case.check(first.compile(case.gm, case.traced, RANGE))
+
+
 @requirement("CACHE-011")
 def test_artifact_is_gone(subject: Subject, tmp_path: Path) -> None:
     """If the compiler cannot load what a handle stands for, the piece is compiled."""

@@ -29,6 +29,26 @@ def _layer(value: float) -> nn.Module:
     return layer
 
 
+class _Table(nn.Module):
+    """A module whose weights are computed, and not saved with the model."""
+
+    table: torch.Tensor
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.register_buffer("table", torch.full((8,), value), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return x * self.table
+
+
+class _TwoModes(nn.Module):
+    """A module that does something else in training, as dropout does."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * 2 if self.training else x * 3
+
+
 def _graph(function: Any) -> fx.GraphModule:
     graph = fx.Graph()
     graph.output(graph.call_function(function, (graph.placeholder("x"),)))
@@ -45,6 +65,11 @@ def _buffer(value: Any) -> PieceCase:
 
 OTHERS: dict[str, tuple[Callable[[], PieceCase], Callable[[], PieceCase]]] = {
     "weights-of-a-module": (lambda: _child(_layer(1.0)), lambda: _child(_layer(2.0))),
+    "table-of-a-module": (lambda: _child(_Table(1.0)), lambda: _child(_Table(2.0))),
+    "mode-of-a-module": (
+        lambda: _child(_TwoModes().train()),
+        lambda: _child(_TwoModes().eval()),
+    ),
     "graph-in-a-graph": (lambda: _child(_graph(torch.sin)), lambda: _child(_graph(torch.cos))),
     "last-bit-of-a-double": (
         lambda: _buffer(torch.tensor([1.0], dtype=torch.float64)),

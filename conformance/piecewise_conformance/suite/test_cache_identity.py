@@ -135,6 +135,7 @@ OTHERS: dict[str, tuple[Callable[[], PieceCase], Callable[[], PieceCase]]] = {
         lambda: _calls(torch.sum, dim=1, keepdim=True),
         lambda: _calls(torch.sum, dim=1),
     ),
+    "other-keyword": (lambda: _calls(torch.clamp, min=0), lambda: _calls(torch.clamp, max=0)),
     "dtype": (
         lambda: _calls(torch.Tensor.to, torch.float64),
         lambda: _calls(torch.Tensor.to, torch.float16),
@@ -330,12 +331,13 @@ def test_other_kind_of_inputs(subject: Subject, tmp_path: Path, kind: str) -> No
     expect_work(log, loads=0, compiles=1, what=f"inputs of another kind ({kind})")
 
 
-def _two_tensors(rows: int, others: int) -> PieceCase:
+def _two_tensors(rows: int, others: int, joined: bool = True) -> PieceCase:
     """A piece of two tensors, the first of which it writes; equal sizes are one symbol."""
     graph = fx.Graph()
     x, y = [graph.placeholder(name) for name in ("s0", "s1", "x", "y")][2:]
     graph.call_method("add_", (x, 1))
-    graph.output((graph.call_function(torch.cat, ([x, y],)),))
+    sines = [graph.call_function(torch.sin, (each,)) for each in (x, y)]
+    graph.output((graph.call_function(torch.cat, (sines,)),) if joined else tuple(sines))
     gm = fx.GraphModule(nn.Module(), graph)
     args = (rows, others, torch.zeros(rows, 8), torch.zeros(others, 8))
     annotate(gm, args, ((2, 0), (3, 0)))
@@ -343,9 +345,10 @@ def _two_tensors(rows: int, others: int) -> PieceCase:
 
 
 @requirement("CACHE-014")
-def test_sizes_that_were_one(subject: Subject, tmp_path: Path) -> None:
-    """What was compiled for tensors of one size is compiled again where sizes are independent."""
-    same, apart = _two_tensors(6, 6), _two_tensors(6, 7)
+@pytest.mark.parametrize("joined", [True, False])
+def test_sizes_that_were_one(subject: Subject, tmp_path: Path, joined: bool) -> None:
+    """Compiled for tensors of one size, and again where sizes are independent, joined or not."""
+    same, apart = _two_tensors(6, 6, joined), _two_tensors(6, 7, joined)
     for case, loads in ((same, 0), (same, 1), (apart, 0)):
         with spy.spying() as log:
             opened = manager(subject, tmp_path)

@@ -123,7 +123,8 @@ def _expect_calls(calls: list[int], expected: int, when: str) -> None:
 
 
 @requirement("CONTEXT-004")
-def test_callback_after_the_last_range(subject: Subject) -> None:
+@pytest.mark.parametrize("sizes", [(6, 4, 3), (3, 6, 4), (4, 3, 6)])
+def test_callback_after_the_last_range(subject: Subject, sizes: tuple[int, ...]) -> None:
     """With two ranges and a single size: once all have been met, and one call in all.
 
     A backend that compiles all ranges before the first batch may call at once, and then what it
@@ -136,7 +137,7 @@ def test_callback_after_the_last_range(subject: Subject) -> None:
         subject.context("set_on_compilation_complete", lambda: calls.append(len(log.compiles))),
     ):
         check = _model(subject, compiler=spy.NAME, cache_root=None, **ranges)
-        for size in (6, 4, 3, 6, 4, 3):
+        for size in (*sizes, *sizes):
             check(size)
     _expect_calls(calls, 1, "after every range was met")
     if calls[0] != len(log.compiles):

@@ -130,6 +130,24 @@ def test_sees_many_inputs(subject: Subject) -> None:
                 )
 
 
+@requirement("COPY-001")
+@pytest.mark.parametrize("kind", ["lazy", "given"])
+def test_sees_inputs_in_inference_mode(subject: Subject, kind: str) -> None:
+    """So too in inference mode, where models are served."""
+    seen = Seen()
+    with torch.inference_mode():
+        call = subject.copy_and_call([0], buffers(kind, 8), seen)
+        for count in (8, 3, 8):
+            given = rows(count)
+            call(given)
+            if not same(given, seen.copies[-1][0]):
+                raise Violation(
+                    f"an input of {count} rows in inference mode",
+                    expected=describe(given),
+                    got=describe(seen.copies[-1][0]),
+                )
+
+
 @requirement("COPY-002")
 @pytest.mark.parametrize("kind", ["lazy", "given"])
 def test_address_stays_after_growth(subject: Subject, kind: str) -> None:
@@ -171,6 +189,26 @@ def test_given_buffer_is_used(subject: Subject) -> None:
         raise Violation("the buffer that was given is not used", expected=hex(mine.data_ptr()))
     if others.any():
         raise Violation("memory beside the buffer that was given", expected="as it was")
+
+
+@requirement("COPY-002")
+@pytest.mark.parametrize("name", ["linear-chain", "tokens-at-dim-one", "two-symbols"])
+def test_inputs_of_a_backend_are_copied(subject: Subject, name: str) -> None:
+    """With copied inputs no piece is called with the caller's own tensor of tokens, whichever of
+    its dimensions the tokens are.
+    """
+    chosen = program(name)
+    with spy.spying() as log:
+        driven = drive(subject, chosen, compiler=spy.NAME, copy_inputs=True)
+        seen = [driven.got(chosen.inputs(size)) for size in chosen.sizes[:2]]  # all stay alive
+    arguments = {argument for argument, _ in chosen.dynamic}
+    own = {each.inputs[argument].data_ptr() for each in seen for argument in arguments}
+    if not log.addresses or own & log.addresses:
+        raise Violation(
+            "addresses of the caller's tensors among those that pieces were called with",
+            expected="none",
+            got=str(len(own & log.addresses)) if log.addresses else "no piece was called",
+        )
 
 
 @requirement("COPY-003")

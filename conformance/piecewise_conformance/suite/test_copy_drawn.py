@@ -15,8 +15,20 @@ from piecewise_conformance.subject import Subject
 
 WIDTH = 4
 LAYOUTS = ["contiguous", "offset", "gapped", "transposed", "expanded"]
-SHARED = ["", "", "same tensor", "rows of the first", "columns beside the first"]
+SHARED = [
+    "",
+    "",
+    "same tensor",
+    "rows of the first",
+    "columns beside the first",
+    "the first in another dtype",
+]
 DTYPES = [torch.float32, torch.float32, torch.float64, torch.int64]
+OTHER_DTYPES = {
+    torch.float32: torch.int32,
+    torch.float64: torch.int64,
+    torch.int64: torch.float64,
+}
 # what a callable does with its inputs, in this order
 WRITES = {
     "x.add_(1)": lambda x, y: x.add_(1),
@@ -54,6 +66,8 @@ def _inputs(number: int, call: dict[str, Any]) -> list[torch.Tensor]:
     x = _tensor(rows, layout, dtype, 100 * number)
     if call["shared"] == "same tensor":
         return [x, x]
+    if call["shared"] == "the first in another dtype":
+        return [x, x.view(OTHER_DTYPES[dtype])]
     if call["shared"] == "rows of the first":
         return [x, x[min(1, rows - 1) :]]
     if call["shared"] == "columns beside the first":
@@ -72,6 +86,7 @@ def _inputs(number: int, call: dict[str, Any]) -> list[torch.Tensor]:
 @given(calls=st.lists(_call, min_size=1, max_size=5), writes=st.lists(st.sampled_from([*WRITES])))
 @example(calls=[_plain | {"shared": "same tensor"}], writes=["x.add_(1)"])
 @example(calls=[_plain | {"shared": "rows of the first"}], writes=["x[1:] = 3"])
+@example(calls=[_plain | {"shared": "the first in another dtype"}], writes=["x.add_(1)"])
 @example(calls=[_plain, _plain | {"rows": 9}, _plain], writes=["y.mul_(2)"])
 def test_drawn_calls_are_copied(
     subject: Subject, calls: list[dict[str, Any]], writes: list[str]

@@ -55,8 +55,15 @@ def _nested(x: torch.Tensor) -> Any:
 @requirement("COPY-009")
 @pytest.mark.parametrize(
     "result",
-    [lambda x: x, lambda x: (x[1:], x.sum()), lambda x: (x.sum(), x[1:]), _nested],
-    ids=["itself", "first", "last", "nested"],
+    [
+        lambda x: x,
+        lambda x: (x[1:], x.sum()),
+        lambda x: (x.sum(), x[1:]),
+        _nested,
+        lambda x: x.view(torch.int32)[1:],
+        lambda x: [torch.view_as_complex(x.view(-1, 2)).conj(), x.view(torch.int16)],
+    ],
+    ids=["itself", "first", "last", "nested", "as-integers", "as-complex-numbers"],
 )
 def test_results_that_lie_in_an_input(subject: Subject, result: Callable[..., Any]) -> None:
     """An input, a part of it, parts inside of containers: right at once, and after another call."""

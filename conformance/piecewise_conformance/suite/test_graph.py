@@ -10,9 +10,10 @@ import pytest
 import torch
 from piecewise_conformance import wrappers
 from piecewise_conformance.boundary import inside_subject, words_of
-from piecewise_conformance.drive import drive
-from piecewise_conformance.marks import requirement
+from piecewise_conformance.drive import Driven, drive, options_for
+from piecewise_conformance.marks import needs, requirement
 from piecewise_conformance.options import Options
+from piecewise_conformance.recorded import settle
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from piecewise_fixtures.programs import Program, program
@@ -103,6 +104,7 @@ LONE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "to": lambda x: x.to(torch.float64),
     "flip": lambda x: x.flip(1),
     "index": lambda x: x[:, [1, 0]],
+    "fill-in-place": lambda x: x.fill_(2),
     "custom-op-named-as-a-view": lambda x: torch.ops.piecewise_suite.expand(x),
 }
 
@@ -164,6 +166,28 @@ def test_nothing_is_wrapped(subject: Subject, mode: str) -> None:
     """In modes without a piecewise part."""
     if made := _wrapped(subject, "two-layers", cudagraph_mode=mode):
         raise Violation(f"wrappers in mode {mode}", expected="none", got=str(len(made)))
+
+
+@requirement("GRAPH-004")
+@needs("inductor")
+def test_nothing_is_wrapped_where_inductor_partitions(subject: Subject) -> None:
+    """The one piece that there is then holds the splitting ops."""
+    subject.need("inductor", "inductor-partition")
+    settle()
+    chosen = program("two-layers")
+    options = options_for(
+        subject, chosen, compiler="inductor", cudagraph_mode="PIECEWISE", partition_in_inductor=True
+    )
+    compiled = []
+
+    def backend(graph: Any, example_inputs: Any) -> Any:
+        compiled.append(subject.backend(options)(graph, example_inputs))
+        return graph  # whether it is right is asked elsewhere, and takes seconds
+
+    with wrappers.watching() as made, subject.context("use_static_graph_wrapper", wrappers.NAME):
+        Driven(subject, chosen, options, backend).check(chosen.sizes[0])
+    if not compiled or made:
+        raise Violation("wrappers where Inductor partitions", expected="none", got=str(len(made)))
 
 
 @requirement("GRAPH-005")

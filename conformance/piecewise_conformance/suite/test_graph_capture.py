@@ -132,6 +132,31 @@ def test_descriptors_are_apart(
                 same(f"for a batch with {fact}={value}", expected, got)
 
 
+@requirement("GRAPH-005")
+@pytest.mark.parametrize("own", ["PIECEWISE", "FULL"])
+def test_runs_what_it_wraps_after_a_capture(subject: Subject, device: str, own: str) -> None:
+    """What was captured serves its own mode alone: in NONE and in the other mode the callable
+    runs, also for the descriptor of the capture.
+    """
+    with graphs(subject, device) as here:
+        counted = Counted(lambda x: x * 2)
+        wrapped = here.wrap(counted, own)
+        x = here.tensor(4, 3)
+        with here.batch(own, here.descriptor(4)):
+            wrapped(x)
+        for mode in ("NONE", "FULL" if own == "PIECEWISE" else "PIECEWISE"):
+            before = counted.calls
+            with here.batch(mode, here.descriptor(4), dummy=False):
+                got = wrapped(x)
+            same(f"in mode {mode} after a capture in {own}", x * 2, got)
+            if counted.calls != before + 1:
+                raise Violation(
+                    f"runs of what is wrapped in mode {mode} after a capture in {own}",
+                    expected="1",
+                    got=str(counted.calls - before),
+                )
+
+
 @requirement("GRAPH-011")
 @slow
 def test_nested_wrappers(subject: Subject, device: str) -> None:

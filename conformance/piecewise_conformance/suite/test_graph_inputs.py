@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -35,24 +36,26 @@ def test_inputs_elsewhere(subject: Subject, device: str, captured_input: str) ->
             inputs = [here.tensor(4, 3, seed=2 + seed), here.tensor(4, 3, seed=9 + seed)]
 
 
-def _four(x: torch.Tensor, n: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-    return (x * 2 + n).sin() - y * 3 + z
+def _mixed(x: Any, n: Any, y: Any, chosen: Any, one: Any) -> torch.Tensor:
+    return torch.where(chosen, (x * 2 + n).sin(), y * 3) + one
 
 
 @requirement("GRAPH-012")
-@pytest.mark.parametrize("moves", [(0,), (1,), (2,), (3,), (1, 3), (0, 1, 2, 3)])
+@pytest.mark.parametrize("moves", [(0,), (1,), (2,), (3,), (4,), (1, 3), (0, 1, 2, 3, 4)])
 def test_some_inputs_elsewhere(subject: Subject, device: str, moves: tuple[int, ...]) -> None:
-    """Of four inputs, one of them of integers, any may lie elsewhere: in each of three replays at
-    another place of one large buffer.
+    """Of five inputs, with integers, booleans and a lone number among them, any may lie elsewhere:
+    in each of three replays at another place of one large buffer.
     """
     with graphs(subject, device) as here:
-        wrapped = here.wrap(_four)
-        blocks = [here.tensor(20, 3, seed=seed) for seed in range(4)]
+        wrapped = here.wrap(_mixed)
+        blocks = [here.tensor(20, 3, seed=seed) for seed in range(5)]
         blocks[1] = (blocks[1] * 10).to(torch.int64)
+        blocks[3] = blocks[3] > 0
         for number in range(4):
-            starts = [4 * number if position in moves else 0 for position in range(4)]
+            starts = [4 * number if position in moves else 0 for position in range(5)]
             args = [block[start : start + 4] for block, start in zip(blocks, starts, strict=True)]
-            expected = _four(*args)
+            args[4] = args[4][0, 0]
+            expected = _mixed(*args)
             with here.batch("PIECEWISE", here.descriptor(4)), or_refused(number > 0):
                 got = kept(wrapped(*args))
                 if number:
@@ -75,15 +78,18 @@ def test_inputs_change_places(subject: Subject, device: str) -> None:
 
 
 @requirement("GRAPH-013")
-def test_two_that_are_written(subject: Subject, device: str) -> None:
-    """Two inputs are written and one is returned: all is found in the tensors of the call."""
+@pytest.mark.parametrize("inference", [False, True])
+def test_two_that_are_written(subject: Subject, device: str, inference: bool) -> None:
+    """Two inputs are written and one is returned: all is found in the tensors of the call, in
+    inference mode too.
+    """
 
     def function(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         x.add_(1)
         y.mul_(x)
         return y
 
-    with graphs(subject, device) as here:
+    with graphs(subject, device) as here, torch.inference_mode(inference):
         wrapped = here.wrap(function)
         first = [here.tensor(4, 3), here.tensor(4, 3, seed=1)]
         with here.batch("PIECEWISE", here.descriptor(4)):
@@ -184,17 +190,24 @@ def test_inputs_share_memory_otherwise(subject: Subject, device: str, captured: 
             same("for inputs that share memory otherwise", expected, got, [(own_x, x)])
 
 
+def _scaled(x: torch.Tensor, number: float) -> torch.Tensor:
+    return (x if isinstance(number, bool) else -x) * number
+
+
 @requirement("GRAPH-014")
-def test_another_number(subject: Subject, device: str) -> None:
-    """A number among the inputs is part of the graph: another one must not be passed over."""
+@pytest.mark.parametrize(("before", "after"), [(2, 5), (2, 2.0), (1, True)])
+def test_another_number(subject: Subject, device: str, before: int, after: float) -> None:
+    """A number among the inputs is part of the graph: another one, or one of another type, must
+    not be passed over.
+    """
     with graphs(subject, device) as here:
-        wrapped = here.wrap(lambda x, n: x * n)
-        x = here.tensor(4, 3)
-        for number in (2, 2, 5):
-            with here.batch("PIECEWISE", here.descriptor(4)), or_refused(number == 5):
+        wrapped = here.wrap(_scaled)
+        x = (here.tensor(4, 3) * 10).to(torch.int64)
+        for number in (before, before, after):
+            with here.batch("PIECEWISE", here.descriptor(4)), or_refused(number is after):
                 got = kept(wrapped(x, number))
-                if number == 5:
-                    same("with another number", x * 5, got)
+                if number is after:
+                    same("with another number", _scaled(x, number), got)
 
 
 ARGUMENTS = {

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 
 import pytest
+import torch
 from piecewise_conformance import llama_graphs
 from piecewise_conformance.drive import drive, other_values
 from piecewise_conformance.llama_graphs import batch
 from piecewise_conformance.marks import needs, requirement, slow
-from piecewise_conformance.static_graphs import graphs, or_refused
+from piecewise_conformance.static_graphs import Counted, graphs, or_refused
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from piecewise_fixtures.programs import program
@@ -91,3 +93,44 @@ def test_events(subject: Subject, name: str) -> None:
                         expected=f"{batches * pieces} in PIECEWISE",
                         got=f"{len(found)} in {sorted(modes)}",
                     )
+
+
+@requirement("GRAPH-022")
+def test_events_of_inputs_elsewhere(subject: Subject) -> None:
+    """A call is one ``Replay`` where the callable does not run, for inputs at other addresses too,
+    and none where it is refused.
+    """
+    with graphs(subject, "cpu") as here, subject.events() as trace:
+        counted = Counted(lambda x: x * 2)
+        wrapped = here.wrap(counted)
+        held = [here.tensor(4, 3, seed=seed) for seed in range(3)]
+        for x in (held[0], *held, held[0][:2]):
+            before, ran, refused = len(trace().of("Replay")), counted.calls, True
+            with here.batch("PIECEWISE", here.descriptor(4)), or_refused(x is not held[0]):
+                wrapped(x)
+                refused = False
+            told = len(trace().of("Replay")) - before
+            ran_again = counted.calls > ran
+            outcome = "was refused" if refused else "ran what it wraps" if ran_again else "replayed"
+            expected = int(outcome == "replayed")
+            if told != expected:
+                raise Violation(
+                    f"Replay events of a call that {outcome}",
+                    expected=str(expected),
+                    got=str(told),
+                )
+
+
+@requirement("GRAPH-022")
+def test_events_of_a_failed_capture(subject: Subject) -> None:
+    """A capture whose callable raises is told of as little as it can be replayed."""
+
+    def function(x: torch.Tensor) -> torch.Tensor:
+        raise LookupError("in a capture")
+
+    with graphs(subject, "cpu") as here, subject.events() as trace:
+        wrapped = here.wrap(function)
+        with suppress(LookupError), here.batch("PIECEWISE", here.descriptor(4)):
+            wrapped(here.tensor(4, 3))
+        if told := [each.kind for each in (*trace().of("Capture"), *trace().of("Replay"))]:
+            raise Violation("events of a capture that failed", expected="none", got=str(told))

@@ -90,6 +90,35 @@ def test_other_name_does_not_match(subject: Subject, op: str, target: Any) -> No
         )
 
 
+@torch.library.custom_op("piecewise_suite::scaled", mutates_args=())
+def scaled_elsewhere(x: torch.Tensor) -> torch.Tensor:
+    """An op of the name and the overload that the fixtures' splitting op has."""
+    return x * 2
+
+
+@requirement("SPLIT-017")
+def test_alike_in_one_graph(subject: Subject) -> None:
+    """An op is told from those of almost its name that the same graph calls, before and after."""
+    others = [
+        torch.ops.piecewise_suite.scaled.default,
+        torch.ops.piecewise.scale_.default,
+        torch.ops.aten.add_.Tensor,
+        _add.Scalar,
+    ]
+    named = [torch.ops.piecewise.scaled.default, _add.Tensor]
+    graph = _calls(*named, *others, *named, *others)
+    pieces = subject.split(graph, ["piecewise::scaled", "aten::add.Tensor"]).pieces
+    got = [
+        node.target
+        for piece in pieces
+        if piece.is_splitting
+        for node in piece.graph.graph.nodes
+        if node.op == "call_function"
+    ]
+    if got != [*named, *named]:
+        raise Violation("ops in the flagged pieces", expected=str([*named, *named]), got=str(got))
+
+
 @requirement("SPLIT-012")
 def test_list_of_ops_is_left(subject: Subject) -> None:
     """The list of ops that was given holds what it held, in that order."""
