@@ -18,9 +18,13 @@ def flatten_outputs(graph: fx.GraphModule) -> tuple[fx.GraphModule, pytree.TreeS
     """A copy of ``graph`` that returns a flat tuple, and the structure that it returned."""
     flat = fx.Graph()
     output = flat.graph_copy(graph.graph, {})
-    leaves, spec = pytree.tree_flatten(output)
-    flat.output(tuple(leaves))
-    return fx.GraphModule(graph, flat), spec
+    flat.output(tuple(pytree.tree_leaves(output)))
+    return fx.GraphModule(graph, flat), output_structure(graph)
+
+
+def output_structure(graph: fx.GraphModule) -> pytree.TreeSpec:
+    """The structure of what ``graph`` returns."""
+    return pytree.tree_structure(graph.graph.output_node().args[0])
 
 
 class InductorRunnable:

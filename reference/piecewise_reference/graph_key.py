@@ -27,16 +27,22 @@ class _Describer:
     def __init__(self) -> None:
         self.symbols: dict[Any, str] = {}
         self.storages: dict[int, int] = {}
+        self.texts: dict[Any, str] = {}  # of symbolic numbers: most occur again and again
 
     def scalar(self, value: Any) -> str:
         if not isinstance(value, (torch.SymInt, torch.SymFloat, torch.SymBool)):
             return f"{type(value).__name__} {value!r}"
-        expr = value.node.expr
+        key = type(value).__name__, value.node.expr
+        if key not in self.texts:
+            self.texts[key] = self._symbolic(*key)
+        return self.texts[key]
+
+    def _symbolic(self, kind: str, expr: Any) -> str:
         # sorted by name: a set of symbols has no order that is stable between processes
         for symbol in sorted(expr.free_symbols, key=lambda symbol: symbol.name):
             self.symbols.setdefault(symbol, f"d{len(self.symbols)}")
         renamed = {symbol: type(symbol)(self.symbols[symbol]) for symbol in expr.free_symbols}
-        return f"{type(value).__name__} {expr.xreplace(renamed)}"
+        return f"{kind} {expr.xreplace(renamed)}"
 
     def value(self, value: Any) -> str:
         if isinstance(value, torch.Tensor):

@@ -26,7 +26,7 @@ from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from .artifact_files import checked_path, keep
 from .compile_scope import current_pass_context
 from .compiler_interface import Runnable
-from .flat_outputs import InductorRunnable, flatten_outputs
+from .flat_outputs import InductorRunnable, flatten_outputs, output_structure
 from .inductor_base import InductorBase, has_constant_shapes
 from .ranges import Range
 
@@ -50,7 +50,7 @@ class InductorAdaptor(InductorBase):
     ) -> tuple[Runnable | None, Any]:
         """Compile and save; ``key`` is not needed. Shapes as in the standalone adaptor."""
         compiled, found, artifacts = _compile(graph, example_inputs, compiler_config, compile_range)
-        runnable = InductorRunnable(compiled, flatten_outputs(graph)[1])
+        runnable = InductorRunnable(compiled, output_structure(graph))
         if self.cache_dir is None or len(found) != 1 or not found[0] or artifacts is None:
             return runnable, None
         try:
@@ -78,7 +78,7 @@ class InductorAdaptor(InductorBase):
         compiled, found, _ = _compile(graph, example_inputs, settings, compile_range)
         if found != kept:
             raise ValueError(f"Inductor knows this graph as {found}, and the artifact is of {kept}")
-        return InductorRunnable(compiled, flatten_outputs(graph)[1])
+        return InductorRunnable(compiled, output_structure(graph))
 
 
 def _compile(

@@ -18,7 +18,7 @@ from torch._inductor.standalone_compile import CompiledArtifact
 
 from .artifact_files import checked_path, keep
 from .compiler_interface import Runnable
-from .flat_outputs import InductorRunnable, flatten_outputs
+from .flat_outputs import InductorRunnable, flatten_outputs, output_structure
 from .inductor_base import InductorBase, has_constant_shapes
 from .ranges import Range
 
@@ -112,7 +112,7 @@ def _load(path: str, graph: fx.GraphModule, to_bytes: Any) -> InductorRunnable:
     artifact = CompiledArtifact.load(
         path=path, format="unpacked" if os.path.isdir(path) else "binary"
     )
-    return InductorRunnable(artifact, flatten_outputs(graph)[1], to_bytes)
+    return InductorRunnable(artifact, output_structure(graph), to_bytes)
 
 
 def _as_binary(artifact: Any) -> bytes:

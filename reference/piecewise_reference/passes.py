@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -28,11 +29,17 @@ class InductorPass(CustomGraphPass):
         """Another text for another behaviour. By default the source of the class: a pass whose
         behaviour depends on more than that adds it here.
         """
-        return digest(type(self).__qualname__, inspect.getsource(type(self)))
+        return digest(type(self).__qualname__, _source_of(type(self)))
 
     def is_applicable(self, compile_range: Range | None) -> bool:
         """Whether the pass is to run on a graph compiled for ``compile_range``."""
         return True
+
+
+@cache
+def _source_of(kind: type) -> str:
+    """Asked for each piece, and read from disk once."""
+    return inspect.getsource(kind)
 
 
 class CallableInductorPass(InductorPass):
