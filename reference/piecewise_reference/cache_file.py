@@ -16,6 +16,8 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from filelock import FileLock
@@ -43,6 +45,10 @@ class Contents:
     intact: bool = True
 
 
+# Most entries of a file are for one of a few ranges. By type as well: True is no size.
+_range = lru_cache(maxsize=1024, typed=True)(Range)
+
+
 def parse_key(key: Any) -> Key:
     """The key that a literal from the file stands for; ValueError or TypeError if it is none."""
     compile_range, graph_index, compiler_name = key
@@ -51,7 +57,7 @@ def parse_key(key: Any) -> Key:
         raise ValueError(f"graph index {graph_index!r} is not an int of at least 0")
     if not isinstance(compiler_name, str):
         raise TypeError(f"compiler name {compiler_name!r} is not a str")
-    return Range(start, end), graph_index, compiler_name
+    return _range(start, end), graph_index, compiler_name
 
 
 def is_literal(value: Any) -> bool:
@@ -97,17 +103,17 @@ def read(path: str) -> Contents:
     return contents
 
 
-def _file_order(item: tuple[Key, Any]) -> tuple[int, int, int, str]:
-    compile_range, graph_index, name = item[0]  # as plain numbers: a Range compares in Python
-    return compile_range.start, compile_range.end, graph_index, name
-
-
 def _print(entries: Mapping[Key, Any]) -> str:
-    lines = ["{"]
-    for (compile_range, graph_index, name), value in sorted(entries.items(), key=_file_order):
-        key = ((compile_range.start, compile_range.end), graph_index, name)
-        lines.append(f"    {key!r}: {value!r},")
-    return "\n".join([*lines, "}", ""])
+    # as plain numbers: a Range compares in Python
+    plain = [
+        ((compile_range.start, compile_range.end), graph_index, name, value)
+        for (compile_range, graph_index, name), value in entries.items()
+    ]
+    lines = [
+        f"    ({ends}, {graph_index}, {name!r}): {value!r},"
+        for ends, graph_index, name, value in sorted(plain, key=itemgetter(0, 1, 2))
+    ]
+    return "\n".join(["{", *lines, "}", ""])
 
 
 def write_atomically(path: str, content: str | bytes) -> None:
@@ -137,6 +143,7 @@ def _set_aside(path: str) -> None:
     logger.warning("Kept the compile cache that could not be read in full as %s", aside)
 
 
+@without_collection()
 def merge(path: str, entries: Mapping[Key, Any]) -> dict[Key, Any]:
     """Add ``entries`` to the file ``path``, over older ones of equal key; returns all it holds.
 
