@@ -207,8 +207,10 @@ def _build_root(
             mapper.stands_for(output, leaf)
     output = original.graph.output_node()
     graph.node_copy(output, mapper.argument)
-    attributes = {
-        node.target: operator.attrgetter(node.target)(original)
-        for node in graph.find_nodes(op="get_attr")
-    }
+    attributes = {}
+    for node in graph.find_nodes(op="get_attr"):
+        value = operator.attrgetter(node.target)(original)
+        while node.target.partition(".")[0] in names:  # here a piece is called so
+            node.target = f"own_{node.target}".replace(".", "_")
+        attributes[node.target] = value
     return graph, attributes
