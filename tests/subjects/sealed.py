@@ -221,10 +221,11 @@ def make_copy_and_call(
                 )
             own[at] = there[: given.shape[0]]
             own[at].copy_(given)
-        before = {at: own[at]._version for at in indices}
+        before = {at: _writes(own[at]) for at in indices}
         made = function(*own)
-        for at, version in before.items():
-            if own[at]._version != version:
+        for at, writes in before.items():
+            was_written = not torch.equal(own[at], args[at]) if writes is None else False
+            if was_written or _writes(own[at]) != writes:
                 raise RuntimeError(f"input {at} was written: it is a copy, so you would not see it")
         leaves = torch.utils._pytree.tree_leaves(made)
         where = {own[at].untyped_storage().data_ptr(): at for at in indices}
@@ -235,3 +236,8 @@ def make_copy_and_call(
         return made
 
     return call
+
+
+def _writes(tensor: torch.Tensor) -> int | None:
+    """How often ``tensor`` was written; None in inference mode, where torch does not count."""
+    return None if tensor.is_inference() else tensor._version

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from piecewise_conformance import spy
-from piecewise_conformance.boundary import may_refuse, whose
+from piecewise_conformance.boundary import expect_refusal, may_refuse, whose
 from piecewise_conformance.caching import RANGE, cache_file, expect_work, fill, manager, start
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.pieces import times
@@ -108,3 +108,36 @@ def test_failed_save_is_told(
         with told(caplog, capfd, "a save that could not write"):
             writer.compile(case.gm, case.traced, RANGE)
             writer.save()
+
+
+@requirement("CACHE-008")
+def test_failed_compile(subject: Subject, tmp_path: Path) -> None:
+    """A failing compiler's error comes out, nothing is stored, and the next try succeeds."""
+    case = times(2)
+    with spy.spying() as log:
+        first = manager(subject, tmp_path)
+        log.fail = True
+        with expect_refusal("a compile that fails", "the spy was told to fail"):
+            first.compile(case.gm, case.traced, RANGE)
+        if first.keys():
+            raise Violation(
+                "a failed compile left an entry", expected="none", got=str(first.keys())
+            )
+        first.save()
+        log.fail = False
+        case.check(first.compile(case.gm, case.traced, RANGE))
+    (tmp_path / cache_file(subject)).unlink(missing_ok=True)
+    expect_work(start(subject, tmp_path, case), loads=0, compiles=1, what="the next start")
+
+
+@requirement("CACHE-008")
+def test_compile_of_nothing(subject: Subject, tmp_path: Path) -> None:
+    """A compiler that returns nothing has failed: the graph does not run uncompiled instead."""
+    case = times(2)
+    with spy.spying() as log:
+        first = manager(subject, tmp_path)
+        log.compile_nothing = True
+        with expect_refusal("a compile that returns nothing"):
+            first.compile(case.gm, case.traced, RANGE)
+        log.compile_nothing = False
+        case.check(first.compile(case.gm, case.traced, RANGE))
