@@ -1,10 +1,10 @@
 """The one place that compares what a subject did with what it should have done.
 
 Exact, always: number and structure of outputs, what is None, dtype, device, shape, stride,
-aliasing among outputs and inputs, what was written into inputs, the order of effects (an op that
-only writes tensors which nobody reads may be left out). Values:
-equal to the bit under ``EXACT`` (NaN equals NaN); under ``Near`` measured against a run in
-float64, from which the subject may be no further off than eager by a stated factor.
+aliasing among outputs and inputs, what was written into inputs, and the order of effects (an op
+that only writes tensors which nobody reads may be left out). Values: equal to the bit under
+``EXACT`` (NaN equals NaN); under ``Near`` measured against a run in float64, from which the subject
+may be no further off than eager by a stated factor.
 """
 
 from __future__ import annotations
