@@ -21,7 +21,8 @@ def _nesting() -> int:
     return depth - 1
 
 
-def _now() -> dict[str, Any]:
+def now() -> dict[str, Any]:
+    """The modes as they are, by what they are called in a message."""
     return {
         "grad mode": torch.is_grad_enabled(),
         "autocast": torch.is_autocast_enabled(_DEVICE),
@@ -30,18 +31,24 @@ def _now() -> dict[str, Any]:
     }
 
 
+def put_back(before: dict[str, Any]) -> None:
+    """Make the modes what they were ``before``; regions of autocast that were left open end."""
+    torch.set_grad_enabled(before["grad mode"])
+    torch.set_autocast_enabled(_DEVICE, before["autocast"])
+    torch.set_autocast_dtype(_DEVICE, before["autocast's dtype"])
+    while _nesting() > before["the depth of autocast regions"]:
+        if torch.autocast_decrement_nesting() == 0:
+            torch.clear_autocast_cache()  # as leaving the outermost region does
+
+
 @contextmanager
 def kept() -> Iterator[dict[str, Any]]:
     """The modes are put back at the end. Yields a dict that then holds what they were until then;
     it stays empty if the call raised.
     """
-    before, afterwards = _now(), dict[str, Any]()
+    before, afterwards = now(), dict[str, Any]()
     try:
         yield afterwards
-        afterwards.update(_now())
+        afterwards.update(now())
     finally:
-        torch.set_grad_enabled(before["grad mode"])
-        torch.set_autocast_enabled(_DEVICE, before["autocast"])
-        torch.set_autocast_dtype(_DEVICE, before["autocast's dtype"])
-        while _nesting() > before["the depth of autocast regions"]:
-            torch.autocast_decrement_nesting()
+        put_back(before)

@@ -19,7 +19,6 @@ from .boundary import chain
 
 # Where torch keeps what it compiled, which a backend may choose: another test's may be damaged.
 _TORCHS_CACHES = ("TORCHINDUCTOR_", "TRITON_")
-_DEVICES = ("cpu", "cuda")
 _NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "std::bad_alloc")
 
 
@@ -95,38 +94,32 @@ def _torch_state() -> dict[str, Any]:
     torch = sys.modules.get("torch")
     if torch is None or not hasattr(torch, "get_default_dtype"):
         return {}
+    from . import modes  # which imports torch
+
     return {
         "dtype": torch.get_default_dtype(),
-        "grad": torch.is_grad_enabled(),
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "precision": torch.get_float32_matmul_precision(),
-        "autocast": [
-            (kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind))
-            for kind in _DEVICES
-        ],
+        "modes": modes.now(),
     }
 
 
 def _restore_torch(state: dict[str, Any]) -> None:
     import torch
 
+    from . import modes
+
     now = _torch_state()
     if now["dtype"] is not state["dtype"]:
         torch.set_default_dtype(state["dtype"])
-    if now["grad"] != state["grad"]:
-        torch.set_grad_enabled(state["grad"])
     if now["threads"] != state["threads"]:
         torch.set_num_threads(state["threads"])
     if now["deterministic"] != state["deterministic"]:
         torch.use_deterministic_algorithms(state["deterministic"])
     if now["precision"] != state["precision"]:
         torch.set_float32_matmul_precision(state["precision"])
-    if now["autocast"] != state["autocast"]:  # a graph was left in the middle of a region
-        for kind, enabled, dtype in state["autocast"]:
-            torch.set_autocast_enabled(kind, enabled)
-            torch.set_autocast_dtype(kind, dtype)
-        torch.clear_autocast_cache()
+    modes.put_back(state["modes"])
 
 
 def settle_hypothesis() -> None:
