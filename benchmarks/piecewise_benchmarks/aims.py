@@ -81,7 +81,7 @@ AIMS = (
 
 
 def lines(figures: list[Figure]) -> Iterator[str]:
-    """The aims as text, and the two that compare the reference with itself."""
+    """The aims as text, and how a cold start grows with layers that are identical."""
     yield "\naims"
     for aim in AIMS:
         yield aim.told(figures)

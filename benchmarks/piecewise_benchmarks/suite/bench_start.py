@@ -36,15 +36,14 @@ def with_children() -> float:
 
 @dataclass(frozen=True)
 class Started:
-    """A decoder that ran its first batch: what came, and how many pieces were compiled for it."""
+    """A decoder that ran its first batch, and how many pieces were compiled for it."""
 
     driven: Driven
-    got: Any
     compiles: int
 
-    def check(self, compiles: int) -> None:
-        """Raise unless the batch is right and as many pieces were compiled."""
-        assert self.compiles == compiles, self.compiles
+    def check(self, compiles: int | None) -> None:
+        """Raise unless a batch is right and as many pieces were compiled, if that is known."""
+        assert compiles in (None, self.compiles), self.compiles
         with set_forward_context(one_sequence(TOKENS)):
             self.driven.check(TOKENS)
 
@@ -56,8 +55,8 @@ def start(by: str, layers: int, compiler: str, root: str | None) -> Started:
     with set_forward_context(one_sequence(TOKENS)), here.events() as trace:
         asked = options_for(here, chosen, compiler=compiler, cache_root=root)
         driven = Driven(here, chosen, asked, live=True)
-        got = driven.got(chosen.inputs(TOKENS))
-        return Started(driven, got, len(trace().of("Compile")))
+        driven.got(chosen.inputs(TOKENS))
+        return Started(driven, len(trace().of("Compile")))
 
 
 def needs(*names: str) -> Any:
@@ -102,7 +101,7 @@ def test_cold(benchmark: Any, by: str, layers: int) -> None:
             return start_with_inductor(by, layers, fresh)
 
     def check(started: Started) -> None:
-        started.check(min(layers + 1, 3) if by == "reference" else started.compiles)
+        started.check(min(layers + 1, 3) if by == "reference" else None)
 
     timed(
         benchmark,
