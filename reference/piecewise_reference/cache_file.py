@@ -16,7 +16,6 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -45,10 +44,6 @@ class Contents:
     intact: bool = True
 
 
-# Most entries of a file are for one of a few ranges. By type as well: True is no size.
-_range = lru_cache(maxsize=1024, typed=True)(Range)
-
-
 def parse_key(key: Any) -> Key:
     """The key that a literal from the file stands for; ValueError or TypeError if it is none."""
     compile_range, graph_index, compiler_name = key
@@ -57,7 +52,7 @@ def parse_key(key: Any) -> Key:
         raise ValueError(f"graph index {graph_index!r} is not an int of at least 0")
     if not isinstance(compiler_name, str):
         raise TypeError(f"compiler name {compiler_name!r} is not a str")
-    return _range(start, end), graph_index, compiler_name
+    return Range(start, end), graph_index, compiler_name
 
 
 def is_literal(value: Any) -> bool:
@@ -77,9 +72,9 @@ def read(path: str) -> Contents:
         with open(path, encoding="utf-8") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a foreign file may hold invalid escapes
             text = file.read()
-            literal = literal_lines.parse(text)
-            if literal is None:
-                literal = ast.literal_eval(text)
+            if (entries := literal_lines.parse(text)) is not None:
+                return Contents(entries)
+            literal = ast.literal_eval(text)
     except FileNotFoundError:
         return Contents()
     except (OSError, *_NOT_A_LITERAL) as error:
@@ -106,12 +101,12 @@ def read(path: str) -> Contents:
 def _print(entries: Mapping[Key, Any]) -> str:
     # as plain numbers: a Range compares in Python
     plain = [
-        ((compile_range.start, compile_range.end), graph_index, name, value)
+        (compile_range.start, compile_range.end, graph_index, name, value)
         for (compile_range, graph_index, name), value in entries.items()
     ]
     lines = [
-        f"    ({ends}, {graph_index}, {name!r}): {value!r},"
-        for ends, graph_index, name, value in sorted(plain, key=itemgetter(0, 1, 2))
+        f"    (({start}, {end}), {graph_index}, {name!r}): {value!r},"
+        for start, end, graph_index, name, value in sorted(plain, key=itemgetter(0, 1, 2, 3))
     ]
     return "\n".join(["{", *lines, "}", ""])
 

@@ -29,6 +29,7 @@ from .compiler_interface import Runnable
 from .flat_outputs import InductorRunnable, flatten_outputs, output_structure
 from .inductor_base import InductorBase, has_constant_shapes
 from .ranges import Range
+from .shared_writes import writes_shared_memory
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,8 @@ class InductorAdaptor(InductorBase):
         key: str | None = None,
     ) -> tuple[Runnable | None, Any]:
         """Compile and save; ``key`` is not needed. Shapes as in the standalone adaptor."""
+        if writes_shared_memory(graph, example_inputs):
+            return graph, None  # as it is, like the eager compiler
         compiled, found, artifacts = _compile(graph, example_inputs, compiler_config, compile_range)
         runnable = InductorRunnable(compiled, output_structure(graph))
         if self.cache_dir is None or len(found) != 1 or not found[0] or artifacts is None:

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 import torch._inductor
@@ -21,6 +22,7 @@ from .compiler_interface import Runnable
 from .flat_outputs import InductorRunnable, flatten_outputs, output_structure
 from .inductor_base import InductorBase, has_constant_shapes
 from .ranges import Range
+from .shared_writes import writes_shared_memory
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,8 @@ class InductorStandaloneAdaptor(InductorBase):
 
     def __init__(self, save_format: str = "binary") -> None:
         self.save_format = save_format
+        # what was loaded, as long as a piece has it: equal pieces have one artifact
+        self._loaded: WeakValueDictionary[str, CompiledArtifact] = WeakValueDictionary()
 
     def compile(
         self,
@@ -52,6 +56,8 @@ class InductorStandaloneAdaptor(InductorBase):
         """Compile and save. A single size takes its shapes from ``example_inputs`` as constants;
         where there are symbols they come from the tracing context, which the caller has entered.
         """
+        if writes_shared_memory(graph, example_inputs):
+            return graph, None  # as it is, like the eager compiler
         flat, spec = flatten_outputs(graph)
         artifact = torch._inductor.standalone_compile(
             flat,
@@ -87,7 +93,10 @@ class InductorStandaloneAdaptor(InductorBase):
     ) -> Runnable:
         """The saved artifact. Raises ValueError for a handle or content that was not saved here."""
         path = checked_path(self.cache_dir, handle)
-        return _load(path, graph, partial(_read, path))
+        artifact = self._loaded.get(path)
+        if artifact is None:
+            artifact = self._loaded[path] = _load(path)
+        return InductorRunnable(artifact, output_structure(graph), partial(_read, path))
 
     def from_bytes(
         self,
@@ -105,14 +114,11 @@ class InductorStandaloneAdaptor(InductorBase):
             else:
                 with open(path, "wb") as file:
                     file.write(data)
-            return _load(path, graph, lambda: data)
+            return InductorRunnable(_load(path), output_structure(graph), lambda: data)
 
 
-def _load(path: str, graph: fx.GraphModule, to_bytes: Any) -> InductorRunnable:
-    artifact = CompiledArtifact.load(
-        path=path, format="unpacked" if os.path.isdir(path) else "binary"
-    )
-    return InductorRunnable(artifact, output_structure(graph), to_bytes)
+def _load(path: str) -> CompiledArtifact:
+    return CompiledArtifact.load(path=path, format="unpacked" if os.path.isdir(path) else "binary")
 
 
 def _as_binary(artifact: Any) -> bytes:

@@ -5,6 +5,7 @@ It stands beside the plugin of the conformance run, which judges each run of a t
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from _pytest.runner import runtestprotocol
 from .. import reach
 from ..plugin import RESULT, SUBJECT
 from ..selection import dealt, is_slow
+from ..subject import Subject
 from ..suite_scan import split_node
 from . import load
 
@@ -47,6 +49,7 @@ class Looper:
         self.workers: int = config.workerinput["workercount"]  # type: ignore[attr-defined]
         self.functions: bool = config.getoption("--piecewise-functions")
         self.killed: set[tuple[str, str]] = set()
+        self.loaded: dict[str, Subject] = {}
         from ..recorded import reuse
 
         reuse(True)
@@ -83,6 +86,14 @@ class Looper:
             return self.plan.get(split_node(item.nodeid)[0], [])
         return self.plan.get(item.nodeid, [reach.INSTRUMENTED])
 
+    def _loaded(self, name: str) -> Subject:
+        if name not in self.loaded:
+            self.loaded[name] = load(name)
+            # It stays to the end. Captures collect garbage, and would look through every mutant.
+            gc.collect()
+            gc.freeze()
+        return self.loaded[name]
+
     def _run(self, item: pytest.Item, name: str) -> dict[str, Any] | None:
         (marker,) = item.iter_markers("requirement")
         requirement = marker.args[0]
@@ -97,7 +108,7 @@ class Looper:
             return {**about, "status": "pass", "message": "", "seconds": 0.0, "reached": []}
         if (name, requirement) in self.killed:
             return None  # one failure of a requirement is as good as ten
-        item.stash[SUBJECT] = load(name)
+        item.stash[SUBJECT] = self._loaded(name)
         item._initrequest()  # type: ignore[attr-defined]  # fresh fixtures, as reruns do it
         self.config.pluginmanager.get_plugin("piecewise").watch.begin()  # type: ignore[union-attr]
         reach.take()

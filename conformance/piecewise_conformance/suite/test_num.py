@@ -81,6 +81,7 @@ INDUCTOR = [
     "two-outputs",
     "input-updated-around-op",
     "view-updated-across-op",
+    "slice-and-view-updated",
     "two-symbols",
     "float-dtypes",
     "one-tuple",

@@ -1,0 +1,77 @@
+"""Pieces that write into memory which they were given twice: a tensor and a view of it.
+
+AOTAutograd, and so Inductor, compiles such a piece for a *base*, the whole memory behind both. What
+the size of that memory is and where in it a tensor begins is known of the example inputs alone: if
+the caller passes a slice of a larger buffer next time, the code is wrong or stops. Guards would
+tell, and a backend that is called once has none. As one graph the program does not have that
+trouble, for the view is made inside; to split it has brought it about.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch._dispatch.python import enable_python_dispatcher
+from torch._guards import detect_fake_mode
+from torch._ops import HigherOrderOperator
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+
+
+def writes_shared_memory(graph: fx.GraphModule, example_inputs: Sequence[Any]) -> bool:
+    """Whether ``graph`` may write into memory that two of ``example_inputs`` have in common.
+
+    What is written shows when the graph is run on fake tensors, which count writes as others do.
+    """
+    count = Counter(_memory(each) for each in example_inputs if isinstance(each, Tensor))
+    shared = [
+        at
+        for at, each in enumerate(example_inputs)
+        if isinstance(each, Tensor) and count[_memory(each)] > 1
+    ]
+    if not shared:
+        return False  # as a rule: so the graph is not run
+    if any(isinstance(node.target, HigherOrderOperator) for node in graph.graph.nodes):
+        return True  # a Triton kernel, say, whose writes fake tensors do not see
+    mode = detect_fake_mode(example_inputs) or FakeTensorMode()
+    # The graph must leave grad mode, and the symbols of the tracing, as they were.
+    with torch.set_grad_enabled(torch.is_grad_enabled()), mode, _without_new_symbols(mode):
+        inputs = [_alias(mode, e) if isinstance(e, Tensor) else e for e in example_inputs]
+        if any(inputs[at].is_inference() for at in shared):
+            return True  # they count no writes
+        before = [inputs[at]._version for at in shared]
+        _OnFakes(graph).run(*inputs)
+    return [inputs[at]._version for at in shared] != before
+
+
+class _OnFakes(fx.Interpreter):
+    """Runs a graph on fake tensors, with those that it holds as fakes of them."""
+
+    def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
+        value = super().get_attr(target, args, kwargs)
+        if isinstance(value, Tensor) and (mode := detect_fake_mode()) is not None:
+            return mode.from_tensor(value, static_shapes=True)
+        return value
+
+
+def _memory(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def _alias(mode: FakeTensorMode, tensor: Tensor) -> Tensor:
+    """The tensor, fake, as another that has the same memory and its own shape."""
+    fake = tensor if isinstance(tensor, FakeTensor) else mode.from_tensor(tensor)
+    return torch.ops.aten.alias(fake.detach())
+
+
+@contextmanager
+def _without_new_symbols(mode: FakeTensorMode) -> Iterator[None]:
+    with ExitStack() as stack:
+        stack.enter_context(enable_python_dispatcher())
+        if mode.shape_env is not None:
+            stack.enter_context(mode.shape_env.ignore_fresh_unbacked_symbols())
+        yield
