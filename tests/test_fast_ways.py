@@ -21,6 +21,7 @@ from piecewise_reference.straight_line import plain_function, straight_line
 from torch import fx
 
 LINE = "    ((1, 8), 0, 'c'): {'graph_handle': ('k', 'p'), 'cache_key': 'd'},"
+AGAIN = LINE.replace("'d'", "'e'")  # of the same key
 
 
 def _file(*changed: tuple[str, str]) -> str:
@@ -39,7 +40,7 @@ TEXTS = [
     "{\n}\n",
     _file(),
     f"{{\n{LINE}\n{LINE.replace('0', '1')}\n}}\n",
-    f"{{\n{LINE}\n{LINE.replace("'d'", "'e'")}\n}}\n",
+    f"{{\n{LINE}\n{AGAIN}\n}}\n",
     _file(("('k', 'p')", "('', '')")),
     _file(("('k', 'p')", "'é ☃'")),
 ]

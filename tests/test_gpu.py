@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from piecewise_benchmarks import gpu_ways
 from piecewise_conformance import environment, gpu, llama_graphs
 from piecewise_conformance.subjects.reference import subject
 from piecewise_conformance.verdict import Unsupported, Violation
@@ -62,6 +63,49 @@ def test_the_code_for_the_device_runs_on_the_emulator(monkeypatch: pytest.Monkey
     # two layers, so three pieces, at three sizes; then six batches
     assert "(9 captures, 18 replays, " in found[1]
     assert "(3 captures, 6 replays, " in found[2]
+
+
+# Inductor imports a module of torch's that warns of itself
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method`:DeprecationWarning")
+@pytest.mark.parametrize("way", gpu_ways.WAYS)
+def test_each_way_that_is_measured_is_that_way(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
+) -> None:
+    """What the benchmark times: right, nothing compiled or captured in it, and graphs replayed."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    for need in ("transformers", "inductor"):
+        if (reason := environment.missing(need)) is not None:
+            pytest.skip(reason)
+    torch._dynamo.reset()
+    with (
+        subject.events() as trace,
+        gpu_ways.running(subject, way, "cpu", 8, 1, torch.float32) as decoder,
+    ):
+        before = {kind: len(trace().of(kind)) for kind in ("Compile", "Capture", "Replay")}
+        decoder.check(decoder.call())
+        after = {kind: len(trace().of(kind)) for kind in before}
+    compiled, captured = ("Inductor" in way or "graph" in way), "graph" in way
+    assert (before["Compile"] > 0, before["Capture"] > 0) == (compiled, captured)
+    replays = after.pop("Replay") - before.pop("Replay")
+    assert replays == {"full CUDA graph": 1}.get(way, before["Capture"])
+    assert after == before
+    with pytest.raises(Violation):
+        decoder.check(torch.zeros(8, 128))
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        ([], 0),
+        ([(3, 5)], 0),
+        ([(6, 7), (0, 2), (3, 4)], 3),
+        ([(0, 10), (1, 2), (5, 11), (12, 13)], 1),
+    ],
+)
+def test_gaps_between_kernels(spans: list[tuple[float, float]], expected: float) -> None:
+    """Time in which no kernel ran, whatever their order, and where some overlap."""
+    assert gpu_ways.idle(spans) == expected
 
 
 def test_what_goes_wrong_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

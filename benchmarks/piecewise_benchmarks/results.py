@@ -23,6 +23,7 @@ class Figure:
     least: float
     iqr: float
     grown_mb: float | None = None  # of memory at the peak, where that is what was measured
+    beside: str = ""  # what else was measured of it, in words
 
     @property
     def is_limit(self) -> bool:
@@ -48,6 +49,7 @@ def read(path: Path) -> list[Figure]:
                 stats["min"],
                 stats["iqr"],
                 info.get("grown_mb"),
+                info.get("beside", ""),
             )
         )
     if not figures:

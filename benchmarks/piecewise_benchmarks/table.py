@@ -53,7 +53,7 @@ def lines(figures: list[Figure]) -> list[str]:
                 text.append(
                     f"  {by:38} {each.size:>7} {plural(each.unit)}  {duration(each.median):>8}"
                     f" ± {duration(each.iqr):>8}  {duration(each.median / each.size):>8} a"
-                    f" {each.unit}{ratio}"
+                    f" {each.unit}{ratio}{each.beside and f'  ({each.beside})'}"
                 )
             if told := fit(series):
                 text.append(f"  {by:38} {told}")

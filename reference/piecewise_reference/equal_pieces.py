@@ -10,8 +10,8 @@ that is, although they have one identity (:mod:`.graph_key`), is told here:
 * They read attributes. A buffer with equal content may be written later, and is another one; so a
   piece that reads any is like no other.
 
-What is shared here is the artifact. Each piece asks the compiler to load it, which knows whether one
-callable can serve them all, or keeps something of its own: buffers, captured graphs.
+What is shared here is the artifact. Each piece asks the compiler to load it: that knows whether one
+callable can serve them all, or whether it keeps something of its own, such as captured graphs.
 """
 
 from __future__ import annotations

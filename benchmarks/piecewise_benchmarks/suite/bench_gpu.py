@@ -1,6 +1,7 @@
-"""On a GPU: a chain of pieces eager, and captured as CUDA graphs, over batch sizes.
+"""On a GPU: the latency of the decoder in each way to run it, over batch sizes.
 
-Written against the real CUDA API; without a GPU every case is skipped, with that reason.
+Beside each time stand the memory that is kept, and the kernels and gaps between them of one batch.
+Without a GPU every case is skipped, with that reason.
 """
 
 from __future__ import annotations
@@ -9,60 +10,34 @@ from typing import Any
 
 import pytest
 import torch
+from piecewise_conformance.environment import missing
 
+from piecewise_benchmarks.gpu_ways import WAYS, launch_gaps, running
 from piecewise_benchmarks.measure import timed
+from piecewise_benchmarks.peers import subject
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-
-LAYERS = 32
+LAYERS = 8
 
 
-@pytest.mark.parametrize("batch", [1, 8, 64, 512])
-@pytest.mark.parametrize("by", ["limit: eager", "piecewise CUDA graphs", "full CUDA graph"])
-def test_latency(benchmark: Any, by: str, batch: int) -> None:
-    weights = [torch.randn(512, 512, device="cuda") / 23 for _ in range(LAYERS)]
-    x = torch.randn(batch, 512, device="cuda")
-
-    def layers(first: int, last: int, value: torch.Tensor) -> torch.Tensor:
-        for weight in weights[first:last]:
-            value = torch.relu(value @ weight)
-        return value
-
-    def graph(first: int, last: int, value: torch.Tensor) -> tuple[Any, torch.Tensor]:
-        layers(first, last, value)  # cuBLAS makes its workspace outside the capture
-        torch.cuda.synchronize()
-        captured = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(captured):
-            out = layers(first, last, value)
-        return captured, out
-
-    pieces, value = [], x
-    step = {"limit: eager": 0, "piecewise CUDA graphs": 1, "full CUDA graph": LAYERS}[by]
-    for first in range(0, LAYERS, step) if step else ():
-        captured, value = graph(first, first + step, value)
-        pieces.append(captured)
-
-    def call() -> torch.Tensor:
-        if not pieces:
-            out = layers(0, LAYERS, x)
-        else:
-            for piece in pieces:
-                piece.replay()
-            out = value
-        torch.cuda.synchronize()
-        return out
-
-    def check(result: torch.Tensor) -> None:
-        torch.testing.assert_close(result, layers(0, LAYERS, x))
-
-    benchmark.extra_info["pool_bytes"] = torch.cuda.memory_reserved()
-    timed(
-        benchmark,
-        call,
-        group="GPU latency",
-        by=by,
-        size=batch,
-        unit="token",
-        order=None,
-        check=check,
-    )
+@pytest.mark.skipif(missing("gpu") is not None, reason="no GPU")
+@pytest.mark.skipif(missing("transformers") is not None, reason="no transformers")
+@pytest.mark.parametrize("tokens", [1, 8, 64, 512])
+@pytest.mark.parametrize("way", WAYS)
+def test_latency(benchmark: Any, way: str, tokens: int) -> None:
+    torch._dynamo.reset()
+    with running(subject("reference"), way, "cuda", tokens, LAYERS, torch.bfloat16) as decoder:
+        beside = f"{decoder.reserved / 2**20:.1f} MiB kept"
+        if (found := launch_gaps(decoder.call)) is not None:
+            kernels, gaps = found
+            beside += f", {kernels} kernels, {gaps * 1e6:.0f} µs between them"
+        benchmark.extra_info["beside"] = beside
+        timed(
+            benchmark,
+            decoder.call,
+            group="GPU latency",
+            by=way,
+            size=tokens,
+            unit="token",
+            order=None,
+            check=decoder.check,
+        )
