@@ -13,6 +13,7 @@ from piecewise_conformance.cli import main
 from piecewise_conformance.fuzzing.search import Options, search
 from piecewise_conformance.report import FAILED, read_report
 from piecewise_conformance.verdict import Status
+from piecewise_fixtures.generated.corpus import CAPTURED
 
 SUBJECTS = Path(__file__).parent / "subjects"
 DEADLY = str(SUBJECTS / "deadly.py")
@@ -39,6 +40,17 @@ def test_nothing_is_found_in_the_reference(tmp_path: Path) -> None:
     report = read_report(tmp_path / "report.jsonl")
     assert not [each for each in report.results if each.failing]
     assert [each for each in report.results if each.status is Status.PASS]
+
+
+def test_processes_are_renewed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A process makes so many captures and no more; another goes on where it ended."""
+    options = Options("reference", 5.0, 1, 0, tmp_path, capture="dynamo", programs=4, captures=9)
+    assert search(options) in (0, 3)
+    report = read_report(tmp_path / "report.jsonl")
+    assert not [each for each in report.results if each.failing]
+    told = [line for line in capsys.readouterr().out.splitlines() if " features; " in line][-1]
+    assert int(told.split()[0]) == len(CAPTURED) + 4, told
+    assert "processes that died: 0" in told
 
 
 def test_a_subject_that_dies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,7 @@ class Options:
     capture: str = "both"
     compiler: str = ""
     programs: int = 0  # 0: as many as there is time for
+    captures: int = 1000  # of one process; what Dynamo keeps of a capture is never given back
     stop_at_first: bool = False
     command: str = ""
     ends: float = 0.0
@@ -44,11 +45,12 @@ class Worker:
         self.lines, self.stack = folder / f"lines-{number}", folder / f"stack-fuzz{number}.txt"
         self.folder, self.read = folder, 0
         self.last: dict[str, Any] = {}
+        self.next: int | None = None  # where another process is to go on
         self.process = self._start(number)
 
     def _start(self, first: int) -> subprocess.Popen[bytes]:
         options = self.options
-        self.done = False
+        self.done, self.next = False, None
         command = [sys.executable, "-m", "piecewise_conformance.fuzzing.worker"]
         command += ["--backend", options.backend, "--seed", str(options.seed)]
         command += ["--first", str(first), "--step", str(options.jobs)]
@@ -57,6 +59,7 @@ class Worker:
         command += ["--runner", str(os.getpid())]
         command += ["--lines", str(self.lines), "--stack", str(self.stack)]
         command += ["--compiler", options.compiler, "--before", str(options.programs)]
+        command += ["--captures", str(options.captures)]
         command += ["--stop-at-first"] if options.stop_at_first else []
         with (self.folder / f"log-{self.number}").open("ab") as log:
             return subprocess.Popen(
@@ -94,7 +97,14 @@ class Worker:
                 self.last = line
             elif line["kind"] == "asks":
                 self.last["key"] = line["key"]
+            elif line["kind"] == "renew":
+                self.next = line["place"]
         return found
+
+    def renew(self, place: int) -> None:
+        """Go on at ``place`` in another process."""
+        self.end()
+        self.process = self._start(place)
 
     def after_death(self) -> Death:
         """What killed it; it is started again behind that program."""

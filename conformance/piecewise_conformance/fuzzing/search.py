@@ -100,7 +100,9 @@ def _watched(options: Options, folder: Path, began: float) -> Tally:
                 ended = worker.process.poll() is not None
                 for line in worker.new_lines():
                     tally.take(line)
-                if ended and not worker.done:
+                if ended and worker.next is not None:
+                    worker.renew(worker.next)
+                elif ended and not worker.done:
                     tally.deaths.append(worker.after_death())
                     if len(tally.deaths) >= _DEATHS or time.monotonic() > options.ends:
                         return tally

@@ -41,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--capture", required=True)
     parser.add_argument("--compiler", default="")
     parser.add_argument("--before", type=int, default=0)
+    parser.add_argument("--captures", type=int, required=True)
     parser.add_argument("--runner", type=int, required=True)
     parser.add_argument("--lines", type=Path, required=True)
     parser.add_argument("--stack", type=Path, required=True)
@@ -55,6 +56,10 @@ def main(arguments: list[str] | None = None) -> int:
         search = _Search(load_subject(options.backend), lines, watch, options.compiler)
         kept = _corpus(options.capture)
         for place in itertools.count(options.first, options.step):
+            if search.captures >= options.captures:
+                search.tell_statistics(force=True)
+                search.tell("renew", place=place)
+                return 0
             number = place - len(kept)
             if place < len(kept):
                 name, program, capture = kept[place]
@@ -97,6 +102,7 @@ class _Search:
         self.statuses: Counter[str] = Counter()
         self.last = time.monotonic()
         self.failed = False
+        self.captures = 0
 
     def tell(self, kind: str, **what: Any) -> None:
         self.lines.write(json.dumps({"kind": kind, **what}) + "\n")
@@ -127,6 +133,7 @@ class _Search:
             for each in chosen(capture, self.compiler)
             if self.in_space % each.every == 0 or name.startswith("corpus:")
         ]
+        self.captures += capture == DYNAMO
         self.watch.begin()
         drawn = Drawn(program, self.space)
         if why := prepare(drawn, capture):
