@@ -128,18 +128,22 @@ def test_a_signature_that_the_harness_does_not_know() -> None:
     assert nothing == "nothing works: 1 of 1 parts that were tried"
 
 
+FAULT = "the subject is at fault: make_backend:"
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("os._exit(3)", "the process ended itself with exit status 3"),
-        ("os.kill(os.getpid(), 11)", "the process died from SIGSEGV"),
-        ("\n        while True: pass", "no end within 3 seconds"),
+        ("os._exit(3)", f"{FAULT} the process ended itself with exit status 3"),
+        ("os.kill(os.getpid(), 11)", f"{FAULT} the process died from SIGSEGV"),
+        # nobody's fault: the machine may be busy
+        ("\n        while True: pass", "make_backend: no end within 3 seconds"),
     ],
 )
 def test_a_subject_that_ends_or_holds_its_process(adapted: Any, body: str, said: str) -> None:
     """The process that asks is another one; what worked before is not in doubt."""
     (words,) = probe(adapted(body=body), seconds=3)
-    assert words.startswith(f"the subject is at fault: make_backend: {said}")
+    assert words.startswith(said)
 
 
 def test_nothing_stays_of_it() -> None:

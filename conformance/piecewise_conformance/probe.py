@@ -58,7 +58,7 @@ def probe(subject: Subject, seconds: float = SECONDS) -> list[str]:
     found: dict[str, str | None] = {}
     for line in lines:
         facet, words = json.loads(line)
-        found[facet] = f"the subject is at fault: {facet}: {ended}" if words is _BEGUN else words
+        found[facet] = _stopped_at(facet, ended, seconds) if words is _BEGUN else words
     tried = [words for words in found.values() if words is not None]
     words = [each for each in tried if each]
     if words and len(words) == len(tried):
@@ -69,8 +69,14 @@ def probe(subject: Subject, seconds: float = SECONDS) -> list[str]:
 _BEGUN = False
 
 
-def _end_of(child: int, seconds: float) -> str:
-    """Wait for the process; how it ended."""
+def _stopped_at(facet: str, ended: str | None, seconds: float) -> str:
+    if ended is None:
+        return f"{facet}: no end within {seconds:g} seconds: it hangs, or the machine is busy"
+    return f"the subject is at fault: {facet}: {ended}"
+
+
+def _end_of(child: int, seconds: float) -> str | None:
+    """Wait for the process; how it ended, or None if it did not and was killed."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -79,7 +85,7 @@ def _end_of(child: int, seconds: float) -> str:
         time.sleep(0.01)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    return f"no end within {seconds:g} seconds"
+    return None
 
 
 def _ask_all(subject: Subject, told: Path) -> None:
