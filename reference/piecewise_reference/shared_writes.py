@@ -27,16 +27,17 @@ def writes_shared_memory(graph: fx.GraphModule, example_inputs: Sequence[Any]) -
 
     What is written shows when the graph is run on fake tensors, which count writes as others do.
     """
-    count = Counter(_memory(each) for each in example_inputs if isinstance(each, Tensor))
-    shared = [
-        at
+    memory = {
+        at: each.untyped_storage()._cdata
         for at, each in enumerate(example_inputs)
-        if isinstance(each, Tensor) and count[_memory(each)] > 1
-    ]
+        if isinstance(each, Tensor) and each.layout is torch.strided
+    }
+    count = Counter(memory.values())
+    shared = [at for at, each in memory.items() if count[each] > 1]
     if not shared:
         return False  # as a rule: so the graph is not run
-    if any(isinstance(node.target, HigherOrderOperator) for node in graph.graph.nodes):
-        return True  # a Triton kernel, say, whose writes fake tensors do not see
+    if any(map(_is_opaque, graph.graph.nodes)):
+        return True
     mode = detect_fake_mode(example_inputs) or FakeTensorMode()
     # The graph must leave grad mode, and the symbols of the tracing, as they were.
     with torch.set_grad_enabled(torch.is_grad_enabled()), mode, _without_new_symbols(mode):
@@ -46,6 +47,11 @@ def writes_shared_memory(graph: fx.GraphModule, example_inputs: Sequence[Any]) -
         before = [inputs[at]._version for at in shared]
         _OnFakes(graph).run(*inputs)
     return [inputs[at]._version for at in shared] != before
+
+
+def _is_opaque(node: fx.Node) -> bool:
+    """Whether fake tensors may not see what ``node`` writes, such as a Triton kernel."""
+    return node.op == "call_module" or isinstance(node.target, HigherOrderOperator)
 
 
 class _OnFakes(fx.Interpreter):
@@ -58,14 +64,11 @@ class _OnFakes(fx.Interpreter):
         return value
 
 
-def _memory(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
-
-
 def _alias(mode: FakeTensorMode, tensor: Tensor) -> Tensor:
     """The tensor, fake, as another that has the same memory and its own shape."""
-    fake = tensor if isinstance(tensor, FakeTensor) else mode.from_tensor(tensor)
-    return torch.ops.aten.alias(fake.detach())
+    if not isinstance(tensor, FakeTensor):
+        tensor = mode.from_tensor(tensor, static_shapes=True)
+    return torch.ops.aten.alias(tensor.detach())
 
 
 @contextmanager

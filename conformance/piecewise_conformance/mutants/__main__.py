@@ -151,6 +151,7 @@ def run_plan(
     command += ["-p", "piecewise_conformance.mutants.matrix"]
     command += [f"--piecewise-plan={plan_file}", f"--piecewise-runs={runs_file}"]
     command += [f"--ignore={SUITE_FOLDER / each}" for each in without]
+    command += ["--tb=no"]  # to print where a mutant failed takes as long as the test
     command += more
     log = work / "pytest.log"
     with log.open("wb") as file:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ class Looper:
         from ..recorded import reuse
 
         reuse(True)
+        os.fsync = lambda fd: None  # tests kill processes and pull no plugs; disks are slow
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Leave out tests that no mutant needs, and deal the slow ones out first."""
