@@ -76,6 +76,14 @@ def helper(a: Path) -> int:
 def unused():
     return os
 
+@torch.library.custom_op("x::op", mutates_args=())
+def op(x: Path) -> Path:
+    return x
+
+@op.register_fake
+def _(x):
+    return x
+
 # of the test
 @mark(LIMIT)
 def test_it(subject):
@@ -112,6 +120,10 @@ def test_a_part_is_what_the_test_uses() -> None:
         "from pathlib import Path\nimport its_effect\n"
         "import piecewise_fixtures.ops  # for its effect\n\n\n# how many\nLIMIT = 3\n\n\n"
         "def helper(a: Path) -> int:\n    return LIMIT\n\n\n"
+        # whatever calls them, by way of torch
+        '@torch.library.custom_op("x::op", mutates_args=())\n'
+        "def op(x: Path) -> Path:\n    return x\n\n\n"
+        "@op.register_fake\ndef _(x):\n    return x\n\n\n"
         '# of the test\n@mark(LIMIT)\ndef test_it(subject):\n    """What it says."""\n'
         "    return helper(1)\n"
     )

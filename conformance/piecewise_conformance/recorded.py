@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import random
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import Any
 import torch
 from piecewise_fixtures.programs import Program
 from torch import fx
+from torch._dynamo.convert_frame import preserve_global_state
 from torch._guards import TracingContext, detect_fake_mode, tracing
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -95,8 +97,13 @@ class _Graph:
         gm.meta.update(self.gm.meta)
         traced = detect_fake_mode(self._traced())
         mode = traced and FakeTensorMode(shape_env=traced.shape_env)
-        with tracing(TracingContext(mode)):
-            return compile(gm, list(self.example_inputs))
+        # Dynamo puts back much of what is global behind a backend, and so it is no fault of one
+        pythons_random = random.getstate()
+        try:
+            with tracing(TracingContext(mode)):
+                return preserve_global_state(compile)(gm, list(self.example_inputs))
+        finally:
+            random.setstate(pythons_random)
 
     def _traced(self) -> list[Any]:
         placeholders = self.gm.graph.find_nodes(op="placeholder")

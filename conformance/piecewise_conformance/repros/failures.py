@@ -72,6 +72,7 @@ class Scripts:
         needs = sorted(set(re.findall(r"\bneeds\(([^)]*)\)", body)))
         if re.search(r"\bhypothesis\b|\bcache_histories\b", body):
             needs.append("hypothesis")
+            body = f"{_SETTLED}\n{body}"
         versions = self.header["versions"]
         head = _HEAD.format(
             id=result.id,
@@ -111,6 +112,12 @@ class Scripts:
 
 
 _TOLD = ("torch", "triton", "python")
+# As the plugin does, and before the test is made: that is when it takes its settings.
+_SETTLED = """\
+from piecewise_conformance.settled import settle_hypothesis
+
+settle_hypothesis()
+"""
 
 
 def _function(test: Citation) -> str:

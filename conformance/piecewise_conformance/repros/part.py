@@ -9,7 +9,8 @@ def part_of(source: str, *names: str) -> str:
     """The statements of ``source`` that ``names``, which it defines, depend on.
 
     Without the module's docstring and its imports from the future. What binds no name, such as a
-    bare call, is kept, and so is an import that nothing uses: nobody knows what depends on it.
+    bare call, is kept, and so are an import that nothing uses and an op that is registered with
+    torch: nobody knows what depends on it.
     """
     tree = ast.parse(source)
     lines = source.splitlines()
@@ -19,7 +20,7 @@ def part_of(source: str, *names: str) -> str:
         for name in _bound(each):
             binding.setdefault(name, []).append(each)
     pending = [each for name in names for each in binding[name]]
-    pending += [each for each in statements if not _bound(each)]
+    pending += [each for each in statements if not _bound(each) or _registers(each)]
     kept: set[int] = set()
     while pending:
         statement = pending.pop()
@@ -61,6 +62,12 @@ def _is_preface(statement: ast.stmt) -> bool:
 
 def _is_small(statement: ast.stmt) -> bool:
     return not isinstance(statement, ast.FunctionDef | ast.ClassDef)
+
+
+def _registers(statement: ast.stmt) -> bool:
+    """Whether it is a function that torch is told of, and that may be called by another name."""
+    decorators = map(ast.unparse, getattr(statement, "decorator_list", ()))
+    return any("torch.library." in each or ".register_" in each for each in decorators)
 
 
 def _bound(statement: ast.stmt) -> list[str]:

@@ -211,6 +211,10 @@ class LogCaptureFixture(logging.Handler):
         """All of it, a line a record."""
         return "".join(f"{each.levelname} {each.getMessage()}\n" for each in self.records)
 
+    def clear(self) -> None:
+        """Forget what was logged."""
+        self.records.clear()
+
     @contextmanager
     def at_level(self, level: int, logger: str | None = None) -> Iterator[None]:
         """Inside, a logger (the root by default) lets ``level`` through."""
