@@ -222,6 +222,43 @@ def test_callback_finds_the_cache(subject: Subject, tmp_path: Path) -> None:
     warm.expect_warm(warm.start(subject, found), "a start on what the callback found")
 
 
+@requirement("CONTEXT-004")
+def test_callback_after_a_compile_that_failed(subject: Subject) -> None:
+    """The last piece fails in one of two ranges: one call, when that one is compiled after all."""
+    calls: list[int] = []
+
+    def fail(number: int) -> Any:
+        if len(log.compiles) > 1:
+            raise RuntimeError("the spy was told to fail")
+        return good(number)
+
+    with (
+        spy.spying() as log,
+        subject.context("set_on_compilation_complete", lambda: calls.append(len(log.compiles))),
+    ):
+        good, log.handle = log.handle, fail
+        driven = drive(
+            subject,
+            program("linear-chain"),
+            compiler=spy.NAME,
+            cache_root=None,
+            compile_ranges_endpoints=(5,),
+        )
+        with suppress(Exception):  # Dynamo may wrap it
+            driven.got(driven.program.inputs(3))
+        _expect_calls(calls, 0, "when a compile had failed")
+        log.handle = good
+        for size in (6, 3, 6):
+            driven.check(size)
+    _expect_calls(calls, 1, "after every range was met")
+    if calls[0] != len(log.compiles):
+        raise Violation(
+            "the completion callback came before a compile that had failed was made up for",
+            expected=f"after {len(log.compiles)} compiles",
+            got=f"after {calls[0]}",
+        )
+
+
 class _IsEncoder:
     """A backend that notes what it returned."""
 
