@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from piecewise_fixtures.programs import program
+from piecewise_fixtures.programs import Program, program
 
 from .drive import Driven, options_for
 from .options import Options
@@ -28,18 +28,26 @@ class Keeping:
         return self.function
 
 
-def options(subject: Subject, name: str, **changes: Any) -> Options:
+def _program(name: str | Program) -> Program:
+    return program(name) if isinstance(name, str) else name
+
+
+def options(subject: Subject, name: str | Program, **changes: Any) -> Options:
     """Options for the program ``name``; also for the process that reads."""
-    return options_for(subject, program(name), **changes)
+    return options_for(subject, _program(name), **changes)
 
 
-def compiled(subject: Subject, name: str, **changes: Any) -> tuple[Driven, Any]:
-    """The program ``name`` compiled and checked at every size, and the function in it."""
+def compiled(
+    subject: Subject, name: str | Program, sizes: Sequence[int] = (), **changes: Any
+) -> tuple[Driven, Any]:
+    """The program ``name`` compiled and checked at every size, or at ``sizes``, and the function
+    in it.
+    """
     settle()
     asked = options(subject, name, **changes)
     keeping = Keeping(subject.backend(asked))
-    driven = Driven(subject, program(name), asked, keeping)
-    for size in program(name).sizes:
+    driven = Driven(subject, _program(name), asked, keeping)
+    for size in sizes or _program(name).sizes:
         driven.check(size)
     return driven, keeping.function
 
@@ -60,16 +68,16 @@ def from_bytes(subject: Subject, data: bytes, asked: Options) -> Any:
     return function
 
 
-def in_place_of(subject: Subject, function: Any, name: str, asked: Options) -> Driven:
+def in_place_of(subject: Subject, function: Any, name: str | Program, asked: Options) -> Driven:
     """The program ``name`` with ``function`` in the place of what a compile would give."""
     settle()
-    return Driven(subject, program(name), asked, lambda graph, example_inputs: function)
+    return Driven(subject, _program(name), asked, lambda graph, example_inputs: function)
 
 
-def check_function(subject: Subject, function: Any, name: str, asked: Options) -> None:
+def check_function(subject: Subject, function: Any, name: str | Program, asked: Options) -> None:
     """``function`` in the place of a compile: it must do what the program does, at every size."""
     driven = in_place_of(subject, function, name, asked)
-    for size in program(name).sizes[::-1]:
+    for size in _program(name).sizes[::-1]:
         driven.check(size)
 
 

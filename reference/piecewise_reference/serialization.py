@@ -99,7 +99,8 @@ class VllmSerializableFunction:
         from .graph_bytes import graph_from_bytes  # imports Inductor: seconds
 
         facts, parts = unpack(data)
-        backend = VllmBackend(vllm_config, facts["prefix"], facts["is_encoder"])
+        backend = VllmBackend(vllm_config, facts["prefix"])
+        backend.is_encoder = facts["is_encoder"]  # whatever tag is in force where it is read
         if (now := _made_by(backend)) != facts["made_by"]:
             changed = [name for name, value in now.items() if facts["made_by"].get(name) != value]
             raise Unusable(f"it was made with another {', '.join(changed)}")

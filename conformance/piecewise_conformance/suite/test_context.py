@@ -101,7 +101,9 @@ def _model(subject: Subject, name: str = "linear-chain", **changes: Any) -> Call
 
 
 @requirement("CONTEXT-004")
-@pytest.mark.parametrize("name", ["linear-chain", "thirteen-ops", "piece-without-symbol"])
+@pytest.mark.parametrize(
+    "name", ["linear-chain", "thirteen-ops", "piece-without-symbol", "only-splitting-ops"]
+)
 def test_callback_once(subject: Subject, name: str) -> None:
     """One call by the time the model has run at its sizes, and no more afterwards."""
     calls: list[int] = []
@@ -123,9 +125,11 @@ def _expect_calls(calls: list[int], expected: int, when: str) -> None:
 
 
 @requirement("CONTEXT-004")
+@pytest.mark.parametrize("name", ["linear-chain", "piece-without-symbol"])
 @pytest.mark.parametrize("sizes", [(6, 4, 3), (3, 6, 4), (4, 3, 6)])
-def test_callback_after_the_last_range(subject: Subject, sizes: tuple[int, ...]) -> None:
-    """With two ranges and a single size: once all have been met, and one call in all.
+def test_callback_after_the_last_range(subject: Subject, sizes: tuple[int, ...], name: str) -> None:
+    """With two ranges and a single size: once all have been met, and one call in all. A piece
+    that does not know the batch has one range.
 
     A backend that compiles all ranges before the first batch may call at once, and then what it
     compiled must be all: nothing is compiled after the call.
@@ -136,7 +140,7 @@ def test_callback_after_the_last_range(subject: Subject, sizes: tuple[int, ...])
         spy.spying() as log,
         subject.context("set_on_compilation_complete", lambda: calls.append(len(log.compiles))),
     ):
-        check = _model(subject, compiler=spy.NAME, cache_root=None, **ranges)
+        check = _model(subject, name, compiler=spy.NAME, cache_root=None, **ranges)
         for size in (*sizes, *sizes):
             check(size)
     _expect_calls(calls, 1, "after every range was met")
@@ -220,6 +224,43 @@ def test_callback_finds_the_cache(subject: Subject, tmp_path: Path) -> None:
     with subject.context("set_on_compilation_complete", callback):
         warm.start(subject, tmp_path / "root")
     warm.expect_warm(warm.start(subject, found), "a start on what the callback found")
+
+
+@requirement("CONTEXT-004")
+def test_callback_after_a_compile_that_failed(subject: Subject) -> None:
+    """The last piece fails in one of two ranges: one call, when that one is compiled after all."""
+    calls: list[int] = []
+
+    def fail(number: int) -> Any:
+        if len(log.compiles) > 1:
+            raise RuntimeError("the spy was told to fail")
+        return good(number)
+
+    with (
+        spy.spying() as log,
+        subject.context("set_on_compilation_complete", lambda: calls.append(len(log.compiles))),
+    ):
+        good, log.handle = log.handle, fail
+        driven = drive(
+            subject,
+            program("linear-chain"),
+            compiler=spy.NAME,
+            cache_root=None,
+            compile_ranges_endpoints=(5,),
+        )
+        with suppress(Exception):  # Dynamo may wrap it
+            driven.got(driven.program.inputs(3))
+        _expect_calls(calls, 0, "when a compile had failed")
+        log.handle = good
+        for size in (6, 3, 6):
+            driven.check(size)
+    _expect_calls(calls, 1, "after every range was met")
+    if calls[0] != len(log.compiles):
+        raise Violation(
+            "the completion callback came before a compile that had failed was made up for",
+            expected=f"after {len(log.compiles)} compiles",
+            got=f"after {calls[0]}",
+        )
 
 
 class _IsEncoder:

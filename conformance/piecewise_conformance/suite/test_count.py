@@ -11,7 +11,7 @@ import pytest
 from piecewise_conformance import spy, warm
 from piecewise_conformance.boundary import inside_subject
 from piecewise_conformance.drive import drive
-from piecewise_conformance.marks import requirement
+from piecewise_conformance.marks import needs, requirement, slow
 from piecewise_conformance.static_graphs import graphs
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Unsupported, Violation
@@ -120,6 +120,55 @@ def test_warm_start(subject: Subject, tmp_path: Path) -> None:
         num_graphs_seen=1,
         num_cache_entries_updated=0,
         num_compiled_artifacts_saved=0,
+    )
+
+
+@requirement("COUNT-007")
+def test_found_in_the_cache(subject: Subject, tmp_path: Path) -> None:
+    """A second start on the cache asks for as many as the first one did."""
+    first = _grown(subject, lambda: warm.start(subject, tmp_path))
+    second = _grown(subject, lambda: warm.start(subject, tmp_path))
+    if not first.get("num_backend_compilations"):
+        raise Unsupported("the subject counts no backend compilations")
+    _expect(
+        second,
+        "after a second start",
+        num_backend_compilations=first["num_backend_compilations"],
+    )
+
+
+@requirement("COUNT-008")
+@slow
+@needs("inductor")
+def test_inductor(subject: Subject, tmp_path: Path) -> None:
+    """Two unlike pieces: compiled and saved in the first start, loaded in the second."""
+    subject.need("inductor", "cache")
+
+    def start() -> None:
+        driven = drive(
+            subject, program("linear-chain"), compiler="inductor", cache_root=str(tmp_path)
+        )
+        driven.check(6)
+
+    first, second = _grown(subject, start), _grown(subject, start)
+    pieces = first.get("num_piecewise_capturable_graphs_seen")
+    if not pieces:
+        raise Unsupported("the subject counts no capturable graphs")
+    _expect(
+        first,
+        f"after a first start with Inductor, of {pieces} pieces",
+        num_inductor_compiles=pieces,
+        num_eager_compiles=0,
+        num_compiled_artifacts_saved=pieces,
+        num_compiled_artifacts_loaded=0,
+    )
+    _expect(
+        second,
+        f"after a second start with Inductor, of {pieces} pieces",
+        num_inductor_compiles=0,
+        num_eager_compiles=0,
+        num_compiled_artifacts_saved=0,
+        num_compiled_artifacts_loaded=pieces,
     )
 
 

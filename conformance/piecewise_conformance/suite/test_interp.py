@@ -108,6 +108,25 @@ def test_second_round_compiles_nothing(subject: Subject, name: str) -> None:
         )
 
 
+@requirement("INTERP-002")
+def test_many_sizes(subject: Subject) -> None:
+    """Two rounds over forty sizes: the first compiles a piece once a range, the second nothing."""
+    driven = spied(subject, "linear-chain", compile_ranges_endpoints=(20,))
+    with spy.spying() as log:
+        for size in (2, 40):
+            driven.check(size)
+    known = len(log.compiles)
+    with spy.spying() as log:
+        for size in (*range(2, 42), *range(2, 42)):
+            driven.check(size)
+    if log.compiles or log.loads:
+        raise Violation(
+            "work for forty sizes in two ranges that had been compiled",
+            expected="none",
+            got=f"{len(log.compiles)} compiles, beside the {known} before",
+        )
+
+
 @requirement("INTERP-003")
 @pytest.mark.parametrize(
     ("name", "sizes"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -282,13 +283,27 @@ def test_every_compile_is_given_the_pass(subject: Subject) -> None:
             )
 
 
+def _captures(number: int) -> Any:
+    return lambda graph: number
+
+
+def _has_default(number: int) -> Any:
+    return lambda graph, by=number: by
+
+
+def _has_keyword_default(number: int) -> Any:
+    return lambda graph, *, by=number: by
+
+
 @requirement("PASS-002")
-def test_functions_that_captured_other_values(subject: Subject, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "made", [_captures, _has_default, _has_keyword_default], ids=["closure", "default", "keyword"]
+)
+def test_functions_that_captured_other_values(
+    subject: Subject, tmp_path: Path, made: Callable[[int], Any]
+) -> None:
     """A plain function at the hook, where it is taken: its source does not tell what it does."""
     key = subject.get("pass_key")
-
-    def made(number: int) -> Any:
-        return lambda graph: number
 
     def start(number: int) -> spy.Log | None:
         log = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ import torch
 from piecewise_conformance import serial, spy
 from piecewise_conformance.capture import mark_dynamic
 from piecewise_conformance.drive import Driven
-from piecewise_conformance.marks import requirement
+from piecewise_conformance.marks import needs, requirement, slow
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Unsupported, Violation
+from piecewise_fixtures.programs import program
+from piecewise_fixtures.programs.base import Program
 
 
 @requirement("SERIAL-008")
@@ -38,6 +41,31 @@ def test_facts_of_a_function(subject: Subject, encoder: bool, copy_inputs: bool)
 
 
 @requirement("SERIAL-008")
+@pytest.mark.parametrize("encoder", [False, True])
+def test_facts_do_not_come_from_the_reader(subject: Subject, encoder: bool) -> None:
+    """Made again under the tag of another part, it is still of the part that it was made for."""
+    subject.get("serialize")
+    asked = serial.options(subject, "linear-chain", prefix="tower")
+    with subject.context("set_model_tag", "one", is_encoder=encoder):
+        _, function = serial.compiled(subject, "linear-chain", prefix="tower")
+    names = [n for n in ("prefix", "is_encoder") if hasattr(function, n)]
+    if not names:
+        raise Unsupported("the subject's function tells nothing about itself")
+    data = serial.to_bytes(subject, function, asked)
+    with subject.context("set_model_tag", "other", is_encoder=not encoder):
+        loaded = serial.from_bytes(subject, data, asked)
+    before, after = (
+        {name: getattr(each, name, "nothing") for name in names} for each in (function, loaded)
+    )
+    if before != after:
+        raise Violation(
+            "facts of a function made again under another tag",
+            expected=str(before),
+            got=str(after),
+        )
+
+
+@requirement("SERIAL-008")
 def test_copies_go_on(subject: Subject) -> None:
     """Where inputs are copied to static buffers they still are: no piece sees the caller's own."""
     subject.get("serialize")
@@ -61,7 +89,10 @@ def test_copies_go_on(subject: Subject) -> None:
 
 
 @requirement("SERIAL-009")
-@pytest.mark.parametrize("name", ["strided-input", "view-of-input-as-input", "integers-and-bools"])
+@pytest.mark.parametrize(
+    "name",
+    ["strided-input", "view-of-input-as-input", "view-of-input-updated", "integers-and-bools"],
+)
 def test_inputs_are_known_as_before(subject: Subject, name: str) -> None:
     """What a compiler is told of a piece's inputs is what it was told before: type, strides,
     place in their memory, and which of them share it.
@@ -98,3 +129,74 @@ def _layout(inputs: list[Any]) -> list[Any]:
         )
         for each in tensors
     ]
+
+
+def _with_artifacts(subject: Subject, **changes: Any) -> dict[str, Any]:
+    subject.get("serialize")
+    subject.need("inductor")
+    return {"compiler": "inductor", "collect_artifacts": True, **changes}
+
+
+@requirement("SERIAL-002")
+@slow
+@needs("inductor")
+def test_artifacts_of_one_size(subject: Subject) -> None:
+    """Kept when it had met one size alone, it is right at others: what was compiled for the one
+    serves none of them.
+    """
+    changes = _with_artifacts(subject, compile_sizes=(4,), compile_ranges_endpoints=(5,))
+    asked = serial.options(subject, "linear-chain", **changes)
+    _, function = serial.compiled(subject, "linear-chain", (4,), **changes)
+    loaded = serial.from_bytes(subject, serial.to_bytes(subject, function, asked), asked)
+    serial.check_function(subject, loaded, "linear-chain", asked)
+
+
+class _LayersAndHead(torch.nn.Module):
+    """A dozen equal layers, and a last piece unlike them."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for _ in range(12):
+            x = torch.ops.piecewise.scaled(torch.sin(x) / 10)
+        return x * 2 - 1
+
+
+def _layers_and_head() -> Program:
+    base = program("linear-chain")
+    return Program("layers-and-head", "", _LayersAndHead, base.inputs, base.splitting_ops, (6, 4))
+
+
+@requirement("SERIAL-002")
+@slow
+@needs("inductor")
+def test_each_piece_has_its_artifact(subject: Subject, tmp_path: Path) -> None:
+    """Of more than ten pieces each gets its own artifact back, however they are numbered."""
+    changes = _with_artifacts(subject, cache_root=str(tmp_path))
+    chosen = _layers_and_head()
+    asked = serial.options(subject, chosen, **changes)
+    _, function = serial.compiled(subject, chosen, **changes)
+    asked = asked.but(cache_root=None)
+    loaded = serial.from_bytes(subject, serial.to_bytes(subject, function, asked), asked)
+    serial.check_function(subject, loaded, chosen, asked)
+
+
+@requirement("SERIAL-006")
+@slow
+@needs("inductor")
+def test_nothing_is_compiled_the_second_time(subject: Subject) -> None:
+    """A function that was made again gives its artifacts on when it is serialized in its turn."""
+    subject.get("record_events")
+    changes = _with_artifacts(subject)
+    asked = serial.options(subject, "linear-chain", **changes)
+    _, function = serial.compiled(subject, "linear-chain", **changes)
+    for times in ("once", "twice"):
+        data = serial.to_bytes(subject, function, asked)
+        with subject.events() as trace:
+            function = serial.from_bytes(subject, data, asked)
+            serial.check_function(subject, function, "linear-chain", asked)
+            compiles = len(trace().of("Compile"))
+        if compiles:
+            raise Violation(
+                f"a function with all artifacts that went through bytes {times}",
+                expected="0 compiles",
+                got=f"{compiles} compiles",
+            )
