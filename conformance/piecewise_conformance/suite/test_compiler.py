@@ -197,7 +197,8 @@ def test_told_what_it_compiles(subject: Subject, tmp_path: Path) -> None:
 
     A manager may leave the key to the compiler.
     """
-    places = [((1, 8), 0), ((1, 8), 1), ((1, 8), 11), ((8, 8), 1), ((1, 9), 1), ((9, 64), 0)]
+    ends_of = {0: [(1, 8), (9, 64)], 1: [(1, 8), (8, 8), (1, 9), (1, 18)], 11: [(1, 8)]}
+    places = [(ends, index) for index, each in ends_of.items() for ends in each]
     work = [(ends, index, times(number)) for number, (ends, index) in enumerate(places, 2)]
     with spy.spying() as log:
         writer = subject.manager(Options(compiler=spy.NAME)).open(tmp_path)
