@@ -52,7 +52,8 @@ def _state() -> dict[str, Any]:
         "the handler of SIGTERM": signal.getsignal(signal.SIGTERM),
     }
     for module in (torch._dynamo.config, torch._functorch.config, torch._inductor.config):
-        state[module.__name__] = module.save_config_portable()  # type: ignore[attr-defined]  # installed
+        # all of it: a portable copy leaves out what no code depends on, such as numbers of threads
+        state[module.__name__] = module.get_config_copy()  # type: ignore[attr-defined]  # installed
     return state
 
 
@@ -93,6 +94,13 @@ def _unusual() -> Iterator[None]:
         sys.setrecursionlimit(limit)
         root.setLevel(level)
         (gc.enable if collecting else gc.disable)()
+
+
+def first_use_of_inductor() -> None:
+    """What torch itself changes when Inductor first compiles, such as the search path, is done."""
+    import torch
+
+    torch.compile(torch.neg)(torch.ones(3))
 
 
 @contextmanager
