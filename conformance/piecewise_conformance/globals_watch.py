@@ -15,7 +15,7 @@ from typing import Any
 from .verdict import Violation
 
 # What Inductor and Triton tell their own processes when they are first used.
-_TORCHS_OWN = ("TORCHINDUCTOR_", "TRITON_")
+_TORCHS_OWN = ("TORCHINDUCTOR_", "_TORCHINDUCTOR_", "TRITON_")
 
 
 def _state() -> dict[str, Any]:
@@ -43,12 +43,17 @@ def _state() -> dict[str, Any]:
         "the search path": list(sys.path),
         "the recursion limit": sys.getrecursionlimit(),
         "garbage collection": gc.isenabled(),
+        "denormal numbers": bool(torch.full((8,), 1e-40).mul(1).count_nonzero()),
+        "MKL-DNN": torch.backends.mkldnn.enabled,
+        "cuDNN's choice by trial": torch.backends.cudnn.benchmark,
+        "filling of new memory": torch.utils.deterministic.fill_uninitialized_memory,
         "the level of logging": (logging.getLogger().level, logging.root.manager.disable),
         "the handler of SIGINT": signal.getsignal(signal.SIGINT),
         "the handler of SIGTERM": signal.getsignal(signal.SIGTERM),
     }
     for module in (torch._dynamo.config, torch._functorch.config, torch._inductor.config):
-        state[module.__name__] = module.save_config_portable()  # type: ignore[attr-defined]  # installed
+        # all of it: a portable copy leaves out what no code depends on, such as numbers of threads
+        state[module.__name__] = module.get_config_copy()  # type: ignore[attr-defined]  # installed
     return state
 
 
@@ -79,6 +84,7 @@ def _unusual() -> Iterator[None]:
     sys.setrecursionlimit(limit + 17)
     root.setLevel(level + 1)
     (gc.disable if collecting else gc.enable)()
+    torch.set_flush_denormal(False)  # nobody can ask for it, and it is off unless somebody set it
     try:
         with dynamo.patch(recompile_limit=dynamo.recompile_limit + 17):
             yield
@@ -88,6 +94,13 @@ def _unusual() -> Iterator[None]:
         sys.setrecursionlimit(limit)
         root.setLevel(level)
         (gc.enable if collecting else gc.disable)()
+
+
+def first_use_of_inductor() -> None:
+    """What torch itself changes when Inductor first compiles, such as the search path, is done."""
+    import torch
+
+    torch.compile(torch.neg)(torch.ones(3))
 
 
 @contextmanager

@@ -86,7 +86,8 @@ class CompilerManager:
     ) -> None:
         """Read and keep the cache in ``cache_dir``; with ``disable_cache`` do neither."""
         self.disable_cache = disable_cache
-        self._handles.clear()  # they lead into another folder
+        for kept in (self.cache, self._unsaved, self._handles):
+            kept.clear()  # their handles lead into another folder
         self.cache_file_path = os.path.join(cache_dir, cache_file.FILE_NAME)
         if not disable_cache:
             self.cache = cache_file.read(self.cache_file_path).entries

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+import torch._dynamo.config
 from piecewise_conformance import spy
 from piecewise_conformance.drive import Driven, drive, options_for, other_values
 from piecewise_conformance.marks import requirement
 from piecewise_conformance.recorded import settle, with_own_code
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
-from piecewise_fixtures.programs import program
+from piecewise_fixtures.programs import Program, program
 
 
 @requirement("DYN-001")
@@ -72,6 +75,37 @@ def test_shapes(subject: Subject, name: str) -> None:
     driven = drive(subject, program(name))
     for size in program(name).sizes:
         driven.check(size)
+
+
+class _Counted(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> Any:
+        count = (x > 0).sum().item()
+        largest = x.max().item()
+        y = torch.ops.piecewise.scaled(x + count)
+        return y * largest + count, count, largest
+
+
+@requirement("DYN-007")
+@pytest.mark.parametrize("sizes", [(), (6,)], ids=["range", "single-size"])
+def test_numbers_from_data(subject: Subject, sizes: tuple[int, ...]) -> None:
+    """Numbers that are read off a tensor before a splitting op are used after it, and returned."""
+    base = program("linear-chain")
+    counted = Program(
+        "numbers-from-data",
+        "",
+        _Counted,
+        base.inputs,
+        base.splitting_ops,
+        base.sizes,
+        base.dynamic,
+        frozenset(),
+    )
+    with torch._dynamo.config.patch(capture_scalar_outputs=True):
+        driven = drive(subject, counted, compile_sizes=sizes)
+        for size in (6, 4, 6):
+            args = counted.inputs(size)
+            for values in (args, other_values(args), args):
+                driven.check_with(values, f"for {size} tokens")
 
 
 @requirement("DYN-003")

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import warm
+from piecewise_conformance import spy, warm
 from piecewise_conformance.child import call_in_child
+from piecewise_conformance.drive import Driven, options_for
 from piecewise_conformance.marks import needs, requirement, slow
 from piecewise_conformance.options import Options
 from piecewise_conformance.pieces import times, tracing
+from piecewise_conformance.recorded import settle, with_own_code
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Unsupported, Violation
 from piecewise_fixtures.programs import PROGRAMS, program
@@ -200,6 +202,10 @@ def test_unreadable_traced_file(subject: Subject, tmp_path: Path) -> None:
         ({"flag": "1"}, {"flag": 1}),
         ({"threshold": 0.1}, {"threshold": 0.1 + 2**-40}),
         ({"limit": 10**18}, {"limit": 10**18 + 1}),
+        ({}, {"epilogue_fusion": False}),
+        ({"a": ""}, {"a": None}),
+        ({"order": ["a", "b"]}, {"order": ["b", "a"]}),
+        ({"order": ["a", "b"]}, {"order": ["a,b"]}),
     ],
 )
 def test_compiler_config(subject: Subject, tmp_path: Path, before: Any, after: Any) -> None:
@@ -270,6 +276,18 @@ def test_separate_folders(subject: Subject, tmp_path: Path, change: dict[str, An
     warm.expect_warm(warm.start(subject, tmp_path, **change), f"{change} again")
 
 
+@requirement("HASH-006")
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("model.main", "model.draft"), ("draft-1", "draft_1"), ("draft1", "draft11")],
+)
+def test_separate_prefixes(subject: Subject, tmp_path: Path, first: str, second: str) -> None:
+    """Prefixes that differ in a late part, or in a mark, are two."""
+    warm.expect_cold(warm.start(subject, tmp_path, prefix=first), "a first start")
+    warm.expect_cold(warm.start(subject, tmp_path, prefix=second), f"{first} made {second}")
+    warm.expect_warm(warm.start(subject, tmp_path, prefix=first), f"{first} again")
+
+
 @requirement("HASH-007")
 @slow
 def test_other_process(subject: Subject, tmp_path: Path) -> None:
@@ -306,6 +324,32 @@ def test_other_torch(subject: Subject, tmp_path: Path) -> None:
             expected="nothing compiled",
             got=f"{compiled} compiled, {loaded} loaded",
         )
+
+
+@requirement("HASH-010")
+@pytest.mark.parametrize("kind", ["UNBACKED", "BACKED_SIZE_OBLIVIOUS"])
+def test_how_shapes_are_traced(subject: Subject, tmp_path: Path, kind: str) -> None:
+    """What was compiled for a size of at least two is not loaded where it may be 0 or 1."""
+    for traced in ("BACKED", kind):
+        for expect in (warm.expect_cold, warm.expect_warm):
+            settle()
+            chosen = with_own_code(program("linear-chain"))
+            options = options_for(subject, chosen, compiler=spy.NAME, cache_root=str(tmp_path))
+            options = options.but(dynamic_shapes=traced)
+            subject.check_offers(options)
+            with spy.spying() as log:
+                Driven(subject, chosen, options, live=True).check(6)
+            expect(log, f"a start with sizes traced {traced}")
+
+
+@requirement("HASH-011")
+def test_compilers_own_hash(subject: Subject, tmp_path: Path) -> None:
+    """A compiler whose hash is another is another; with the old one back its entries are hit."""
+    warm.expect_cold(warm.start(subject, tmp_path), "a first start")
+    with spy.telling("spy 2.0"):
+        warm.expect_cold(warm.start(subject, tmp_path), "a start with another hash")
+        warm.expect_warm(warm.start(subject, tmp_path), "a second start with that hash")
+    warm.expect_warm(warm.start(subject, tmp_path), "a start with the first hash")
 
 
 @requirement("HASH-009")

@@ -87,6 +87,13 @@ HANDLES = [
     {1, 2},
     [1, True, 1.0],
     "x" * 5000,
+    ("key", "C:\\cache\\new"),
+    ("", ""),
+    ("", "artifact"),
+    ("key", "\x7f\x85\u2028 \u200b"),
+    ("key", "line\nend"),
+    ("it's", 'a "path"'),
+    "",
 ]
 
 
@@ -221,3 +228,8 @@ def test_malformed_key_is_no_entry(subject: Subject, tmp_path: Path, name: str) 
             expected="1 load and 1 compile",
             got=f"{len(log.loads)} loads and {len(log.compiles)} compiles",
         )
+    for ends in ((8, 8), (1, 1), (1, 9), (8, 9), (1, 64)):  # what such a key might be taken for
+        with spy.spying() as log:
+            other.check(reader.compile(other.gm, other.traced, ends, 1, 2))
+        if log.loads:
+            raise Violation(f"the entry under {BAD_KEYS[name]!r} was used for the range {ends}")

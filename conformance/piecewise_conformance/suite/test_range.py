@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
 from piecewise_conformance import spy
-from piecewise_conformance.boundary import expect_refusal, inside_subject, whose, words_of
-from piecewise_conformance.drive import Driven, drive
+from piecewise_conformance.boundary import (
+    expect_refusal,
+    inside_subject,
+    may_refuse,
+    whose,
+    words_of,
+)
+from piecewise_conformance.drive import Driven, drive, options_for
 from piecewise_conformance.marks import requirement
+from piecewise_conformance.recorded import settle, with_own_code
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from piecewise_fixtures.programs import program
@@ -92,6 +100,16 @@ def spied(subject: Subject, name: str = CHAIN, **changes: Any) -> Driven:
     return drive(subject, program(name), compiler=spy.NAME, **changes)
 
 
+def traced_as(subject: Subject, folder: Path, kind: str, **changes: Any) -> Driven:
+    """The chain, whose batch size is traced as a number of which nothing is known."""
+    settle()
+    chosen = with_own_code(program(CHAIN))
+    options = options_for(subject, chosen, compiler=spy.NAME, cache_root=str(folder), **changes)
+    options = options.but(dynamic_shapes=kind)
+    subject.check_offers(options)
+    return Driven(subject, chosen, options, live=True)
+
+
 @requirement("RANGE-005")
 @pytest.mark.parametrize(
     ("top", "endpoints", "expected"),
@@ -152,6 +170,18 @@ def test_single_size_wins(subject: Subject, size: int) -> None:
             raise Violation(f"{neighbour} tokens are served by an artifact of another single size")
 
 
+@requirement("RANGE-006")
+@pytest.mark.parametrize("kind", ["UNBACKED", "BACKED_SIZE_OBLIVIOUS"])
+def test_single_size_of_one_token(subject: Subject, tmp_path: Path, kind: str) -> None:
+    """Where one token is a batch like others its own artifact serves it, and no other size."""
+    driven = traced_as(subject, tmp_path, kind, compile_ranges_endpoints=(4,), compile_sizes=(1, 4))
+    for size, expected in ((6, (5, 64)), (1, (1, 1)), (2, (1, 4)), (4, (4, 4)), (1, (1, 1))):
+        if (got := set(run(driven, size))) != {expected}:
+            raise Violation(
+                f"artifacts that ran for {size} tokens", expected=str(expected), got=str(got)
+            )
+
+
 @requirement("RANGE-007")
 @pytest.mark.parametrize(("top", "size"), [(8, 9), (8, 64), (16, 17)])
 def test_uncovered_size_is_refused(subject: Subject, top: int, size: int) -> None:
@@ -163,12 +193,27 @@ def test_uncovered_size_is_refused(subject: Subject, top: int, size: int) -> Non
     driven.check(4)  # and the next batch is served
 
 
+@requirement("RANGE-007")
+@pytest.mark.parametrize("kind", ["UNBACKED", "BACKED_SIZE_OBLIVIOUS"])
+def test_no_tokens(subject: Subject, tmp_path: Path, kind: str) -> None:
+    """A batch of none lies in no range: it is refused, or runs right without an artifact."""
+    driven = traced_as(subject, tmp_path, kind, compile_ranges_endpoints=(4,))
+    run(driven, 6)
+    ran: list[tuple[int, int]] = []
+    with may_refuse(True):
+        ran = run(driven, 0)
+    if ran:
+        raise Violation(f"a batch of no tokens was served by the artifact of {ran[0]}")
+    run(driven, 4)  # and the next batch is served
+
+
 _WARNS = re.compile("warn|error|ignor|drop|skip", re.IGNORECASE)
 
 
 @requirement("RANGE-008")
 @pytest.mark.parametrize(
-    ("endpoints", "named"), [((4, 100), "100"), ((65,), "65"), ((8, 4), "4"), ((4, 4), "4")]
+    ("endpoints", "named"),
+    [((4, 100), "100"), ((65,), "65"), ((8, 4), "4"), ((4, 4), "4"), ((-16, 4), "-16")],
 )
 def test_bad_endpoints_are_reported(
     subject: Subject,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from piecewise_conformance.oracle import describe
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from piecewise_fixtures.programs import Program, program
+from torch.multiprocessing.reductions import StorageWeakRef
 
 OUTPUTS = [
     "duplicate-outputs",
@@ -106,20 +106,27 @@ def _is_tensor(value: Any) -> bool:
     return isinstance(value, torch.Tensor)
 
 
-_watched: list[weakref.ref[Any]] = []
-_alive: list[int] = []
+_results: list[StorageWeakRef] = []
+_arguments: list[StorageWeakRef] = []
+_alive: list[tuple[int, int]] = []
 _thorough: list[bool] = []  # not empty: collect cycles before counting, which is slow
 
 
 @torch.library.custom_op("piecewise_suite::watch", mutates_args=())
 def watch(x: torch.Tensor) -> torch.Tensor:
-    """A splitting op that counts how many of its earlier results are still alive."""
+    """A splitting op that counts how many of its earlier results and arguments are still alive."""
+    _count()
+    result = x + 1
+    for held, each in ((_results, result), (_arguments, x)):
+        held.append(StorageWeakRef(each.untyped_storage()))
+    return result
+
+
+def _count() -> None:
     if _thorough:
         gc.collect()
-    _alive.append(sum(ref() is not None for ref in _watched))
-    result = x + 1
-    _watched.append(weakref.ref(result))
-    return result
+    results, arguments = (sum(not ref.expired() for ref in held) for held in (_results, _arguments))
+    _alive.append((results, arguments))
 
 
 @watch.register_fake
@@ -136,7 +143,9 @@ class _Chain(torch.nn.Module):
 
 @requirement("STITCH-004")
 def test_values_are_released(subject: Subject) -> None:
-    """In a chain of six splitting ops no more results are alive than uncompiled, plus one."""
+    """In a chain of six splitting ops no more of their results are alive than uncompiled, plus
+    one, nor of what they are given, which the pieces before them return; nor after the call.
+    """
     base = program("linear-chain")
     chain = Program(
         "watched-chain",
@@ -151,24 +160,32 @@ def test_values_are_released(subject: Subject) -> None:
     driven = drive(subject, chain)
     driven.check(6)
     plain, compiled = _most_alive(driven.expected, chain), _most_alive(driven.got, chain)
-    if compiled > plain + 1:  # it may be garbage in a cycle, which is not kept
+    if _more(compiled, plain):  # it may be garbage in a cycle, which is not kept
         _thorough.append(True)
         try:
             compiled = _most_alive(driven.got, chain)
         finally:
             _thorough.clear()
-    if compiled > plain + 1:
-        raise Violation(
-            "results of earlier pieces alive in a later one",
-            expected=f"at most {plain + 1}",
-            got=str(compiled),
-        )
+    for what, allowed, got in zip(("results", "arguments"), plain, compiled, strict=True):
+        if got > allowed + 1:
+            raise Violation(
+                f"{what} of earlier splitting ops alive in a later one, or after the call",
+                expected=f"at most {allowed + 1}",
+                got=str(got),
+            )
 
 
-def _most_alive(run: Callable[[Any], Any], chain: Program) -> int:
-    _watched.clear()
-    _alive.clear()
+def _more(compiled: tuple[int, int], plain: tuple[int, int]) -> bool:
+    return any(got > allowed + 1 for got, allowed in zip(compiled, plain, strict=True))
+
+
+def _most_alive(run: Callable[[Any], Any], chain: Program) -> tuple[int, int]:
+    """The most results, and the most arguments, that were alive at once."""
+    for each in (_results, _arguments, _alive):
+        each.clear()
     run(chain.inputs(6))
     if not _alive:
         raise Violation("splitting ops that ran", expected="6", got="0")
-    return max(_alive)
+    _count()
+    results, arguments = zip(*_alive, strict=True)
+    return max(results), max(arguments)
