@@ -132,7 +132,10 @@ def make_config(options: Options) -> Any:
             cudagraph_mode=CUDAGraphMode[_mode(options)],
             cudagraph_copy_inputs=options.copy_inputs,
             compile_cache_save_format=options.save_format,
-            dynamic_shapes_config={"evaluate_guards": options.evaluate_guards},
+            dynamic_shapes_config={
+                "type": options.dynamic_shapes.lower(),
+                "evaluate_guards": options.evaluate_guards,
+            },
         )
         config = VllmConfig(
             compilation_config=compilation,
