@@ -46,7 +46,7 @@ def _state() -> dict[str, Any]:
         "denormal numbers": bool(torch.full((8,), 1e-40).mul(1).count_nonzero()),
         "MKL-DNN": torch.backends.mkldnn.enabled,
         "cuDNN's choice by trial": torch.backends.cudnn.benchmark,
-        "filling of new memory": torch.utils.deterministic.fill_uninitialized_memory,
+        "filling of new memory": torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]  # a property of the module
         "the level of logging": (logging.getLogger().level, logging.root.manager.disable),
         "the handler of SIGINT": signal.getsignal(signal.SIGINT),
         "the handler of SIGTERM": signal.getsignal(signal.SIGTERM),

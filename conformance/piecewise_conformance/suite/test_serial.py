@@ -101,9 +101,9 @@ def test_with_ranges_and_copied_inputs(subject: Subject) -> None:
     """So with several ranges, a single size, and inputs that are copied."""
     subject.get("serialize")
     changes: dict[str, Any] = {"compile_ranges_endpoints": (5,), "compile_sizes": (4,)}
-    for more in ({}, {"copy_inputs": True}):
-        asked = serial.options(subject, "linear-chain", **changes, **more)
-        _, function = serial.compiled(subject, "linear-chain", **changes, **more)
+    for copied in (False, True):
+        asked = serial.options(subject, "linear-chain", **changes, copy_inputs=copied)
+        _, function = serial.compiled(subject, "linear-chain", **changes, copy_inputs=copied)
         data = serial.to_bytes(subject, function, asked)
         loaded = serial.from_bytes(subject, data, asked)
         serial.check_function(subject, loaded, "linear-chain", asked)
