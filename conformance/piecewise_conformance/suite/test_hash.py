@@ -12,7 +12,7 @@ import pytest
 import torch
 from piecewise_conformance import spy, warm
 from piecewise_conformance.child import call_in_child
-from piecewise_conformance.drive import Driven, drive, options_for
+from piecewise_conformance.drive import Driven, options_for
 from piecewise_conformance.marks import needs, requirement, slow
 from piecewise_conformance.options import Options
 from piecewise_conformance.pieces import times, tracing
@@ -221,39 +221,6 @@ def test_order_of_settings(subject: Subject, tmp_path: Path) -> None:
     warm.start(subject, tmp_path, compiler_config={"a": 1, "b": {"c": 2, "d": 3}})
     log = warm.start(subject, tmp_path, compiler_config={"b": {"d": 3, "c": 2}, "a": 1})
     warm.expect_warm(log, "settings in another order")
-
-
-@requirement("HASH-004")
-@slow
-@needs("inductor")
-def test_where_inductor_partitions(subject: Subject, tmp_path: Path) -> None:
-    """Where Inductor partitions the graph itself, it is one graph whatever the splitting ops, and
-    other code.
-    """
-    subject.need("inductor", "inductor-partition", "cache")
-    subject.get("record_events")
-    for ops, compiles in (
-        (("piecewise::scaled",), True),
-        ((), True),
-        (("piecewise::scaled",), False),
-    ):
-        with subject.events() as trace:
-            driven = drive(
-                subject,
-                program("linear-chain"),
-                compiler="inductor",
-                partition_in_inductor=True,
-                splitting_ops=ops,
-                cache_root=str(tmp_path),
-            )
-            driven.check(6)
-            compiled = bool(trace().of("Compile"))
-        if compiled != compiles:
-            raise Violation(
-                f"a start with splitting ops {ops}, after others on the same cache",
-                expected="a compile" if compiles else "no compile",
-                got="a compile" if compiled else "no compile",
-            )
 
 
 @requirement("HASH-005")
