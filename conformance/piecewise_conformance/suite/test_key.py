@@ -230,6 +230,7 @@ def test_malformed_key_is_no_entry(subject: Subject, tmp_path: Path, name: str) 
         )
     for ends in ((8, 8), (1, 1), (1, 9), (8, 9), (1, 64)):  # what such a key might be taken for
         with spy.spying() as log:
+            reader = manager(subject, tmp_path)  # which has compiled nothing itself
             other.check(reader.compile(other.gm, other.traced, ends, 1, 2))
         if log.loads:
             raise Violation(f"the entry under {BAD_KEYS[name]!r} was used for the range {ends}")
