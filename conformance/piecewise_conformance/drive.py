@@ -17,6 +17,7 @@ from .options import Options
 from .oracle import EXACT, Near, Observation, Rule, check, copy_values, observe
 from .recorded import recorded, reusing, settle
 from .subject import Subject
+from .verdict import NotRun
 
 
 class Driven:
@@ -81,10 +82,14 @@ class Driven:
         return self.near(args)
 
     def near(self, args: Sequence[Any]) -> Near:
-        """Near a run in float64."""
+        """Near a run in float64; NotRun for a program that has none, since it names types."""
         doubled = self.program.build().eval().double()
         with torch.no_grad():
-            truth = observe(doubled, [_double(arg) for arg in args], watched=self._watched(doubled))
+            wide = [_double(arg) for arg in args]
+            try:
+                truth = observe(doubled, wide, watched=self._watched(doubled))
+            except RuntimeError as error:
+                raise NotRun(f"the program does not run in float64: {error}") from error
         return Near(truth)
 
     def check(self, size: int, *, aliasing: bool = True) -> None:
