@@ -52,7 +52,8 @@ def test_mutants_declare_what_exists() -> None:
     catalogue = mutants.catalogue()
     assert catalogue
     for mutant in catalogue.values():
-        assert mutant.fails <= set(LIVE), mutant.name
+        assert mutant.fails | mutant.fails_on_gpu <= set(LIVE), mutant.name
+        assert {each.partition("-")[0] for each in mutant.fails_on_gpu} <= {"GPU"}, mutant.name
         assert bool(mutant.fails) != mutant.is_variant, mutant.name
         assert mutant.about.endswith("."), mutant.name
         assert all(re.fullmatch(r"(NEW|BUG)-\d{2,3}", each) for each in mutant.faults), mutant.name

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -78,19 +79,29 @@ def _version(tensor: torch.Tensor) -> int | None:
     return None if tensor.is_inference() else tensor._version
 
 
+# The graphs that there are, each with the stream on which it was captured.
+_captured: WeakKeyDictionary[torch.cuda.CUDAGraph, torch.cuda.Stream] = WeakKeyDictionary()
+
+
 @contextmanager
-def _capturing(graph: torch.cuda.CUDAGraph, pool: Any, collect_garbage: bool) -> Iterator[None]:
+def _capturing(graph: torch.cuda.CUDAGraph, collect_garbage: bool) -> Iterator[None]:
     """Capture into ``graph`` what is launched inside.
 
-    On the caller's stream, because workspaces of libraries belong to a stream; on one of its own
-    if that is the default stream, which cannot be captured.
+    All graphs share a pool, for they run one after another, never at once. It ends with the last of
+    them, so it is had of one of them, and not by a handle that may outlive it.
+
+    On the caller's stream, because workspaces of libraries belong to a stream, tens of megabytes
+    each; if that is the default stream, which cannot be captured, on the stream of other captures.
     """
     torch.cuda.synchronize()
     if collect_garbage:  # slow, so once and not for each of many captures
         gc.collect()
         torch.cuda.empty_cache()
     caller = torch.cuda.current_stream()
-    stream = torch.cuda.Stream() if caller == torch.cuda.default_stream() else caller
+    stream, other = caller, next(iter(_captured), None)
+    if caller == torch.cuda.default_stream():
+        stream = torch.cuda.Stream() if other is None else _captured[other]
+    pool = None if other is None else other.pool()
     stream.wait_stream(caller)
     with torch.cuda.stream(stream):
         graph.capture_begin(pool=pool)
@@ -99,6 +110,7 @@ def _capturing(graph: torch.cuda.CUDAGraph, pool: Any, collect_garbage: bool) ->
         finally:
             graph.capture_end()
     caller.wait_stream(stream)
+    _captured[graph] = stream
 
 
 class CUDAGraphWrapper:
@@ -112,9 +124,6 @@ class CUDAGraphWrapper:
     the tensor that lay there keeps its values. An input of another kind is a ValueError. Seed:
     ``CUDAGraphWrapper``.
     """
-
-    # One pool for all graphs: they run one after another, never at once.
-    _pool: Any = None
 
     def __init__(
         self,
@@ -159,7 +168,7 @@ class CUDAGraphWrapper:
         entry = _Entry(torch.cuda.CUDAGraph(), args)
         if (prepare := getattr(self.runnable, "prepare", None)) is not None:
             prepare(*args)  # compiling is nothing that a graph could repeat
-        with _capturing(entry.graph, self._shared_pool(), not self.options.gc_disable):
+        with _capturing(entry.graph, not self.options.gc_disable):
             entry.output = self.runnable(*args)
         entry.written = [
             position
@@ -170,12 +179,6 @@ class CUDAGraphWrapper:
         entry.graph.replay()
         events.emit(events.Capture(descriptor, self.runtime_mode.name))
         return entry
-
-    @classmethod
-    def _shared_pool(cls) -> Any:
-        if CUDAGraphWrapper._pool is None:
-            CUDAGraphWrapper._pool = torch.cuda.graph_pool_handle()
-        return CUDAGraphWrapper._pool
 
     def _replay(self, entry: _Entry, args: tuple[Any, ...]) -> Any:
         moved = self._moved(entry, args)

@@ -1,11 +1,13 @@
 """On a GPU: the latency of the decoder in each way to run it, over batch sizes.
 
+On the clock on the wall: of a batch on a device the processor sees only the launches.
 Beside each time stand the memory that is kept, and the kernels and gaps between them of one batch.
 Without a GPU every case is skipped, with that reason.
 """
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ LAYERS = 8
 
 @pytest.mark.skipif(missing("gpu") is not None, reason="no GPU")
 @pytest.mark.skipif(missing("transformers") is not None, reason="no transformers")
+@pytest.mark.benchmark(timer=time.perf_counter)
 @pytest.mark.parametrize("tokens", [1, 8, 64, 512])
 @pytest.mark.parametrize("way", WAYS)
 def test_latency(benchmark: Any, way: str, tokens: int) -> None:

@@ -143,6 +143,7 @@ def _stream(emulation: context.Emulation, stream: Any) -> Iterator[None]:
     if stream is None:
         yield
         return
+    emulation.other_streams.add(stream)  # it may be older than this emulation
     emulation.stream_stack.append(stream)
     try:
         yield

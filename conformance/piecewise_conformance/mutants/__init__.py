@@ -34,8 +34,9 @@ class Mutant:
     """A planted fault; ``fails`` is the exact set of requirements that it fails.
 
     ``slow`` asks for the tests that take seconds, although quicker ones reach the same code: the
-    fault shows in none of them. ``beyond_programs`` says why no drawn program shows the fault,
-    though it fails a requirement that drawn programs are asked.
+    fault shows in none of them. ``fails_on_gpu`` are requirements that it fails besides where there
+    is a GPU. ``beyond_programs`` says why no drawn program shows the fault, though it fails a
+    requirement that drawn programs are asked.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Mutant:
     faults: tuple[str, ...] = ()
     slow: bool = False
     beyond_programs: str = ""
+    fails_on_gpu: frozenset[str] = frozenset()
     is_variant: bool = False
 
 
@@ -63,6 +65,7 @@ def _parse(path: Path, kind: str, table: dict[str, Any]) -> Mutant:
             faults=tuple(table.get("faults", ())),
             slow=table.get("slow", False),
             beyond_programs=table.get("beyond_programs", ""),
+            fails_on_gpu=frozenset(table.get("fails_on_gpu", ())),
             is_variant=kind == "variant",
         )
     except KeyError as error:
@@ -88,7 +91,7 @@ def declared() -> dict[str, list[str]]:
     """For each requirement the names of the mutants that declare to fail it."""
     by_requirement: dict[str, list[str]] = {}
     for mutant in catalogue().values():
-        for requirement in sorted(mutant.fails):
+        for requirement in sorted(mutant.fails | mutant.fails_on_gpu):
             by_requirement.setdefault(requirement, []).append(mutant.name)
     return by_requirement
 

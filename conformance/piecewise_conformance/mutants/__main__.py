@@ -13,7 +13,8 @@ must fail exactly the requirements that it declares. Three rules keep that quick
 * Of a requirement that a mutant declares, the test that failed it before is tried first; the others
   are run only if it passes (:mod:`.killers`).
 
-With ``--only`` what tests reach is taken from an earlier run where it still holds.
+With ``--only`` what tests reach is taken from an earlier run where it still holds. With ``-k`` a
+part of the suite is asked, with ``--device cuda`` real graphs; on a GPU mutants declare more.
 
 Exit status: 0 all as declared, 1 a declaration is wrong or a MUST has no mutant, 3 the run failed.
 """
@@ -33,7 +34,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .. import reach
+from .. import environment, reach
 from ..requirements import load as load_requirements
 from ..run import Settings, command_of, environment_of
 from ..suite_scan import SUITE_FOLDER
@@ -72,16 +73,20 @@ def main(arguments: list[str] | None = None) -> int:
     }
     for mutant in chosen.values():
         planting.check(mutant)
+    settings = Settings(jobs=options.jobs, device=options.device, keyword=options.keyword)
     with tempfile.TemporaryDirectory(prefix="piecewise-matrix-") as folder:
         scratch = Path(folder)
-        baseline = _baseline(scratch, options.jobs, use_kept=bool(options.only))
+        baseline = _baseline(scratch, settings, use_kept=bool(options.only) and not options.part)
         if problems := [r for r in baseline if r["status"] not in ("pass", *_SKIPPED)]:
             for run in problems[:10]:
                 print(f"the reference itself: {run['test']}: {run.get('message', run['status'])}")
             return 3
         print(f"baseline: {len(baseline)} tests, {time.monotonic() - began:.0f} s", flush=True)
+        on_gpu = environment.missing("gpu") is None
+        if options.part or on_gpu:
+            chosen = asked_of(chosen, {run["id"] for run in baseline}, on_gpu=on_gpu)
         plan = make_plan(chosen, baseline, thorough=options.thorough or options.accept)
-        runs = _run(scratch, plan, baseline, options.jobs)
+        runs = _run(scratch, plan, baseline, settings)
     verdicts = judge(chosen, plan, runs)
     if options.accept:
         accept(verdicts)
@@ -102,30 +107,51 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--accept", action="store_true", help="rewrite the declared sets, to be reviewed as a diff"
     )
-    return parser.parse_args(arguments)
+    parser.add_argument("-k", dest="keyword", default="", help="only tests that match, as in run")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    options = parser.parse_args(arguments)
+    options.part = bool(options.keyword) or options.device != "cpu"
+    if options.part and options.accept:
+        parser.error("--accept asks the whole suite, on a CPU: leave out -k and --device")
+    return options
 
 
-def _baseline(scratch: Path, jobs: int, *, use_kept: bool) -> list[dict[str, Any]]:
+def _baseline(scratch: Path, settings: Settings, *, use_kept: bool) -> list[dict[str, Any]]:
     """The run of the suite on the instrumented reference, as far as it is not known."""
+    if settings.keyword or settings.device != "cpu":
+        return run_plan(scratch, "baseline", {}, settings)
     reach_of = KeptReach()
     known = reach_of.fresh() if use_kept else {}
     runs = [run for name in sorted(known) for run in known[name]]
     if set(known) != {path.name for path in SUITE_FOLDER.glob("test_*.py")}:
-        runs += run_plan(scratch, "baseline", {}, jobs, without=known)
+        runs += run_plan(scratch, "baseline", {}, settings, without=known)
     if all(run["status"] in ("pass", *_SKIPPED) for run in runs):
         reach_of.keep(runs)
     return runs
 
 
+def asked_of(mutants: dict[str, Mutant], asked: set[str], *, on_gpu: bool) -> dict[str, Mutant]:
+    """The mutants, each with what it must fail of the requirements ``asked``.
+
+    A mutant that must fail none of them is left out.
+    """
+    found = {}
+    for name, mutant in mutants.items():
+        fails = mutant.fails | (mutant.fails_on_gpu if on_gpu else frozenset())
+        if mutant.is_variant or fails & asked:
+            found[name] = dataclasses.replace(mutant, fails=fails & asked)
+    return found
+
+
 def _run(
-    scratch: Path, plan: Plan, baseline: list[dict[str, Any]], jobs: int
+    scratch: Path, plan: Plan, baseline: list[dict[str, Any]], settings: Settings
 ) -> list[dict[str, Any]]:
     """The runs of ``plan``, but for those that a killer makes superfluous."""
     requirement_of = {run["test"]: run["id"] for run in baseline}
     first = killers.first_tries(plan, requirement_of, killers.load())
-    runs = run_plan(scratch, "matrix", first, jobs) if first else []
+    runs = run_plan(scratch, "matrix", first, settings) if first else []
     if rest := killers.still_to_run(plan, first, requirement_of, runs):
-        runs += run_plan(scratch, "rest", rest, jobs)
+        runs += run_plan(scratch, "rest", rest, settings)
     return runs
 
 
@@ -133,7 +159,7 @@ def run_plan(
     scratch: Path,
     name: str,
     plan: Plan,
-    jobs: int,
+    settings: Settings,
     without: Iterable[str] = (),
     more: Iterable[str] = (),
 ) -> list[dict[str, Any]]:
@@ -143,11 +169,10 @@ def run_plan(
     """
     work = scratch / name
     work.mkdir()
-    environment = environment_of(Settings(jobs=jobs), scratch)  # both runs share compiled code
+    variables = environment_of(settings, scratch)  # both runs share compiled code
     plan_file, runs_file = work / "plan.json", work / "runs.jsonl"
     plan_file.write_text(json.dumps(plan))
-    settings = Settings(backend="reference", out=work, jobs=jobs)
-    command = command_of(settings, work)
+    command = command_of(dataclasses.replace(settings, out=work), work)
     command += ["-p", "piecewise_conformance.mutants.matrix"]
     command += [f"--piecewise-plan={plan_file}", f"--piecewise-runs={runs_file}"]
     command += [f"--ignore={SUITE_FOLDER / each}" for each in without]
@@ -157,7 +182,7 @@ def run_plan(
     with log.open("wb") as file:
         done = subprocess.run(
             command,
-            env=environment,
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,

@@ -56,8 +56,9 @@ def failures_of(chosen: Iterable[Mutant], jobs: int) -> dict[tuple[str, str], Re
         node: [each.name for each in chosen if test.requirement in each.fails]
         for node, test in scan().items()
     }
+    settings = Settings(jobs=jobs)
     with tempfile.TemporaryDirectory(prefix="piecewise-repros-") as folder:
-        runs = run_plan(Path(folder), "runs", plan, jobs, more=["--piecewise-functions"])
+        runs = run_plan(Path(folder), "runs", plan, settings, more=["--piecewise-functions"])
     failures: dict[tuple[str, str], Result] = {}
     for run in runs:
         if "result" in run:
