@@ -7,6 +7,7 @@ tests of the emulator against the device that it stands for.
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -321,3 +322,23 @@ def test_nothing_stays_patched(fails: bool) -> None:
     assert x.tolist() == [1, 1]
     with emulate():  # and a new one can begin
         pass
+
+
+@pytest.mark.usefixtures("device")
+def test_a_pool_ends_with_its_last_graph() -> None:
+    """Its handle is refused while a tensor from it is left, and names a new pool thereafter."""
+    x, handle = torch.ones(4), torch.cuda.graph_pool_handle()
+    graph, y = captured(lambda: x * 2, pool=handle)
+    other, z = captured(lambda: x * 3, pool=handle)
+    del graph
+    other.replay()
+    assert z.tolist() == [3] * 4
+    del other
+    with pytest.raises(RuntimeError, match=r"pool of this handle ended|use_count > 0"):
+        captured(lambda: x * 4, pool=handle)
+    del y, z
+    gc.collect()
+    torch.cuda.empty_cache()
+    graph, y = captured(lambda: x * 5, pool=handle)
+    graph.replay()
+    assert y.tolist() == [5] * 4

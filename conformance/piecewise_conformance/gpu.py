@@ -18,7 +18,7 @@ from .llama_graphs import Figures
 from .loading import load_subject
 from .report import CONFORMANT, INCOMPLETE, NOT_CONFORMANT
 from .subject import Subject
-from .verdict import Unsupported, Violation
+from .verdict import NotRun, Unsupported, Violation
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 SIZES = (7, 2, 33)
@@ -68,6 +68,8 @@ def _status(
         figures = way(subject, device, dtype)
     except Violation as error:
         return "fail", f": {error.message}"
+    except NotRun as error:
+        return "not-run", f": {error}"
     except Unsupported as error:
         return "unsupported", f": {error}"
     except Exception as error:

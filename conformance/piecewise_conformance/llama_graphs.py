@@ -67,8 +67,8 @@ def piecewise(subject: Subject, device: str, dtype: torch.dtype = torch.float32)
             with set_forward_context(one_sequence(size)):
                 expected = driven.expected(args)
                 got = batch(here, driven, "PIECEWISE", size, args)
-            where = f"in replay {number}, for {size} tokens"
-            check(expected, got, rule(here, driven, args), where=where)
+                judged = rule(here, driven, args)
+            check(expected, got, judged, where=f"in replay {number}, for {size} tokens")
         captures = len(trace().of("Capture"))
         replays = len(trace().of("Replay")) - early
         reserved = here.reserved() - before

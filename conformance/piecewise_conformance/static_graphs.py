@@ -5,10 +5,12 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import torch
+from piecewise_fixtures.programs import Program, program
 from torch.utils import _pytree as pytree
 
 from .boundary import inside_subject, may_refuse
@@ -82,6 +84,20 @@ class Graphs:
         """Random numbers, the same for the same seed on each device."""
         made = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
         return made.to(dtype=dtype, device=self.device)
+
+    def program(self, name: str) -> Program:
+        """The program of that name, with its weights and inputs on the device."""
+        chosen = program(name)
+        if self.device == "cpu":
+            return chosen
+        module: Any = lambda: chosen.module().to(self.device)  # noqa: E731  (stands for a class)
+        return replace(
+            chosen,
+            module=module,
+            inputs=lambda size: pytree.tree_map_only(
+                torch.Tensor, lambda each: each.to(self.device), chosen.inputs(size)
+            ),
+        )
 
     def reserved(self) -> int:
         """Bytes that the allocator keeps, once what can be collected is."""

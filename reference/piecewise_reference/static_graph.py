@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -107,8 +107,11 @@ def _capturing(graph: torch.cuda.CUDAGraph, collect_garbage: bool) -> Iterator[N
         graph.capture_begin(pool=pool)
         try:
             yield
-        finally:
-            graph.capture_end()
+        except BaseException:
+            with suppress(RuntimeError):  # which says no more than that something failed before
+                graph.capture_end()
+            raise
+        graph.capture_end()
     caller.wait_stream(stream)
     _captured[graph] = stream
 

@@ -19,6 +19,8 @@ from .where import user_line
 
 _handles = itertools.count(1)
 _current: Emulation | None = None
+captured: weakref.WeakSet[Any] = weakref.WeakSet()
+"""All graphs, of emulations that are over as well: they keep their pools."""
 
 
 class Emulation:
@@ -89,6 +91,12 @@ class Emulation:
     def begin(self, generators: list[Any], handle: Any, stream: Stream) -> Capture:
         """Start a capture into the pool of ``handle``, or into a new one."""
         pool = self.pools.get(handle) if handle is not None else None
+        if pool is not None and pool.is_over and handle not in _handles_in_use():
+            raise CaptureError(
+                "the pool of this handle ended with its last graph: take a new handle",
+                op="capture_begin",
+                where=user_line(),
+            )
         if pool is None:
             handle = handle if handle is not None else new_handle()
             pool = self.pools[handle] = Pool(handle)
@@ -97,6 +105,12 @@ class Emulation:
             each.after.clear()
         self.capture = Capture(generators, pool, stream, self.book, self.watched)
         return self.capture
+
+    def empty_cache(self) -> None:
+        """Pools that are over, and of which no tensor is left, go: their handles are new again."""
+        for handle, pool in list(self.pools.items()):
+            if pool.is_over and not any(block.is_owned() for block in pool.blocks):
+                del self.pools[handle]
 
     def abandon(self) -> None:
         """End the capture under way, and put back what it did."""
@@ -146,6 +160,10 @@ class Emulation:
 def new_handle() -> tuple[int, int]:
     """``torch.cuda.graph_pool_handle``."""
     return (0, next(_handles))
+
+
+def _handles_in_use() -> set[Any]:
+    return {graph.tape.pool.handle for graph in captured if graph.tape is not None}
 
 
 def current() -> Emulation | None:

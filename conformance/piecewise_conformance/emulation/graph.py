@@ -78,7 +78,9 @@ class CUDAGraph:
         capture.check_end()
         self.tape = capture
         capture.pool.captures.append(capture)
+        capture.pool.served = True
         emulation.graphs.append(weakref.ref(self))
+        context.captured.add(self)
         if not capture.launches():
             warnings.warn("The CUDA Graph is empty.", stacklevel=2)
 

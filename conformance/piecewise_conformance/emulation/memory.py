@@ -93,6 +93,12 @@ class Pool:
     handle: tuple[int, int]
     blocks: list[Block] = field(default_factory=list)
     captures: list[Any] = field(default_factory=list)  # of graphs that live, in order
+    served: bool = False  # a graph, which may be gone
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last of its graphs is gone."""
+        return self.served and not self.captures
 
     def dead(self) -> list[Block]:
         """The blocks that the pool may give to the next allocation."""

@@ -52,7 +52,7 @@ def _replacements(emulation: context.Emulation) -> Iterator[tuple[Any, str, Any]
         "set_stream": functools.partial(_set_stream, emulation),
         "stream": functools.partial(_stream, emulation),
         "synchronize": lambda device=None: context.host_waits("torch.cuda.synchronize"),
-        "empty_cache": lambda: None,
+        "empty_cache": emulation.empty_cache,
         "memory_allocated": lambda device=None: emulation.reserved(),
         "memory_reserved": lambda device=None: emulation.reserved(),
         "MemPool": _MemPool,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -268,6 +269,27 @@ def test_a_capture_that_fails(subject: Subject, device: str) -> None:
                 got = wrapped(x)
             if number:
                 same("after a capture that failed", (x + 1) * 2, got)
+
+
+@requirement("GRAPH-023")
+@pytest.mark.parametrize("place", [FIRST, MIDDLE], ids=["first", "middle"])
+def test_captures_after_the_last_graph(
+    subject: Subject, device: str, place: tuple[bool, bool, bool]
+) -> None:
+    """Three wrappers, each gone before the next is made, and one result of each is held."""
+    with graphs(subject, device) as here:
+        x, held = here.tensor(4, 3), []
+        for number in range(3):
+            wrapped = here.wrap(lambda x, number=number: x * 2 + number, place=place)
+            for seed in range(3):
+                x.copy_(here.tensor(4, 3, seed=seed))
+                with here.batch("PIECEWISE", here.descriptor(4)):
+                    got = wrapped(x)
+                if seed:
+                    same(f"of wrapper {number}, in replay {seed}", x * 2 + number, got)
+            held.append(got)
+            del wrapped
+            gc.collect()
 
 
 @requirement("BACKEND-005")

@@ -51,8 +51,8 @@ def test_no_empty_graph(subject: Subject, device: str, name: str) -> None:
     """A model with an allocation alone between two splitting ops is captured without a graph that
     launches nothing, and its replays are right.
     """
-    chosen = program(name)
     with graphs(subject, device) as here:
+        chosen = here.program(name)
         size = chosen.sizes[0]
         driven = drive(subject, chosen, cudagraph_mode="PIECEWISE", copy_inputs=True)
         batch(here, driven, "NONE", size)
