@@ -46,6 +46,8 @@ def test_without_a_gpu_the_run_is_incomplete(tmp_path: Path) -> None:
     assert {(r["status"], r["message"][:6]) for r in results} == {("not-run", "no GPU")}
 
 
+# Inductor, which torch imports to be reset, warns of itself
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method`:DeprecationWarning")
 def test_the_code_for_the_device_runs_on_the_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
     """All ways but Inductor's, for one type: right, with captures and replays counted."""
     if (reason := environment.missing("transformers")) is not None:

@@ -13,6 +13,7 @@ import torch
 from piecewise_fixtures.programs import Program, program
 from torch.utils import _pytree as pytree
 
+from . import environment
 from .boundary import inside_subject, may_refuse
 from .emulation import Emulation, StaticGraphError, emulate
 from .options import Options
@@ -122,6 +123,8 @@ class Asked:
 @contextmanager
 def graphs(subject: Subject, device: str) -> Iterator[Graphs]:
     """The device for one test: emulated, or real."""
+    if environment.missing("gpu") is None:
+        gc.collect()  # graphs of the other kind: a subject may look for one that lives
     if device == "cpu":
         with emulate() as emulation:
             yield Graphs(subject, device, emulation)

@@ -267,13 +267,15 @@ class CompilerManager:
 
 
 def _device() -> str:
-    """The kind of device that code is compiled for: a name that another machine may share."""
+    """The kinds of device that code is compiled for: names that another machine may share."""
+    # Also where there is a GPU: a piece may be on either.
+    cpu = f"cpu {torch.backends.cpu.get_cpu_capability()}"
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     if accelerator is None:
-        return f"cpu {torch.backends.cpu.get_cpu_capability()}"
+        return cpu
     module = torch.get_device_module(accelerator)
     known = [getattr(module, each, None) for each in ("get_device_name", "get_device_capability")]
-    return " ".join([accelerator.type, *(str(tell()) for tell in known if tell is not None)])
+    return " ".join([cpu, accelerator.type, *(str(tell()) for tell in known if tell is not None)])
 
 
 def _seal(identity: str | None, handle: Any) -> str:
