@@ -1,13 +1,15 @@
-"""The tests that failed mutants before: tried first, and never believed."""
+"""What the matrix asks of a mutant: tests that failed it before first, and never believed."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from piecewise_conformance.mutants import Mutant, catalogue, killers
+from piecewise_conformance.mutants import __main__ as matrix
 from piecewise_conformance.suite_scan import scan, split_node
 
 IDS = {"a": "A-001", "b": "A-001", "c": "A-001", "other": "B-001"}
@@ -74,3 +76,19 @@ def test_what_is_kept_is_of_this_suite() -> None:
         for requirement, test in tests.items():
             assert requirement in catalogue()[name].fails, name
             assert functions.get(split_node(test)[0]) == requirement, test
+
+
+def test_what_a_part_of_the_suite_asks() -> None:
+    """A mutant declares what is asked, more of it on a GPU, and is left out if that is nothing."""
+    some = Mutant("some", "A.", (), frozenset({"A-001", "A-002"}), "none.toml")
+    some = dataclasses.replace(some, fails_on_gpu=frozenset({"GPU-001"}))
+    free = Mutant("free", "A.", (), frozenset(), "none.toml", is_variant=True)
+    chosen = {"some": some, "free": free}
+
+    def asked(on_gpu: bool, *ids: str) -> dict[str, frozenset[str]]:
+        found = matrix.asked_of(chosen, set(ids), on_gpu=on_gpu)
+        return {name: each.fails for name, each in found.items()}
+
+    assert asked(False, "A-001", "GPU-001") == {"some": {"A-001"}, "free": set()}
+    assert asked(True, "A-001", "GPU-001") == {"some": {"A-001", "GPU-001"}, "free": set()}
+    assert asked(False, "GPU-001") == {"free": set()}

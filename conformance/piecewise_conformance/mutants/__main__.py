@@ -310,6 +310,7 @@ def _print(verdicts: list[Verdict], seconds: float, *, accepted: bool) -> bool:
         each.id
         for each in requirements.values()
         if not each.retired and each.level == "MUST" and each.id not in killed
+        if "gpu" not in each.profiles or environment.missing("gpu") is None
     ]
     everything = len(verdicts) == len(catalogue())
     if everything and bare:

@@ -14,7 +14,6 @@ from piecewise_conformance.marks import needs, requirement, slow
 from piecewise_conformance.static_graphs import Counted, graphs, or_refused
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
-from piecewise_fixtures.programs import program
 
 
 @requirement("GRAPH-019")
@@ -69,12 +68,12 @@ def test_no_empty_graph(subject: Subject, device: str, name: str) -> None:
 
 @requirement("GRAPH-022")
 @pytest.mark.parametrize("name", ["two-layers", "slices", "op-writes-view"])
-def test_events(subject: Subject, name: str) -> None:
+def test_events(subject: Subject, device: str, name: str) -> None:
     """One ``Capture`` for each piece at each size, one ``Replay`` for each piece in each batch
     after it, with descriptor and mode.
     """
-    chosen = program(name)
-    with graphs(subject, "cpu") as here, subject.events() as trace:
+    with graphs(subject, device) as here, subject.events() as trace:
+        chosen = here.program(name)
         driven = drive(subject, chosen, cudagraph_mode="PIECEWISE", copy_inputs=True)
         sizes = chosen.sizes[:2]
         for mode in ("NONE", "PIECEWISE", "PIECEWISE", "PIECEWISE"):
@@ -96,11 +95,11 @@ def test_events(subject: Subject, name: str) -> None:
 
 
 @requirement("GRAPH-022")
-def test_events_of_inputs_elsewhere(subject: Subject) -> None:
+def test_events_of_inputs_elsewhere(subject: Subject, device: str) -> None:
     """A call is one ``Replay`` where the callable does not run, for inputs at other addresses too,
     and none where it is refused.
     """
-    with graphs(subject, "cpu") as here, subject.events() as trace:
+    with graphs(subject, device) as here, subject.events() as trace:
         counted = Counted(lambda x: x * 2)
         wrapped = here.wrap(counted)
         held = [here.tensor(4, 3, seed=seed) for seed in range(3)]
@@ -122,13 +121,13 @@ def test_events_of_inputs_elsewhere(subject: Subject) -> None:
 
 
 @requirement("GRAPH-022")
-def test_events_of_a_failed_capture(subject: Subject) -> None:
+def test_events_of_a_failed_capture(subject: Subject, device: str) -> None:
     """A capture whose callable raises is told of as little as it can be replayed."""
 
     def function(x: torch.Tensor) -> torch.Tensor:
         raise LookupError("in a capture")
 
-    with graphs(subject, "cpu") as here, subject.events() as trace:
+    with graphs(subject, device) as here, subject.events() as trace:
         wrapped = here.wrap(function)
         # GRAPH-017 asks what is raised
         with suppress(Exception), here.batch("PIECEWISE", here.descriptor(4)):
