@@ -198,18 +198,21 @@ def make_plan(
     mutants: dict[str, Mutant], baseline: list[dict[str, Any]], *, thorough: bool = False
 ) -> Plan:
     """For each test the mutants to run it on, by the statements that it reached."""
+    passed = [run for run in baseline if run["status"] == "pass"]
+    slow = [run for run in passed if run["slow"]]
+    by_place: dict[str, set[int]] = defaultdict(set)  # statements, and whole files
+    for at, run in enumerate(passed):
+        for key in run["reached"]:
+            by_place[key].add(at)
+            by_place[key.partition(":")[0]].add(at)
     plan: Plan = defaultdict(list)
     for name, mutant in mutants.items():
-        touched = planting.statements_of(mutant)
-        files = {each for each in touched if ":" not in each}
+        places = planting.statements_of(mutant)
         reaching: dict[int, list[dict[str, Any]]] = defaultdict(list)
-        for run in baseline:
-            if run["status"] != "pass":
-                continue
-            if run["slow"]:
-                reaching[_SLOW].append(run)
-            elif any(key in touched or key.partition(":")[0] in files for key in run["reached"]):
-                reaching[_level(run)].append(run)
+        for at in sorted(set().union(*(by_place[each] for each in places if each in by_place))):
+            if not passed[at]["slow"]:
+                reaching[_level(passed[at])].append(passed[at])
+        reaching[_SLOW] = slow
         level = _SLOW if mutant.slow else min(reaching, default=_SLOW)
         chosen = _selected(reaching[level], mutant.fails, thorough)
         # a declared requirement is judged wherever its tests are, but by slow ones only at need

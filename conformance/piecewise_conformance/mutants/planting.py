@@ -166,26 +166,26 @@ def statements_of(mutant: Mutant) -> set[str]:
         source = (REFERENCE / patch.file).read_text(encoding="utf-8")
         apply([patch], patch.file, source)  # complains if the text does not stand there once
         start = source.count("\n", 0, source.index(patch.old)) + 1
-        lines = range(start, start + patch.old.rstrip("\n").count("\n") + 1)
-        touched |= _statements_at(patch.file, source, lines)
+        end = start + patch.old.rstrip("\n").count("\n") + 1
+        statements = _statements(patch.file, source)
+        touched |= {key for key in statements[start - 1 : end - 1] if key is not None}
     return touched
 
 
-def _statements_at(file: str, source: str, lines: range) -> set[str]:
-    """The innermost statement of a function around each line, or the file for other lines."""
-    statements = [
-        statement
-        for function in ast.walk(ast.parse(source))
-        if isinstance(function, ast.FunctionDef)
-        for child in function.body
-        for statement in ast.walk(child)
-        if isinstance(statement, ast.stmt)
-    ]
-    text = source.splitlines()
-    found: set[str] = set()
-    for line in lines:
-        if not text[line - 1].strip():
+@cache
+def _statements(file: str, source: str) -> list[str | None]:
+    """For each line the innermost statement of a function around it, or else the file; None where
+    the line is empty.
+    """
+    innermost = [0] * source.count("\n") + [0]
+    for function in ast.walk(ast.parse(source)):
+        if not isinstance(function, ast.FunctionDef):
             continue
-        around = [s for s in statements if s.lineno <= line <= (s.end_lineno or s.lineno)]
-        found.add(reach.key(file, max(s.lineno for s in around)) if around else file)
-    return found
+        for statement in (each for child in function.body for each in ast.walk(child)):
+            if isinstance(statement, ast.stmt):
+                for line in range(statement.lineno, (statement.end_lineno or statement.lineno) + 1):
+                    innermost[line - 1] = max(innermost[line - 1], statement.lineno)
+    return [
+        None if not text.strip() else reach.key(file, at) if at else file
+        for text, at in zip(source.split("\n"), innermost, strict=True)
+    ]
