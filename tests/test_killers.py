@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from piecewise_conformance.mutants import Mutant, catalogue, killers
-from piecewise_conformance.mutants import __main__ as matrix
+from piecewise_conformance.mutants.plan import asked_of
 from piecewise_conformance.suite_scan import scan, split_node
 
 IDS = {"a": "A-001", "b": "A-001", "c": "A-001", "other": "B-001"}
@@ -86,7 +86,7 @@ def test_what_a_part_of_the_suite_asks() -> None:
     chosen = {"some": some, "free": free}
 
     def asked(on_gpu: bool, *ids: str) -> dict[str, frozenset[str]]:
-        found = matrix.asked_of(chosen, set(ids), on_gpu=on_gpu)
+        found = asked_of(chosen, set(ids), on_gpu=on_gpu)
         return {name: each.fails for name, each in found.items()}
 
     assert asked(False, "A-001", "GPU-001") == {"some": {"A-001"}, "free": set()}

@@ -12,6 +12,7 @@ import pytest
 from piecewise_conformance import mutants, reach
 from piecewise_conformance.mutants import Mutant, Patch, planting
 from piecewise_conformance.mutants import __main__ as matrix
+from piecewise_conformance.mutants.plan import make_plan
 
 SOURCE = '''"""A module."""
 
@@ -258,7 +259,7 @@ def run(test: str, id: str = "A-001", status: str = "pass", **more: Any) -> dict
 def planned(*runs: dict[str, Any], touches: str = INSIDE, **more: Any) -> list[str]:
     """The tests that a mutant of ``Range.__contains__`` would be run on."""
     chosen = mutant(("ranges.py", touches, "return False"), name="m", **more)
-    plan = matrix.make_plan({"m": chosen}, list(runs))
+    plan = make_plan({"m": chosen}, list(runs))
     assert all(names == ["m"] for names in plan.values())
     return sorted(plan)
 
@@ -309,7 +310,7 @@ def test_what_is_declared_is_run_in_full(inside: list[str]) -> None:
     far = [run(f"B-00{n}", id=f"B-00{n}", reached=inside) for n in (1, 2)]
     assert planned(*far, fails=["A-001"]) == ["B-001"]
     chosen = {"m": mutant(("ranges.py", INSIDE, "return False"), name="m")}
-    assert len(matrix.make_plan(chosen, runs, thorough=True)) == len(runs)
+    assert len(make_plan(chosen, runs, thorough=True)) == len(runs)
 
 
 @pytest.mark.parametrize(

@@ -17,19 +17,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import piecewise_fixtures
-import piecewise_reference
-
 from .. import environment
 from ..suite_scan import SUITE_FOLDER
+from .planting import folder_of
 
 Runs = list[dict[str, Any]]
 
 _HARNESS = Path(__file__).parents[1]
-_PACKAGES = [
-    _HARNESS,
-    *(Path(p.__file__ or "").parent for p in (piecewise_reference, piecewise_fixtures)),
-]
+_PACKAGES = [_HARNESS, folder_of("piecewise_reference"), folder_of("piecewise_fixtures")]
 
 
 class KeptReach:

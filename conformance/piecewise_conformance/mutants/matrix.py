@@ -1,5 +1,7 @@
 """The pytest plugin of the kill matrix: runs each test on many mutants, one after another.
 
+What to run is a plan that is given, or is made round by round for a task.
+
 It stands beside the plugin of the conformance run, which judges each run of a test as always.
 """
 
@@ -16,26 +18,27 @@ from _pytest.runner import runtestprotocol
 
 from .. import reach
 from ..plugin import RESULT, SUBJECT
-from ..selection import dealt, is_slow
+from ..selection import is_slow
 from ..subject import Subject
 from ..suite_scan import split_node
-from . import load
+from . import catalogue, load, planting
+from .leader import Leader, Outcome, Task
+from .rounds import Pause, Rounds
 
 _RUNS = "piecewise_matrix"
+_FAILED = ("fail", "crash", "timeout")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Two files: what to run, and where what came of it goes."""
-    parser.addoption("--piecewise-plan", required=True, help="JSON: test -> names; {} is all")
-    parser.addoption(
-        "--piecewise-functions", action="store_true", help="the plan names functions, not cases"
-    )
-    parser.addoption("--piecewise-runs", required=True, help="where the runs go, as JSON lines")
+    """Files: what to run, what to find out, and where what came of it goes."""
+    parser.addoption("--piecewise-plan", required=True, help="JSON: test function -> mutants")
+    parser.addoption("--piecewise-task", help="JSON: what to find out; the plan is then of tests")
+    parser.addoption("--piecewise-outcome", required=True, help="where the runs go, as JSON")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Workers run, the controller writes."""
-    role = Looper if hasattr(config, "workerinput") else Writer
+    """Workers run, the controller collects."""
+    role = Looper if hasattr(config, "workerinput") else Collector
     config.pluginmanager.register(role(config), "piecewise-matrix")
 
 
@@ -44,11 +47,9 @@ class Looper:
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
-        self.plan: dict[str, list[str]] = json.loads(
-            Path(config.getoption("--piecewise-plan")).read_text()
-        )
-        self.workers: int = config.workerinput["workercount"]  # type: ignore[attr-defined]
-        self.functions: bool = config.getoption("--piecewise-functions")
+        self.plan: dict[str, list[str]] = {}
+        self._learn_plan()
+        self.rounds = bool(config.getoption("--piecewise-task"))
         self.killed: set[tuple[str, str]] = set()
         self.loaded: dict[str, Subject] = {}
         from ..recorded import reuse
@@ -56,18 +57,26 @@ class Looper:
         reuse(True)
         os.fsync = lambda fd: None  # tests kill processes and pull no plugs; disks are slow
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Leave out tests that no mutant needs, and deal the slow ones out first."""
-        if self.functions:
+    def _learn_plan(self) -> None:
+        self.plan = json.loads(Path(self.config.getoption("--piecewise-plan")).read_text())
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(
+        self, session: pytest.Session, items: list[pytest.Item]
+    ) -> None:
+        """Add a pause between rounds; or leave out tests that no mutant needs."""
+        if self.rounds:
+            items.append(Pause.from_parent(session, name="pause"))
+        else:
             # what a quick test fails no slow one of the same requirement is run on
             items[:] = sorted((item for item in items if self._names(item)), key=_by_requirement)
-        elif self.plan:
-            chosen = [item for item in items if item.nodeid in self.plan]
-            items[:] = dealt(chosen, self.workers)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         """All runs of one test, and one report of them."""
+        if isinstance(item, Pause):
+            self._learn_plan()
+            return True
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         runs = [run for name in self._names(item) if (run := self._run(item, name)) is not None]
         report = pytest.TestReport(
@@ -84,9 +93,9 @@ class Looper:
         return True
 
     def _names(self, item: pytest.Item) -> list[str]:
-        if self.functions:
-            return self.plan.get(split_node(item.nodeid)[0], [])
-        return self.plan.get(item.nodeid, [reach.INSTRUMENTED])
+        if self.rounds:
+            return self.plan.get(item.nodeid, [reach.INSTRUMENTED])
+        return self.plan.get(split_node(item.nodeid)[0], [])
 
     def _loaded(self, name: str) -> Subject:
         if name not in self.loaded:
@@ -106,10 +115,27 @@ class Looper:
             "id": requirement,
             "slow": slow,
         }
-        if slow and not self.plan:
+        if slow and name == reach.INSTRUMENTED:
             return {**about, "status": "pass", "message": "", "seconds": 0.0, "reached": []}
         if (name, requirement) in self.killed:
             return None  # one failure of a requirement is as good as ten
+        run = self._judged(item, name, about)
+        declared = catalogue()[name].fails if name in catalogue() else frozenset()
+        if run["status"] in _FAILED and requirement not in declared:
+            # It may be what the mutant left behind in its own modules when it failed before.
+            self._plant_anew(name)
+            run = self._judged(item, name, about)
+        if run["status"] in _FAILED:
+            self.killed.add((name, requirement))
+        return run
+
+    def _plant_anew(self, name: str) -> None:
+        if name in catalogue():
+            planting.forget(catalogue()[name])
+            load.cache_clear()
+            del self.loaded[name]
+
+    def _judged(self, item: pytest.Item, name: str, about: dict[str, Any]) -> dict[str, Any]:
         item.stash[SUBJECT] = self._loaded(name)
         item._initrequest()  # type: ignore[attr-defined]  # fresh fixtures, as reruns do it
         self.config.pluginmanager.get_plugin("piecewise").watch.begin()  # type: ignore[union-attr]
@@ -122,11 +148,9 @@ class Looper:
             for key, value in report.user_properties
             if key == RESULT
         ]
-        if result["status"] in ("fail", "crash", "timeout"):
-            self.killed.add((name, requirement))
-            about["result"] = result
         return {
             **about,
+            **({"result": result} if result["status"] in _FAILED else {}),
             "status": result["status"],
             "message": result["message"],
             "seconds": result["seconds"],
@@ -139,23 +163,34 @@ def _by_requirement(item: pytest.Item) -> tuple[str, bool]:
     return marker.args[0], is_slow(item)
 
 
-class Writer:
-    """In the controller: writes every run as a line."""
+class Collector:
+    """In the controller: collects the runs, and makes rounds of them if it was given a task."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self.path = Path(config.getoption("--piecewise-runs"))
-        self.path.write_text("")
+        self.path = Path(config.getoption("--piecewise-outcome"))
+        self.runs: list[dict[str, Any]] = []
+        self.leader: Leader | None = None
+        if task := config.getoption("--piecewise-task"):
+            plan = Path(config.getoption("--piecewise-plan"))
+            self.leader = Leader(Task.read(Path(task)), plan, self.runs)
+
+    def pytest_xdist_make_scheduler(self, config: pytest.Config) -> Rounds | None:
+        """Rounds, where there is a task."""
+        workers = len(config.getoption("tx"))
+        return Rounds(workers, self.leader.next_round) if self.leader else None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Write the runs of one test."""
+        """Take the runs of one test."""
         for key, value in report.user_properties:
             if key == _RUNS:
-                with self.path.open("a") as file:
-                    for run in json.loads(str(value)):
-                        file.write(json.dumps(run) + "\n")
+                self.runs += json.loads(str(value))
 
-    @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
         """A mutant killed the worker: all runs of that test are lost, which must be seen."""
-        with self.path.open("a") as file:
-            file.write(json.dumps({"test": crashitem, "status": "lost"}) + "\n")
+        self.runs.append({"test": crashitem, "status": "lost"})
+
+    def pytest_sessionfinish(self) -> None:
+        """Write what came of it."""
+        outcome = self.leader.outcome if self.leader else Outcome({}, [], [])
+        outcome.runs = self.runs
+        outcome.write(self.path)

@@ -19,12 +19,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import piecewise_reference
-
 from .. import reach
 from . import Mutant, Patch
 
-REFERENCE = Path(piecewise_reference.__file__).parent
+
+def folder_of(package: str) -> Path:
+    """Where ``package`` is; found and not imported, which would import torch."""
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None:
+        raise ImportError(f"{package} is not installed")
+    return Path(found.origin).parent
+
+
+REFERENCE = folder_of("piecewise_reference")
 
 Compile = Callable[[str, str], Any]  # (source, path) -> code
 
@@ -88,8 +95,20 @@ def _as_it_is(source: str, path: str) -> bytes:
     return marshal.dumps(compile(source, path, "exec"))
 
 
+def _package(mutant: Mutant) -> str:
+    return "piecewise_mutant_" + mutant.name.replace("_", "__").replace("-", "_")
+
+
+def forget(mutant: Mutant) -> None:
+    """Let the next ``plant`` of ``mutant`` make it anew, without what it keeps in its modules."""
+    name = _package(mutant)
+    sys.meta_path[:] = [each for each in sys.meta_path if getattr(each, "name", None) != name]
+    for module in [each for each in sys.modules if each.partition(".")[0] == name]:
+        del sys.modules[module]
+
+
 def plant(mutant: Mutant) -> ModuleType:
-    """The package of ``mutant``; one per process."""
+    """The package of ``mutant``; one per process, until it is forgotten."""
     unknown = {patch.file for patch in mutant.patches} - {p.name for p in REFERENCE.glob("*.py")}
     if unknown:
         raise ValueError(f"mutant {mutant.name} patches {sorted(unknown)}, which do not exist")
@@ -101,7 +120,7 @@ def plant(mutant: Mutant) -> ModuleType:
             return marshal.loads(_as_it_is(source, path))
         return compile(apply(mutant.patches, name, source), path, "exec")
 
-    return _load("piecewise_mutant_" + mutant.name.replace("_", "__").replace("-", "_"), edit)
+    return _load(_package(mutant), edit)
 
 
 class _Instrument(ast.NodeTransformer):

@@ -58,7 +58,7 @@ def failures_of(chosen: Iterable[Mutant], jobs: int) -> dict[tuple[str, str], Re
     }
     settings = Settings(jobs=jobs)
     with tempfile.TemporaryDirectory(prefix="piecewise-repros-") as folder:
-        runs = run_plan(Path(folder), "runs", plan, settings, more=["--piecewise-functions"])
+        runs = run_plan(Path(folder), plan, settings)
     failures: dict[tuple[str, str], Result] = {}
     for run in runs:
         if "result" in run:

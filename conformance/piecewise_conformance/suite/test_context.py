@@ -197,12 +197,13 @@ def test_inner_callback_takes_its_place(subject: Subject) -> None:
 
 @requirement("CONTEXT-004")
 def test_callback_that_fails(subject: Subject) -> None:
-    """Its error comes out or not; it is called once, and the model runs on."""
+    """Its error comes out or not; the model runs on, and no backend calls it again."""
     calls: list[int] = []
 
     def callback() -> None:
         calls.append(1)
-        raise _Stop
+        if len(calls) == 1:
+            raise _Stop
 
     with subject.context("set_on_compilation_complete", callback):
         driven = drive(subject, program("linear-chain"))
@@ -210,7 +211,8 @@ def test_callback_that_fails(subject: Subject) -> None:
             driven.got(driven.program.inputs(6))
         for size in (6, 4):
             driven.check(size)
-    _expect_calls(calls, 1, "that fails")
+    # Who compiles all at once fails in the compile, and Dynamo begins anew with another backend.
+    _expect_calls(calls, driven.graphs, "that fails")
 
 
 @requirement("CONTEXT-004")
