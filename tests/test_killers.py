@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from piecewise_conformance.mutants import Mutant, catalogue, killers
+from piecewise_conformance.mutants import Mutant, catalogue, killers, samples
 from piecewise_conformance.mutants.plan import asked_of
 from piecewise_conformance.suite_scan import scan, split_node
 
@@ -92,3 +92,24 @@ def test_what_a_part_of_the_suite_asks() -> None:
     assert asked(False, "A-001", "GPU-001") == {"some": {"A-001"}, "free": set()}
     assert asked(True, "A-001", "GPU-001") == {"some": {"A-001", "GPU-001"}, "free": set()}
     assert asked(False, "GPU-001") == {"free": set()}
+
+
+def test_samples_are_the_quickest(tmp_path: Path) -> None:
+    """Five of each requirement, in the order of their time; slow ones and failures are none."""
+    path = tmp_path / "samples.json"
+    runs = [
+        {"test": f"t{n}", "id": "A-001", "status": "pass", "slow": False, "seconds": n / 100}
+        for n in (7, 1, 3, 2, 5, 6, 4)
+    ]
+    runs += [{**runs[0], "test": "slow", "slow": True, "seconds": 0.0}]
+    runs += [
+        {**runs[0], "test": "other", "id": "B-001"},
+        {**runs[0], "test": "x", "status": "fail"},
+    ]
+    samples.keep(runs, path)
+    assert list(samples.load(path).items()) == [
+        *((f"t{n}", 10 * n) for n in range(1, 6)),
+        ("other", 70),
+    ]
+    functions = {split_node(test)[0] for test in samples.load()}
+    assert functions <= set(scan())  # what is shipped is of the suite

@@ -85,6 +85,8 @@ def main(arguments: list[str] | None = None) -> int:
         if not options.only:
             samples.keep(found.baseline)
     seconds = time.monotonic() - began
+    print(f"the reference: {len(found.baseline)} tests; mutants: {len(found.runs)} runs")
+    print(f"rounds: {', '.join(f'{each:.0f} s' for each in found.seconds)}")
     ok = _print(verdicts, seconds, accepted=options.accept, on_gpu=found.on_gpu)
     if options.json:
         options.json.write_text(json.dumps(_as_json(verdicts), indent=1))

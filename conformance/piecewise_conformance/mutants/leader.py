@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -46,6 +47,7 @@ class Outcome:
     baseline: Runs
     runs: Runs
     on_gpu: bool = False
+    seconds: list[float] = field(default_factory=list)  # that each round took
 
     def write(self, path: Path) -> None:
         """Keep it for the process that asked."""
@@ -65,10 +67,15 @@ class Leader:
         self.outcome = Outcome({}, [], [])
         self._rounds = [self._reference, self._killers, self._rest]
         self._first: Plan = {}
+        self._began = 0.0
         self._requirement_of: dict[str, str] = {}
 
     def next_round(self, tests: Sequence[str]) -> Costs | None:
         """The tests of the next round, of all ``tests``; None if there is none."""
+        now = time.monotonic()
+        if self._began:
+            self.outcome.seconds.append(now - self._began)
+        self._began = now
         return self._rounds.pop(0)(tests) if self._rounds else None
 
     def _reference(self, tests: Sequence[str]) -> Costs:
