@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from piecewise_conformance.mutants import Mutant, catalogue, killers, samples
+from piecewise_conformance.mutants import Mutant, catalogue, killers, planting, samples
 from piecewise_conformance.mutants.plan import asked_of
 from piecewise_conformance.suite_scan import scan, split_node
 
@@ -113,3 +113,13 @@ def test_samples_are_the_quickest(tmp_path: Path) -> None:
     ]
     functions = {split_node(test)[0] for test in samples.load()}
     assert functions <= set(scan())  # what is shipped is of the suite
+
+
+def test_a_mutant_that_is_forgotten() -> None:
+    """Is planted anew, without what it kept in its modules."""
+    free = Mutant("self-forgotten", "A.", (), frozenset(), "none.toml")
+    before = planting.plant(free)
+    assert planting.plant(free) is before
+    planting.forget(free)
+    assert planting.plant(free) is not before
+    planting.forget(free)
