@@ -87,8 +87,8 @@ _captured: WeakKeyDictionary[torch.cuda.CUDAGraph, torch.cuda.Stream] = WeakKeyD
 def _capturing(graph: torch.cuda.CUDAGraph, collect_garbage: bool) -> Iterator[None]:
     """Capture into ``graph`` what is launched inside.
 
-    All graphs share a pool, for they run one after another, never at once. It ends with the last of
-    them, so it is had of one of them, and not by a handle that may outlive it.
+    All graphs of a device share a pool, for they run one after another, never at once. It ends with
+    the last of them, so it is had of one of them, and not by a handle that may outlive it.
 
     On the caller's stream, because workspaces of libraries belong to a stream, tens of megabytes
     each; if that is the default stream, which cannot be captured, on the stream of other captures.
@@ -98,7 +98,8 @@ def _capturing(graph: torch.cuda.CUDAGraph, collect_garbage: bool) -> Iterator[N
         gc.collect()
         torch.cuda.empty_cache()
     caller = torch.cuda.current_stream()
-    stream, other = caller, next(iter(_captured), None)
+    stream = caller
+    other = next((each for each, on in _captured.items() if on.device == caller.device), None)
     if caller == torch.cuda.default_stream():
         stream = torch.cuda.Stream() if other is None else _captured[other]
     pool = None if other is None else other.pool()

@@ -87,9 +87,9 @@ class Rounds:
         left = given[1:] + self._queues.pop(node, [])
         self._collections.pop(node, None)
         self._ran = {index: by for index, by in self._ran.items() if by is not node}
+        # Nothing is given out yet: whoever makes the rounds has not been told of the death.
         if self._queues:
             self._deal({index: self._costs[index] for index in left})
-            self._give()
         else:
             self._left += left
         return self._tests[given[0]] if given else None
