@@ -120,20 +120,25 @@ class Looper:
         if (name, requirement) in self.killed:
             return None  # one failure of a requirement is as good as ten
         run = self._judged(item, name, about)
-        declared = catalogue()[name].fails if name in catalogue() else frozenset()
-        if run["status"] in _FAILED and requirement not in declared:
-            # It may be what the mutant left behind in its own modules when it failed before.
+        if run["status"] in _FAILED and self._may_have_left_it_behind(name, requirement):
             self._plant_anew(name)
             run = self._judged(item, name, about)
         if run["status"] in _FAILED:
             self.killed.add((name, requirement))
         return run
 
+    def _may_have_left_it_behind(self, name: str, requirement: str) -> bool:
+        """Whether a failure of ``requirement`` is not declared, and may be of what the mutant left
+        in its own modules when it failed another one before.
+        """
+        mutant = catalogue().get(name)
+        failed_before = any(each == name for each, _ in self.killed)
+        return mutant is not None and failed_before and requirement not in mutant.fails
+
     def _plant_anew(self, name: str) -> None:
-        if name in catalogue():
-            planting.forget(catalogue()[name])
-            load.cache_clear()
-            del self.loaded[name]
+        planting.forget(catalogue()[name])
+        load.cache_clear()
+        del self.loaded[name]
 
     def _judged(self, item: pytest.Item, name: str, about: dict[str, Any]) -> dict[str, Any]:
         item.stash[SUBJECT] = self._loaded(name)
