@@ -35,9 +35,8 @@ class Rounds:
         self.workers, self.next_round = workers, next_round
         self.tests_finished = False
         self._tests: list[str] = []  # the last is the pause
-        self._collections: dict[Any, list[str]] = {}
         self._given: dict[Any, list[int]] = {}  # sent to a worker and not done, in order
-        self._queues: dict[Any, list[int]] = {}  # to be sent to it
+        self._queues: dict[Any, list[int]] = {}  # to be sent to it, once it has told its tests
         self._ran: dict[int, Any] = {}
         self._costs: dict[int, float] = {}
         self._left: list[int] = []  # by workers that died, when there was no other
@@ -52,7 +51,7 @@ class Rounds:
     @property
     def collection_is_completed(self) -> bool:
         """Whether all workers have told their tests."""
-        return len(self._collections) >= self.workers
+        return len(self._queues) >= self.workers
 
     @property
     def has_pending(self) -> bool:
@@ -68,7 +67,7 @@ class Rounds:
         self._tests = self._tests or list(collection)
         if list(collection) != self._tests:
             raise RuntimeError("the workers of the matrix do not have the same tests")
-        self._collections[node], self._queues[node] = self._tests, []
+        self._queues[node] = []
         left, self._left = self._left, []
         self._deal({index: self._costs[index] for index in left})
 
@@ -85,7 +84,6 @@ class Rounds:
         """A worker has ended; the test in which it died, if it did. Others get what it had."""
         given = [each for each in self._given.pop(node) if each != self._pause]
         left = given[1:] + self._queues.pop(node, [])
-        self._collections.pop(node, None)
         self._ran = {index: by for index, by in self._ran.items() if by is not node}
         # Nothing is given out yet: whoever makes the rounds has not been told of the death.
         if self._queues:
