@@ -9,6 +9,7 @@ from piecewise_fixtures.programs import program
 
 from . import spy
 from .drive import drive
+from .full_disk import full_disk
 from .subject import Subject
 from .verdict import Violation
 
@@ -86,13 +87,8 @@ def start_on_full_disk(subject: Subject, root: str, name: str) -> int:
 
     How many pieces it compiled.
     """
-    import resource
-    import signal
-
     chosen = program(name)
     drive(subject, chosen, compiler=spy.NAME).check(chosen.sizes[0])  # imports what torch needs
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write fails instead
-    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
-    log = start(subject, Path(root), name)
+    with full_disk():
+        log = start(subject, Path(root), name)
     return len(log.compiles)

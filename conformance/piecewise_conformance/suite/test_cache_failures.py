@@ -13,7 +13,8 @@ import pytest
 from piecewise_conformance import spy
 from piecewise_conformance.boundary import expect_refusal, may_refuse, whose
 from piecewise_conformance.caching import RANGE, cache_file, expect_work, fill, manager, start
-from piecewise_conformance.marks import requirement
+from piecewise_conformance.child import call_in_child
+from piecewise_conformance.marks import requirement, slow
 from piecewise_conformance.pieces import times
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
@@ -59,6 +60,26 @@ def test_failed_save_is_made_up_for(subject: Subject, tmp_path: Path) -> None:
         writer.save()
     log = start(subject, folder, *cases)
     expect_work(log, loads=2, compiles=0, what="after a save that failed and one that did not")
+
+
+@requirement("CACHE-018")
+@slow
+def test_no_room(subject: Subject, tmp_path: Path) -> None:
+    """A save that finds no room on the disk loses nothing that is there, and is made up for."""
+    subject.get("CompilerManager")
+    call_in_child(subject, "piecewise_conformance.full_disk:save_without_room", str(tmp_path))
+
+
+@requirement("CACHE-023")
+@slow
+def test_what_a_failed_save_leaves(subject: Subject, tmp_path: Path) -> None:
+    """The folder has as many files then as if there had always been room."""
+    subject.get("CompilerManager")
+    names, others = call_in_child(
+        subject, "piecewise_conformance.full_disk:files_of_saves", str(tmp_path)
+    )
+    if len(names) > len(others):
+        raise Violation("files in the folder", expected=str(others), got=str(names))
 
 
 @requirement("CACHE-019")
