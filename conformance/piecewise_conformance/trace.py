@@ -12,24 +12,40 @@ from typing import Any
 
 from .verdict import Violation
 
-KINDS = ("Split", "Compile", "CacheHit", "CacheStore", "Copy", "Capture", "Replay")
+# Each kind with the attributes that events of it must have; docs/subjects.md says what they are.
+KINDS = {
+    "Split": ("pieces", "splitting"),
+    "Compile": ("piece", "compile_range"),
+    "CacheHit": ("piece", "compile_range"),
+    "Capture": ("descriptor", "mode"),
+    "Replay": ("descriptor", "mode"),
+}
 
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that the subject did. ``range`` is (start, end) in tokens where there is one."""
+    """One thing that the subject did. ``range`` is (start, end) in tokens where there is one, and
+    ``mode`` the name of one; ``details`` is the event as it came.
+    """
 
     kind: str
     piece: int | None = None
     range: tuple[int, int] | None = None
+    mode: str | None = None
     details: Any = None
 
 
 def _translate(event: Any) -> Event:
-    compile_range = getattr(event, "compile_range", None)
-    if compile_range is not None and not isinstance(compile_range, tuple):
+    compile_range, mode = getattr(event, "compile_range", None), getattr(event, "mode", None)
+    if hasattr(compile_range, "start") and hasattr(compile_range, "end"):
         compile_range = (compile_range.start, compile_range.end)
-    return Event(type(event).__name__, getattr(event, "piece", None), compile_range, event)
+    return Event(
+        type(event).__name__,
+        getattr(event, "piece", None),
+        compile_range,
+        getattr(mode, "name", mode),  # the text, or the member of an enum
+        event,
+    )
 
 
 class Trace:
@@ -46,6 +62,13 @@ class Trace:
         return found[0]
 
     def of(self, kind: str) -> list[Event]:
-        """The events of one kind."""
-        assert kind in KINDS, kind
-        return [event for event in self.events if event.kind == kind]
+        """The events of one kind; a Violation if one lacks what it is to tell."""
+        found = [event for event in self.events if event.kind == kind]
+        for event in found:
+            if missing := [name for name in KINDS[kind] if not hasattr(event.details, name)]:
+                raise Violation(
+                    f"a {kind} event lacks {', '.join(missing)}",
+                    expected=f"the attributes {', '.join(KINDS[kind])}",
+                    got=repr(event.details)[:200],
+                )
+        return found

@@ -52,10 +52,14 @@ _WORDS = frozenset({"alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta",
 def work_of_starts(subject: Subject, root: str) -> dict[str, tuple[int, int]]:
     """For a fresh process: how many pieces starts of several kinds compile there, and load."""
     with_set: dict[str, Any] = {"words": set(_WORDS), "nested": [{"words": _WORDS}]}
+    sources = [Path(root) / f"{word}.py" for word in _WORDS]
+    for path in sources:
+        if not path.exists():
+            path.write_text(path.stem)
     logs = {
         "as always": start(subject, Path(root) / "plain"),
         "with traced files": start(
-            subject, Path(root) / "files", traced_files=tuple(f"<{word}>" for word in _WORDS)
+            subject, Path(root) / "files", traced_files=tuple(map(str, sources))
         ),
         "with a set in the settings": start(
             subject, Path(root) / "settings", compiler_config=with_set

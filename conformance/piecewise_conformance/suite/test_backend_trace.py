@@ -53,8 +53,7 @@ def test_trace_of_a_split(subject: Subject, name: str, splitting: int) -> None:
 
 
 def _told_of_splits(trace: Trace) -> list[tuple[Any, Any]]:
-    details = [event.details for event in trace.of("Split")]
-    return [(getattr(each, "pieces", None), getattr(each, "splitting", None)) for each in details]
+    return [(event.details.pieces, event.details.splitting) for event in trace.of("Split")]
 
 
 @requirement("BACKEND-006")

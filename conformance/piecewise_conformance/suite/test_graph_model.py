@@ -82,15 +82,15 @@ def test_events(subject: Subject, device: str, name: str) -> None:
         split = trace().only("Split").details
         pieces = split.pieces - split.splitting
         for kind, batches in (("Capture", 1), ("Replay", 2)):
-            events = [each.details for each in trace().of(kind)]
+            events = trace().of(kind)
             for size in sizes:
-                found = [e for e in events if e.descriptor == here.descriptor(size)]
+                found = [e for e in events if e.details.descriptor == here.descriptor(size)]
                 modes = {e.mode for e in found}
                 if len(found) != batches * pieces or modes != {"PIECEWISE"}:
                     raise Violation(
                         f"{kind} events for {size} tokens, of {pieces} pieces",
                         expected=f"{batches * pieces} in PIECEWISE",
-                        got=f"{len(found)} in {sorted(modes)}",
+                        got=f"{len(found)} in {sorted(map(str, modes))}",
                     )
 
 
