@@ -11,6 +11,7 @@ import torch
 from torch import fx
 from torch._ops import HigherOrderOperator, OpOverload, OpOverloadPacket
 from torch.amp import autocast_mode
+from torch.autograd import grad_mode
 
 from .boundary import inside_subject
 from .capture import Captured
@@ -53,6 +54,8 @@ _FREE_FUNCTIONS = frozenset(
         # a region, or a mode, may be entered by each piece in it
         autocast_mode._enter_autocast,
         autocast_mode._exit_autocast,
+        grad_mode._enter_inference_mode,
+        grad_mode._exit_inference_mode,
         torch._C._set_grad_enabled,
     }
 )

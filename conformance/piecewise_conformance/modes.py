@@ -25,6 +25,7 @@ def now() -> dict[str, Any]:
     """The modes as they are, by what they are called in a message."""
     return {
         "grad mode": torch.is_grad_enabled(),
+        "inference mode": torch.is_inference_mode_enabled(),  # which only its handle can end
         "autocast": torch.is_autocast_enabled(_DEVICE),
         "autocast's dtype": torch.get_autocast_dtype(_DEVICE),
         "the depth of autocast regions": _nesting(),

@@ -6,8 +6,8 @@ tuple is only a name for a leaf (see :mod:`.values`); indexing a *tensor* uses t
 ``operator.getitem`` but is an op, and stays where it was written, because a splitting op may
 write that tensor in between. And ``get_attr`` costs nothing: each piece reads its own.
 
-Entering and leaving an autocast region are no ops either, but a state in which ops run. A region
-that spans a splitting op is entered and left by each piece in it.
+Entering and leaving a region, of autocast or of inference mode, are no ops either, but a state in
+which ops run. A region that spans a splitting op is entered and left by each piece in it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,15 @@ from dataclasses import dataclass, field
 
 from torch import fx
 from torch.amp.autocast_mode import _enter_autocast, _exit_autocast
+from torch.autograd.grad_mode import _enter_inference_mode, _exit_inference_mode
 
 from .matching import op_names
 from .values import Leaf, unpacks_aggregate
+
+EXIT_OF = {_enter_autocast: _exit_autocast, _enter_inference_mode: _exit_inference_mode}
+"""What enters a region, and returns a handle, with what leaves it by the handle."""
+
+_EXITS = frozenset(EXIT_OF.values())
 
 
 @dataclass
@@ -39,7 +45,7 @@ class Plan:
 
     pieces: list[Piece] = field(default_factory=list)
     piece_of: dict[fx.Node, int] = field(default_factory=dict)
-    # the autocast regions that an op runs in, outermost first, by the nodes that enter them
+    # the regions that an op runs in, outermost first, by the nodes that enter them
     regions: dict[fx.Node, tuple[fx.Node, ...]] = field(default_factory=dict)
 
 
@@ -51,10 +57,10 @@ def make_plan(graph: fx.Graph, splitting_ops: Collection[str]) -> Plan:
     for node in graph.nodes:
         if node.op in ("placeholder", "get_attr", "output") or unpacks_aggregate(node):
             continue
-        if node.target is _enter_autocast:
+        if node.target in EXIT_OF:
             regions = (*regions, node)
             continue
-        if node.target is _exit_autocast:
+        if node.target in _EXITS:
             regions = tuple(each for each in regions if each is not node.args[0])
             continue
         if regions:

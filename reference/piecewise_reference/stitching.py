@@ -13,10 +13,9 @@ from typing import Any
 
 import torch
 from torch import fx
-from torch.amp.autocast_mode import _exit_autocast
 
 from .fast_fx import add_node, copy_node, free_name, lazy_module
-from .plan import Piece, Plan
+from .plan import EXIT_OF, Piece, Plan
 from .symbols import free_symbols, symbol_sources
 from .values import UNKNOWN, Leaf, is_shape_read, leaf_value, resolve, value_of
 
@@ -161,7 +160,7 @@ def _build_piece(plan: Plan, piece_id: int, piece: Piece) -> fx.Graph:
     for leaf in piece.inputs:
         name = free_name(graph, leaf.node.name)  # another, where two leaves of one node come in
         mapper.stands_for(add_node(graph, "placeholder", name, (), name), leaf)
-    entered: list[tuple[fx.Node, fx.Node]] = []  # autocast regions: the original, the copy
+    entered: list[tuple[fx.Node, fx.Node]] = []  # regions: the original, the copy
     for node in piece.nodes:
         if plan.regions:
             _enter_regions(graph, entered, plan.regions.get(node, ()))
@@ -180,9 +179,10 @@ def _build_piece(plan: Plan, piece_id: int, piece: Piece) -> fx.Graph:
 def _enter_regions(
     graph: fx.Graph, entered: list[tuple[fx.Node, fx.Node]], wanted: tuple[fx.Node, ...]
 ) -> None:
-    """Leave autocast regions, innermost first, and enter others, until in those ``wanted``."""
+    """Leave regions, innermost first, and enter others, until in those ``wanted``."""
     while entered and entered[-1][0] not in wanted:
-        graph.call_function(_exit_autocast, (entered.pop()[1],))
+        original, copy = entered.pop()
+        graph.call_function(EXIT_OF[original.target], (copy,))
     for node in wanted[len(entered) :]:
         entered.append((node, graph.node_copy(node)))
 

@@ -14,9 +14,14 @@ from typing import Any
 import torch
 from torch import fx
 from torch.amp import autocast_mode
+from torch.autograd import grad_mode
 
 Path = tuple[Any, ...]
 Place = tuple[str, Path]  # a leaf
+EXITS = {
+    autocast_mode._enter_autocast: autocast_mode._exit_autocast,
+    grad_mode._enter_inference_mode: grad_mode._exit_inference_mode,
+}
 SIZE = "size"  # (SIZE, dim) at the end of a path: the size of that dimension
 
 
@@ -117,12 +122,12 @@ def cut(gm: fx.GraphModule, ops: list[str]) -> list[Part]:
             groups[where[source]][1].append(node)
             where[node] = where[source]
             continue
-        if node.target is autocast_mode._enter_autocast:
+        if node.target in EXITS:
             regions.append(node)
             if groups:
                 groups[-1][1].append(node)
             continue
-        if node.target is autocast_mode._exit_autocast:
+        if node.target in EXITS.values():
             regions.remove(node.args[0])
             groups[-1][1].append((node.args[0],))
             continue
@@ -203,7 +208,7 @@ def _part(
 
     for node in steps:
         if isinstance(node, tuple):
-            graph.call_function(autocast_mode._exit_autocast, (env[node[0]],))
+            graph.call_function(EXITS[node[0].target], (env[node[0]],))
             continue
         env[node] = graph.create_node(
             node.op,
