@@ -88,14 +88,20 @@ def _aliases(tensors: Sequence[Any]) -> list[tuple[int, int]]:
 
 
 def observe(
-    function: Callable[..., Any], args: Sequence[Any], *, watched: Sequence[torch.Tensor] = ()
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    *,
+    watched: Sequence[torch.Tensor] = (),
+    copied: bool = True,
 ) -> Observation:
-    """Call ``function`` on a copy of ``args``. ``watched`` are further tensors that it may write
-    or return: parameters and buffers of the module that it is.
+    """Call ``function`` on a copy of ``args``, or on ``args``. ``watched`` are further tensors that
+    it may write or return: parameters and buffers of the module that it is.
+
+    In a copy tensors share memory as in ``args``, but are no views for torch.
     """
     from piecewise_fixtures import effects
 
-    own = copy_values(list(args))
+    own = copy_values(list(args)) if copied else list(args)
     with effects.recording() as log, modes.kept() as afterwards:
         outputs = function(*own)
     flat_inputs = [*pytree.tree_leaves(own), *watched]

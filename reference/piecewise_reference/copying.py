@@ -104,20 +104,18 @@ def _overlap(first: torch.Tensor, second: torch.Tensor) -> bool:
     return bool(other.any())
 
 
-def _refuse_shared_writes(
-    positions: Sequence[int], given: list[torch.Tensor], written: list[int]
-) -> None:
-    """Raise RuntimeError if an input that was written overlaps another one.
+def _refuse_shared_writes(args: Sequence[Any], written: list[int]) -> None:
+    """Raise RuntimeError if an input in a buffer that was written overlaps another argument.
 
-    In their buffers they did not, so that the callable saw the write in one of them only.
+    Their buffers did not overlap, so that the callable saw the write in one of them only.
     """
     for mine in written:
-        for other, tensor in enumerate(given):
-            if other != mine and _overlap(given[mine], tensor):
+        for other, tensor in enumerate(args):
+            is_other = other != mine and isinstance(tensor, torch.Tensor)
+            if is_other and _overlap(args[mine], tensor):
                 raise RuntimeError(
-                    f"input {positions[mine]} was written, and shares memory with input "
-                    f"{positions[other]}, which their static buffers do not: pass one of them as "
-                    "a tensor of its own"
+                    f"input {mine} was written, and shares memory with input {other}, which its "
+                    "static buffer does not: pass one of them as a tensor of its own"
                 )
 
 
@@ -132,7 +130,7 @@ def make_copy_and_call(
     buffer that is too small is replaced by a larger one, at a new address. All other arguments
     are passed as they are. The wrapper raises TypeError for an input that is no tensor, or whose
     dtype or device differs from its buffer's, and RuntimeError if the callable wrote one of two
-    inputs that share memory; the caller's inputs are then as they were.
+    inputs that share memory; what is in buffers is then not written back.
     Seed: ``make_copy_and_call``.
     """
     if len(sym_tensor_indices) != len(input_buffers):
@@ -162,6 +160,7 @@ def make_copy_and_call(
                 layouts.clear()  # they view a buffer that has been replaced
             layouts[key] = found
         found.looks_like = same_looks(given)
+        found.counts_callers = not any(each.is_inference() for each in given)
         latest = found
         return found
 
@@ -177,10 +176,16 @@ def make_copy_and_call(
             for slot, view in zip(slots, static, strict=True):
                 events.emit(events.Copy(slot.position, view.data_ptr()))
         versions = [view._version for view in static] if layout.counts_writes else None
+        callers = [each._version for each in given] if layout.counts_callers else None
         result = callable_fn(*call_args)
+        if callers is not None and callers != [each._version for each in given]:
+            raise RuntimeError(
+                "an argument was written that shares memory with an input whose static buffer "
+                f"does not have the write: pass inputs {sym_tensor_indices} as tensors of their own"
+            )
         if versions is None or versions != [view._version for view in static]:
             written = layout.written(versions, given)
-            _refuse_shared_writes(sym_tensor_indices, given, written)
+            _refuse_shared_writes(args, [sym_tensor_indices[each] for each in written])
             with torch.no_grad():
                 for position in written:
                     distinct(given[position]).copy_(distinct(static[position]))
@@ -216,6 +221,7 @@ class _Layout:
         self.static = static
         self.placed = list(zip(positions, static, strict=True))
         self.looks_like: Callable[..., bool] = same_looks([])
+        self.counts_callers = False  # whether torch counts writes to the caller's tensors
         self.repeats = any(0 in view.stride() for view in static)
         self.storages = {view.untyped_storage().data_ptr() for view in static} - {0}
         # a buffer that was given may be of inference mode, where torch does not count

@@ -83,15 +83,25 @@ def _inputs(number: int, call: dict[str, Any]) -> list[torch.Tensor]:
     phases=(Phase.explicit, Phase.generate, Phase.shrink),
     suppress_health_check=list(HealthCheck),
 )
-@given(calls=st.lists(_call, min_size=1, max_size=5), writes=st.lists(st.sampled_from([*WRITES])))
-@example(calls=[_plain | {"shared": "same tensor"}], writes=["x.add_(1)"])
-@example(calls=[_plain | {"shared": "rows of the first"}], writes=["x[1:] = 3"])
-@example(calls=[_plain | {"shared": "the first in another dtype"}], writes=["x.add_(1)"])
-@example(calls=[_plain, _plain | {"rows": 9}, _plain], writes=["y.mul_(2)"])
+@given(
+    calls=st.lists(_call, min_size=1, max_size=5),
+    writes=st.lists(st.sampled_from([*WRITES])),
+    copied=st.sampled_from([[0, 1], [0, 1], [0], [1]]),
+)
+@example(calls=[_plain | {"shared": "same tensor"}], writes=["x.add_(1)"], copied=[0, 1])
+@example(calls=[_plain | {"shared": "rows of the first"}], writes=["x[1:] = 3"], copied=[0, 1])
+@example(
+    calls=[_plain | {"shared": "the first in another dtype"}], writes=["x.add_(1)"], copied=[0, 1]
+)
+@example(calls=[_plain, _plain | {"rows": 9}, _plain], writes=["y.mul_(2)"], copied=[0, 1])
+@example(calls=[_plain | {"shared": "same tensor"}], writes=["x.add_(1)"], copied=[0])
+@example(calls=[_plain | {"shared": "same tensor"}], writes=["x.add_(1)"], copied=[1])
 def test_drawn_calls_are_copied(
-    subject: Subject, calls: list[dict[str, Any]], writes: list[str]
+    subject: Subject, calls: list[dict[str, Any]], writes: list[str], copied: list[int]
 ) -> None:
-    """In each call the result and every input are as without the copy, or the call is refused."""
+    """In each call the result and every input are as without the copy, or the call is refused,
+    also where one of two is copied.
+    """
     subject.get("make_copy_and_call")
 
     def function(x: torch.Tensor, y: torch.Tensor) -> Any:
@@ -99,17 +109,15 @@ def test_drawn_calls_are_copied(
             WRITES[each](x, y)
         return x * 2, y.sum(0), (y + 1).t()
 
-    wrapped = subject.copy_and_call([0, 1], [None, None], function)
-    text = (
-        f"calls = {calls}\nthe callable: {'; '.join(writes)}; return x * 2, y.sum(0), (y + 1).t()"
-    )
+    wrapped = subject.copy_and_call(copied, [None] * len(copied), function)
+    body = f"{'; '.join(writes)}; return x * 2, y.sum(0), (y + 1).t()"
+    text = f"calls = {calls}\ncopied: {copied}\nthe callable: {body}"
     for number, call in enumerate(calls):
-        given_inputs = _inputs(number, call)
         if writes and call["layout"] == "expanded":
             continue  # torch writes into no tensor whose elements share memory
-        expected = observe(function, given_inputs)
+        expected = observe(function, _inputs(number, call), copied=False)
         with may_refuse(True):
-            got = observe(wrapped, given_inputs)
+            got = observe(wrapped, _inputs(number, call), copied=False)
             # where the results lie is asked elsewhere
             got = dataclasses.replace(got, aliases=expected.aliases)
             check(expected, got, program=text, where=f"in call {number}")
