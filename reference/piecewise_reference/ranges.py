@@ -88,8 +88,13 @@ class CompileRanges:
         self._ends = [each.end for each in self.ranges]
 
     def all(self) -> list[Range]:
-        """Every range that may be compiled, single sizes first."""
-        return [*self.single_sizes.values(), *self.ranges]
+        """Every range that may be compiled, single sizes first: a range of nothing else never is."""
+        serving = [
+            each
+            for each in self.ranges
+            if any(size not in self.single_sizes for size in range(each.start, each.end + 1))
+        ]
+        return [*self.single_sizes.values(), *serving]
 
     def find(self, size: int) -> Range:
         """The range that serves ``size`` tokens; ValueError for a size that nothing covers."""

@@ -216,17 +216,21 @@ def test_malformed_key_is_no_entry(subject: Subject, tmp_path: Path, name: str) 
     # the entry of piece 1 is moved under the malformed key
     if ((1, 8), 1, "spy") not in literal:
         raise Violation("the key of a stored piece is missing", got=str(literal))
-    literal[BAD_KEYS[name]] = literal.pop(((1, 8), 1, "spy"))
-    (tmp_path / cache_file(subject)).write_text(repr(literal))
-    with spy.spying() as log:
-        reader = manager(subject, tmp_path)
-        case.check(reader.compile(case.gm, case.traced, (1, 8), 0, 2))
-        other.check(reader.compile(other.gm, other.traced, (1, 8), 1, 2))
-    if len(log.loads) != 1 or len(log.compiles) != 1:
+    entry = literal.pop(((1, 8), 1, "spy"))
+    work = {}
+    # a cache may have its entries elsewhere, too, and know piece 1 without this one
+    for what, more in (("without", {}), ("with", {BAD_KEYS[name]: entry})):
+        (tmp_path / cache_file(subject)).write_text(repr({**literal, **more}))
+        with spy.spying() as log:
+            reader = manager(subject, tmp_path)
+            case.check(reader.compile(case.gm, case.traced, (1, 8), 0, 2))
+            other.check(reader.compile(other.gm, other.traced, (1, 8), 1, 2))
+        work[what] = f"{len(log.loads)} loads and {len(log.compiles)} compiles"
+    if work["with"] != work["without"] or not log.loads:
         raise Violation(
             f"a file with one sound key and the key {BAD_KEYS[name]!r}",
-            expected="1 load and 1 compile",
-            got=f"{len(log.loads)} loads and {len(log.compiles)} compiles",
+            expected=f"{work['without']}, as without that",
+            got=work["with"],
         )
     for ends in ((8, 8), (1, 1), (1, 9), (8, 9), (1, 64)):  # what such a key might be taken for
         with spy.spying() as log:
