@@ -79,6 +79,13 @@ def _version(tensor: torch.Tensor) -> int | None:
     return None if tensor.is_inference() else tensor._version
 
 
+def _count_writes(tensors: list[torch.Tensor]) -> None:
+    """Count a write to each, as torch does for an op: a replay writes, and torch does not see it."""
+    for each in tensors:
+        if not each.is_inference():
+            torch.autograd.graph.increment_version(each)
+
+
 # The graphs that there are, each with the stream on which it was captured.
 _captured: WeakKeyDictionary[torch.cuda.CUDAGraph, torch.cuda.Stream] = WeakKeyDictionary()
 
@@ -186,6 +193,7 @@ class CUDAGraphWrapper:
 
     def _replay(self, entry: _Entry, args: tuple[Any, ...]) -> Any:
         moved = self._moved(entry, args)
+        _count_writes([args[position] for position in entry.written if position not in moved])
         if not moved:
             entry.graph.replay()
             return entry.output

@@ -320,11 +320,11 @@ CONTRADICTIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "a mode that is none": ({"cudagraph_mode": "SOMETIMES"}, ("SOMETIMES",)),
     "a format that is none": ({"save_format": "papyrus"}, ("papyrus",)),
     "a partition by Inductor, and no Inductor": (
-        {"partition_in_inductor": True, "compiler": spy.NAME},
+        {"partition_in_inductor": True, "compiler": "eager"},
         ("partition",),
     ),
     "pieces captured by a partition that is none": (
-        {"partition_in_inductor": True, "compiler": spy.NAME, "cudagraph_mode": "PIECEWISE"},
+        {"partition_in_inductor": True, "compiler": "eager", "cudagraph_mode": "PIECEWISE"},
         ("partition", "PIECEWISE"),
     ),
     "artifacts collected, and none standalone": (

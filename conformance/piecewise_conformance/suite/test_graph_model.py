@@ -34,6 +34,31 @@ def test_decoder_padded(subject: Subject, device: str) -> None:
     llama_graphs.padded(subject, device)
 
 
+@requirement("GRAPH-019")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "input-updated-around-op",
+        "input-updated-by-op",
+        "updates-without-data-edge",
+        "cache-updated",
+    ],
+)
+def test_model_that_writes(subject: Subject, device: str, name: str) -> None:
+    """What a model writes into its inputs the caller finds there after a replay, too, unless the
+    batch is refused.
+    """
+    with graphs(subject, device) as here:
+        chosen = here.program(name)
+        size = chosen.sizes[0]
+        driven = drive(subject, chosen, cudagraph_mode="PIECEWISE", copy_inputs=True)
+        for mode in ("NONE", "PIECEWISE"):
+            batch(here, driven, mode, size)
+        for args in (other_values(chosen.inputs(size)), chosen.inputs(size)):
+            with here.batch("PIECEWISE", here.descriptor(size)), or_refused(True):
+                driven.check_with(args, "in a replay", aliasing=False)
+
+
 @requirement("GRAPH-020")
 @slow
 @needs("transformers")
