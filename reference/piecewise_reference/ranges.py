@@ -88,7 +88,7 @@ class CompileRanges:
         self._ends = [each.end for each in self.ranges]
 
     def all(self) -> list[Range]:
-        """Every range that may be compiled, single sizes first: a range of nothing else never is."""
+        """Every range that may be compiled, single sizes first; not one of single sizes alone."""
         serving = [
             each
             for each in self.ranges

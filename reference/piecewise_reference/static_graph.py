@@ -80,7 +80,7 @@ def _version(tensor: torch.Tensor) -> int | None:
 
 
 def _count_writes(tensors: list[torch.Tensor]) -> None:
-    """Count a write to each, as torch does for an op: a replay writes, and torch does not see it."""
+    """Count a write to each, as torch does for an op; of what a replay writes it knows nothing."""
     for each in tensors:
         if not each.is_inference():
             torch.autograd.graph.increment_version(each)

@@ -36,13 +36,7 @@ def test_decoder_padded(subject: Subject, device: str) -> None:
 
 @requirement("GRAPH-019")
 @pytest.mark.parametrize(
-    "name",
-    [
-        "input-updated-around-op",
-        "input-updated-by-op",
-        "updates-without-data-edge",
-        "cache-updated",
-    ],
+    "name", ["input-updated-around-op", "input-updated-by-op", "cache-updated"]
 )
 def test_model_that_writes(subject: Subject, device: str, name: str) -> None:
     """What a model writes into its inputs the caller finds there after a replay, too, unless the
