@@ -117,15 +117,19 @@ def make(package: ModuleType, *, name: str, origin: str) -> Subject:
         with environment(package, config.options):
             return package.CompilerManager(config)
 
-    def make_backend(options: Options) -> Callable[[Any, Any], Any]:
+    def backend_with(config: Any, prefix: str) -> Callable[[Any, Any], Any]:
+        options = config.compilation_config.options
         with environment(package, options):
-            backend = package.VllmBackend(make_config(options), options.prefix)
+            backend = package.VllmBackend(config, prefix)
 
         def call(graph: Any, example_inputs: Any) -> Any:
             with environment(package, options):
                 return backend(graph, example_inputs)
 
         return call
+
+    def make_backend(options: Options) -> Callable[[Any, Any], Any]:
+        return backend_with(make_config(options), options.prefix)
 
     def serialize(function: Any, options: Options) -> bytes:
         with environment(package, options):
@@ -148,6 +152,7 @@ def make(package: ModuleType, *, name: str, origin: str) -> Subject:
         make_config=make_config,
         make_compiler=make_compiler,
         CompilerManager=make_manager,
+        VllmBackend=backend_with,
         make_backend=make_backend,
         serialize=serialize,
         deserialize=deserialize,
