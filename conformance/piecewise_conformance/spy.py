@@ -58,6 +58,7 @@ class Log:
     compile_nothing: bool = False  # give None for a graph
     fail_load: bool = False
     load_nothing: bool = False  # give None for what a handle stands for
+    takes: str = ""  # the setting that a compile takes out of what it is given
     handle: Callable[[int], Any] = lambda number: ("spy", f"artifact-{number}")
 
 
@@ -135,6 +136,7 @@ class SpyCompiler:
         call = Call(graph, list(example_inputs), ends, key, dict(compiler_config), _context_mode())
         call.folder = self.cache_dir
         _log.compiles.append(call)
+        compiler_config.pop(_log.takes, None)
         if _log.fail:
             raise RuntimeError("the spy was told to fail")
         if _log.compile_nothing:

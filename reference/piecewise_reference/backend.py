@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -13,7 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from . import cache_dir, env, events
 from .artifacts import StandaloneCompiledArtifacts
-from .config import VllmConfig
+from .config import VllmConfig, own_settings
 from .contexts import compilation_complete_callback, current_model_tag
 from .copying import make_copy_and_call
 from .dynamic_shapes import evaluates_guards, relax_lower_bounds
@@ -60,8 +59,8 @@ class VllmBackend:
         self.prefix = prefix or tag.tag
         self.is_encoder = is_encoder or tag.is_encoder
         self.compiler_manager = CompilerManager(config)
-        # The compiler may change what it is given: the user's config is not for that.
-        self.inductor_config = copy.deepcopy(config.inductor_compile_config)
+        # A pass manager is put in: the user's config is not for that.
+        self.inductor_config = own_settings(config.inductor_compile_config)
         platform = current_platform()
         self.pass_key = platform.pass_key
         self.pass_manager = resolve_qualified_name(platform.pass_manager_cls, "pass manager")()

@@ -39,6 +39,18 @@ def _choice(name: str, value: Any, choices: type[_Choice]) -> _Choice:
     raise ValueError(f"{name} is {value!r}: use one of {', '.join(choices.__members__)}")
 
 
+def own_settings(value: Any) -> Any:
+    """``value`` with dicts, lists, sets and tuples of its own; what they hold is the same.
+
+    A pass may hold a lock, which cannot be copied, and is known to its user by what it counts.
+    """
+    if type(value) is dict:
+        return {key: own_settings(item) for key, item in value.items()}
+    if type(value) in (list, set, tuple):
+        return type(value)(own_settings(item) for item in value)
+    return value
+
+
 @dataclass
 class PassConfig:
     """Which of the passes that come with the backend run on Inductor's graph."""

@@ -15,7 +15,7 @@ from torch import fx
 from . import cache_file, env, events
 from .compile_scope import pass_context
 from .compilers import make_compiler
-from .config import CompilationConfig, VllmConfig
+from .config import CompilationConfig, VllmConfig, own_settings
 from .equal_pieces import likeness
 from .graph_key import graph_key
 from .hashing import digest
@@ -215,7 +215,7 @@ class CompilerManager:
             runnable, handle = self.compiler.compile(
                 graph,
                 example_inputs,
-                compiler_config,
+                own_settings(compiler_config),  # it may take out what it has dealt with
                 compile_range,
                 f"{name}_subgraph_{graph_index}",
             )
