@@ -171,6 +171,11 @@ FAULTS = {
         "context.Emulation.called_with", "a.clone()", "a",
         ("test_inputs_that_change_places",),
     ),
+    "inputs-in-containers-not-seen": Fault(
+        "context.Emulation.called_with",
+        "pytree.tree_leaves((args, dict(sorted(kwargs.items()))))", "args",
+        ("test_an_input_elsewhere_in_a_container",),
+    ),
     "python-state-not-watched": Fault(
         "capture.Capture.check_end", "is not None:", "is None and False:",
         ("test_python_state_that_a_capture_changes",),

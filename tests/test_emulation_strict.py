@@ -332,6 +332,22 @@ def test_an_input_elsewhere(device: Emulation) -> None:
     assert [each.position for each in device.events] == [0]
 
 
+def test_an_input_elsewhere_in_a_container(device: Emulation) -> None:
+    """Also one by keyword, or in a dict in a list."""
+    x, y = torch.ones(4), torch.full((4,), 2.0)
+    calls: list[Any] = [lambda x: ((), {"x": x}), lambda x: (([{"x": x}],), {})]
+    for call in calls:
+        args, kwargs = call(x)
+        with device.called_with(*args, **kwargs):
+            graph, _z = captured(lambda: x * 2)
+        args, kwargs = call(y)
+        with (
+            device.called_with(*args, **kwargs),
+            pytest.raises(emulation.StaleInput, match="input 0"),
+        ):
+            graph.replay()
+
+
 def test_inputs_that_change_places(device: Emulation) -> None:
     """A wrapper that copies each to where the other lay has written both: what they were counts."""
     x, y = torch.ones(4), torch.full((4,), 2.0)

@@ -113,11 +113,11 @@ class Asked:
     def __init__(self, wrapper: Any, emulation: Emulation | None) -> None:
         self.wrapper, self.emulation = wrapper, emulation
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call it."""
-        told = self.emulation.called_with(*args) if self.emulation else nullcontext()
+        told = self.emulation.called_with(*args, **kwargs) if self.emulation else nullcontext()
         with told, inside_subject("CUDAGraphWrapper"):
-            return self.wrapper(*args)
+            return self.wrapper(*args, **kwargs)
 
 
 @contextmanager
@@ -151,10 +151,10 @@ class Counted:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function, self.calls = function, 0
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call it."""
         self.calls += 1
-        return self.function(*args)
+        return self.function(*args, **kwargs)
 
 
 def same(what: str, expected: Any, got: Any, inputs: Sequence[Any] = ()) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
+from torch.utils import _pytree as pytree
 
 from . import events
 from .config import CompilationConfig, VllmConfig
@@ -45,7 +46,9 @@ class _Entry:
     """
 
     graph: torch.cuda.CUDAGraph
-    inputs: tuple[Any, ...]  # what the callable was given
+    inputs: tuple[Any, ...]  # what the callable was given, out of its containers
+    tree: pytree.TreeSpec  # the containers
+    is_flat: bool  # there are none, and no keywords
     written: list[int] = field(default_factory=list)  # positions that the callable writes
     output: Any = None
 
@@ -58,6 +61,24 @@ def _kind(value: Any) -> Any:
         ]
         return tuple(value.shape), value.dtype, value.device, repeated
     return type(value), value  # 2 is equal to 2.0, and makes another dtype
+
+
+def _flat(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], pytree.TreeSpec]:
+    """What is in ``args`` and ``kwargs``, and in what containers; keywords have no order."""
+    return pytree.tree_flatten((args, dict(sorted(kwargs.items()))))
+
+
+def _inputs_for(entry: _Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """The inputs of a call, as ``entry`` has them; ValueError if they are in other containers."""
+    if entry.is_flat and not kwargs:
+        return args  # a container among them is seen to be no tensor
+    inputs, tree = _flat(args, kwargs)
+    if tree != entry.tree:
+        raise ValueError(
+            f"the inputs are {tree}, and the graph was captured for {entry.tree}: batches of one "
+            "descriptor must have inputs in the same containers and by the same keywords"
+        )
+    return tuple(inputs)
 
 
 def _sharing(values: tuple[Any, ...]) -> list[tuple[int, int]]:
@@ -132,8 +153,8 @@ class CUDAGraphWrapper:
     captured output. The next batch may overwrite it: all graphs share a pool, so that a graph may
     compute where one that was captured later keeps its output. An input that comes at another
     address than at capture is copied to where the graph reads it, and back if the graph writes it;
-    the tensor that lay there keeps its values. An input of another kind is a ValueError. Seed:
-    ``CUDAGraphWrapper``.
+    the tensor that lay there keeps its values. An input of another kind is a ValueError. Inputs may
+    be keywords, and lie in containers that torch's pytree knows. Seed: ``CUDAGraphWrapper``.
     """
 
     def __init__(
@@ -153,10 +174,10 @@ class CUDAGraphWrapper:
         self.options = cudagraph_options or CUDAGraphOptions()
         self.entries: dict[BatchDescriptor, _Entry] = {}
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         context = current_forward_context()
         if context is None or context.cudagraph_runtime_mode is not self.runtime_mode:
-            return self.runnable(*args)
+            return self.runnable(*args, **kwargs)
         descriptor = context.batch_descriptor
         if descriptor is None:
             raise ValueError(
@@ -165,22 +186,26 @@ class CUDAGraphWrapper:
             )
         entry = self.entries.get(descriptor)
         if entry is None:
-            entry = self.entries[descriptor] = self._capture(descriptor, args)
+            entry = self.entries[descriptor] = self._capture(descriptor, args, kwargs)
             return entry.output
-        output = self._replay(entry, args)
+        output = self._replay(entry, _inputs_for(entry, args, kwargs))
         events.emit(events.Replay(descriptor, self.runtime_mode.name))
         return output
 
-    def _capture(self, descriptor: BatchDescriptor, args: tuple[Any, ...]) -> _Entry:
+    def _capture(
+        self, descriptor: BatchDescriptor, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> _Entry:
         if self.options.debug_log_enable:
             logger.debug("Capturing a %s graph for %s", self.runtime_mode.name, descriptor)
-        tensors = [(i, arg) for i, arg in enumerate(args) if isinstance(arg, torch.Tensor)]
+        inputs, tree = _flat(args, kwargs)
+        is_flat = not kwargs and [*map(id, inputs)] == [*map(id, args)]
+        tensors = [(i, each) for i, each in enumerate(inputs) if isinstance(each, torch.Tensor)]
         versions = [_version(each) for _, each in tensors]
-        entry = _Entry(torch.cuda.CUDAGraph(), args)
+        entry = _Entry(torch.cuda.CUDAGraph(), tuple(inputs), tree, is_flat)
         if (prepare := getattr(self.runnable, "prepare", None)) is not None:
-            prepare(*args)  # compiling is nothing that a graph could repeat
+            prepare(*args, **kwargs)  # compiling is nothing that a graph could repeat
         with _capturing(entry.graph, not self.options.gc_disable):
-            entry.output = self.runnable(*args)
+            entry.output = self.runnable(*args, **kwargs)
         entry.written = [
             position
             for (position, each), before in zip(tensors, versions, strict=True)

@@ -58,16 +58,18 @@ class Emulation:
         )
 
     @contextmanager
-    def called_with(self, *args: Any) -> Iterator[None]:
-        """What is captured or replayed inside serves a call with ``args``.
+    def called_with(self, *args: Any, **kwargs: Any) -> Iterator[None]:
+        """What is captured or replayed inside serves a call with ``args`` and ``kwargs``, also
+        with tensors in containers that torch's pytree knows.
 
         A replay of a graph that read an argument at another address, and whose content is not
         at that address, is StaleInput; where a wrapper copied it, a ChangedInput event.
         """
+        given = tuple(pytree.tree_leaves((args, dict(sorted(kwargs.items())))))
         with unseen():  # as they are now: a wrapper may write into where one of them lies
-            contents = tuple(a.clone() if isinstance(a, torch.Tensor) else a for a in args)
+            contents = tuple(a.clone() if isinstance(a, torch.Tensor) else a for a in given)
         before = self.args, self.contents
-        self.args, self.contents = args, contents
+        self.args, self.contents = given, contents
         try:
             yield
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -55,6 +55,13 @@ def _in_place(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return x * 2
 
 
+class Pair(NamedTuple):
+    """Two results with names."""
+
+    first: torch.Tensor
+    second: torch.Tensor
+
+
 FUNCTIONS: dict[str, Callable[[torch.Tensor, torch.Tensor], Any]] = {
     "bare": lambda x, y: x * y + 1,
     "tuple of one": lambda x, y: (x - y,),
@@ -62,6 +69,8 @@ FUNCTIONS: dict[str, Callable[[torch.Tensor, torch.Tensor], Any]] = {
     "in place": _in_place,
     "no output": lambda x, y: _discard(x.mul_(y)),
     "views of one memory": lambda x, y: torch.split(x + y, [1, 2], dim=1),
+    "a dict": lambda x, y: {"sum": x + y, "parts": {"x": x * 2, 3: [y.sin()]}},
+    "a named tuple": lambda x, y: Pair(x + y, x.sin()),
     "uninitialised first": lambda x, y: torch.empty_like(x).copy_(y),
 }
 
