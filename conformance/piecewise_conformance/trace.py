@@ -36,7 +36,8 @@ class Event:
 
 
 def _translate(event: Any) -> Event:
-    compile_range, mode = getattr(event, "compile_range", None), getattr(event, "mode", None)
+    compile_range: Any = getattr(event, "compile_range", None)
+    mode: Any = getattr(event, "mode", None)
     if hasattr(compile_range, "start") and hasattr(compile_range, "end"):
         compile_range = (compile_range.start, compile_range.end)
     return Event(

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import fx
 from torch.amp.autocast_mode import _enter_autocast, _exit_autocast
@@ -22,7 +23,10 @@ from torch.autograd.grad_mode import _enter_inference_mode, _exit_inference_mode
 from .matching import op_names
 from .values import Leaf, unpacks_aggregate
 
-EXIT_OF = {_enter_autocast: _exit_autocast, _enter_inference_mode: _exit_inference_mode}
+EXIT_OF: dict[Any, Any] = {
+    _enter_autocast: _exit_autocast,
+    _enter_inference_mode: _exit_inference_mode,
+}
 """What enters a region, and returns a handle, with what leaves it by the handle."""
 
 _EXITS = frozenset(EXIT_OF.values())

@@ -131,7 +131,9 @@ def _filled(container: Any, fresh: Any) -> Any:
 
 def _by_name(*args: Any, **kwargs: Any) -> Any:
     """Depends on what the inputs are called, and on what they lie in."""
-    each = kwargs or (args[0] if isinstance(args[0], dict) else dict(enumerate(args)))
+    each: dict[Any, Any] = kwargs or (
+        args[0] if isinstance(args[0], dict) else dict(enumerate(args))
+    )
     if isinstance(args and args[0], list):
         return args[0][0] + args[0][1].cos()
     names = sorted(each, key=str)
