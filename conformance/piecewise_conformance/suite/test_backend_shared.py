@@ -19,7 +19,7 @@ from piecewise_fixtures.programs import program
 @requirement("BACKEND-015")
 @pytest.mark.parametrize("names", [("two-layers", "two-layers"), ("two-layers", "linear-chain")])
 def test_one_config_object(subject: Subject, tmp_path: Path, names: tuple[str, str]) -> None:
-    """Target and draft are right, each split at the config's ops, and with a folder of its own."""
+    """Target and draft are right, each is split at the ops of the config, and has its folder."""
     subject.get("VllmBackend")
     ops = {op: None for name in names for op in program(name).splitting_ops}
     options = options_for(
