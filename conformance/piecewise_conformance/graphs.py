@@ -38,7 +38,7 @@ def matches(node: fx.Node, names: Collection[str]) -> bool:
     return False
 
 
-# Reading a shape, taking a tuple apart, and memory without content compute nothing.
+# Reading a shape, taking a tuple apart, a view, and memory without content compute nothing.
 _FREE_FUNCTIONS = frozenset(
     {
         builtins.getattr,
@@ -60,10 +60,45 @@ _FREE_FUNCTIONS = frozenset(
     }
 )
 _FREE_METHODS = frozenset({"size", "new_empty", "stride", "dim", "numel"})
+# Names of methods, of torch's functions, and of ops of aten that return a view and never copy, as
+# reshape and contiguous may. What changes a tensor's own shape, as t_ does, is an effect.
+_VIEWS = frozenset(
+    {
+        *(
+            "alias",
+            "as_strided",
+            "chunk",
+            "detach",
+            "diagonal",
+            "expand",
+            "expand_as",
+        ),
+        *("movedim", "moveaxis", "narrow", "permute", "select", "slice", "split"),
+        *("split_with_sizes", "squeeze", "swapaxes", "swapdims", "t", "tensor_split", "transpose"),
+        *("unbind", "unflatten", "unfold", "unsqueeze", "view", "view_as", "view_as_complex"),
+        "view_as_real",
+    }
+)
+
+
+def is_view(node: fx.Node) -> bool:
+    """Whether ``node`` only looks at memory that another node made, in another shape."""
+    target = node.target
+    if node.op == "call_method":
+        return target in _VIEWS
+    if isinstance(target, OpOverload):
+        target = target.overloadpacket
+    if isinstance(target, OpOverloadPacket):
+        namespace, _, name = target._qualified_op_name.partition("::")
+        return namespace == "aten" and name in _VIEWS
+    name = str(getattr(target, "__name__", ""))
+    return node.op == "call_function" and name in _VIEWS and getattr(torch, name, None) is target
 
 
 def computes(node: fx.Node) -> bool:
     """Whether ``node`` computes or has an effect, so that it may neither move nor be repeated."""
+    if is_view(node):
+        return False
     if node.op == "call_method":
         return node.target not in _FREE_METHODS
     if node.op == "call_module":
