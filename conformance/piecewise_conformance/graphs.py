@@ -83,16 +83,20 @@ _VIEWS = frozenset(
 
 def is_view(node: fx.Node) -> bool:
     """Whether ``node`` only looks at memory that another node made, in another shape."""
-    target = node.target
     if node.op == "call_method":
-        return target in _VIEWS
-    if isinstance(target, OpOverload):
-        target = target.overloadpacket
-    if isinstance(target, OpOverloadPacket):
-        namespace, _, name = target._qualified_op_name.partition("::")
+        return node.target in _VIEWS
+    return node.op == "call_function" and returns_view(node.target)
+
+
+def returns_view(function: Any) -> bool:
+    """Whether ``function``, of torch or an op, only looks at memory, in another shape."""
+    if isinstance(function, OpOverload):
+        function = function.overloadpacket
+    if isinstance(function, OpOverloadPacket):
+        namespace, _, name = function._qualified_op_name.partition("::")
         return namespace == "aten" and name in _VIEWS
-    name = str(getattr(target, "__name__", ""))
-    return node.op == "call_function" and name in _VIEWS and getattr(torch, name, None) is target
+    name = str(getattr(function, "__name__", ""))
+    return name in _VIEWS and getattr(torch, name, None) is function
 
 
 def computes(node: fx.Node) -> bool:

@@ -51,6 +51,7 @@ class Log:
     served: list[tuple[tuple[int, int], tuple[int, ...]]] = field(default_factory=list)
     # what it was told before: the folder, whether the cache is off, the prefix
     opened: list[tuple[str, bool, str]] = field(default_factory=list)
+    running: int = 0  # artifacts, at this moment
     # where the tensors lay that artifacts were called with
     addresses: set[int] = field(default_factory=set)
     # what the spy is to do
@@ -98,7 +99,11 @@ def _runnable(graph: Any, call: Call) -> Callable[..., Any]:
         if call.arguments is None:
             call.arguments = args
         _log.addresses |= {each.data_ptr() for each in args if isinstance(each, Tensor)}
-        return graph(*args)
+        _log.running += 1
+        try:
+            return graph(*args)
+        finally:
+            _log.running -= 1
 
     return run
 
