@@ -13,11 +13,15 @@ from .subject import Subject
 
 
 def make_pass(
-    subject: Subject, uuid: str | None, action: Callable[[fx.Graph], Any] | None = None
+    subject: Subject,
+    uuid: str | None,
+    action: Callable[[fx.Graph], Any] | None = None,
+    cached: bool = True,
 ) -> Any:
     """A pass of the subject's class, known by ``uuid``, that does ``action(graph)``.
 
-    Without a ``uuid`` it has one that no cache of Inductor's has seen, so that it runs.
+    Without a ``uuid`` it has one that no cache of Inductor's has seen, so that it runs. One that is
+    not to be ``cached`` tells so in torch's way: its ``uuid()`` is None.
     """
     base: Any = subject.get("InductorPass")
     known_by = uuid or uuid4().hex
@@ -27,8 +31,8 @@ def make_pass(
             if action is not None:
                 action(graph)
 
-        def uuid(self) -> str:
-            return known_by
+        def uuid(self) -> str | None:
+            return known_by if cached else None
 
     with inside_subject("InductorPass"):
         return Pass()

@@ -16,6 +16,7 @@ from .config import VllmConfig, own_settings
 from .contexts import compilation_complete_callback, current_model_tag
 from .copying import make_copy_and_call
 from .dynamic_shapes import evaluates_guards, relax_lower_bounds
+from .hashing import NoKeyError
 from .interpreter import PiecewiseCompileInterpreter
 from .manager import CompilerManager, is_compile_cache_enabled
 from .matching import require_known_ops
@@ -141,22 +142,30 @@ class VllmBackend:
         return cache_dir.gather(self.vllm_config, compiler_hash)
 
     def _open_cache(self) -> str | None:
-        """Open the cache in its folder; None, and no cache, if it is off or has no place."""
-        manager, factors = self.compiler_manager, self.factors()
+        """Open the cache in its folder; None, and no cache, if there is none."""
+        manager = self.compiler_manager
+        if (found := self._find_cache()) is None:
+            manager.initialize_cache("", disable_cache=True, prefix=self.prefix)
+            return None
+        folder, factors = found
         manager.factors = factors.folder_name()
-        if not is_compile_cache_enabled(self.inductor_config):
-            manager.initialize_cache("", disable_cache=True, prefix=self.prefix)
-            return None
-        try:
-            folder = cache_dir.create(self.vllm_config, factors, self.prefix)
-        except OSError as error:
-            logger.warning("No compile cache: its folder cannot be made (%s)", error)
-            manager.initialize_cache("", disable_cache=True, prefix=self.prefix)
-            return None
         self.compilation_config.local_cache_dir = folder
         manager.initialize_cache(folder, prefix=self.prefix)
         cache_dir.write_factors(folder, factors)
         return folder
+
+    def _find_cache(self) -> tuple[str, cache_dir.Factors] | None:
+        """The folder, and why it has its name; None if the cache is off, or has no key or place."""
+        if not is_compile_cache_enabled(self.inductor_config):
+            return None
+        try:
+            factors = self.factors()
+            return cache_dir.create(self.vllm_config, factors, self.prefix), factors
+        except NoKeyError as error:
+            logger.warning("No compile cache: %s", error)
+        except OSError as error:
+            logger.warning("No compile cache: its folder cannot be made (%s)", error)
+        return None
 
     def _traced_inputs(self, example_inputs: Sequence[Any]) -> list[Any]:
         """The inputs as tracing saw them: fake where it knew a tensor, with its symbols."""

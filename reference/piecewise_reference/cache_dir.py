@@ -55,6 +55,8 @@ def create(vllm_config: VllmConfig, factors: Factors, prefix: str) -> str:
         env.cache_root(), "torch_compile_cache", factors.folder_name()
     )
     parallel = vllm_config.parallel_config
+    # absolute: the process may change its folder before the last range is compiled
+    base = os.path.abspath(base)
     folder = os.path.join(base, f"rank_{parallel.rank}_{parallel.data_parallel_index}", prefix)
     os.makedirs(folder, exist_ok=True)
     return folder

@@ -8,16 +8,22 @@ an error here rather than a key that never hits again, or that hits for somethin
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from types import FunctionType, ModuleType
 from typing import Any
+
+
+class NoKeyError(TypeError):
+    """A value has no text that is the same in every process, or is not to be cached."""
 
 
 def canonical(value: Any) -> str:
     """One text for one value: types are told apart, dicts and sets are sorted.
 
-    Raises TypeError for a value that has no text that is stable between processes.
+    Raises NoKeyError, a TypeError, for a value that has no text that is stable between processes.
     """
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
         return f"{type(value).__name__}:{value!r}"
@@ -31,16 +37,44 @@ def canonical(value: Any) -> str:
         items = sorted((canonical(key), canonical(item)) for key, item in value.items())
         return f"{{{','.join(f'{key}={item}' for key, item in items)}}}"
     if callable(identity := getattr(value, "uuid", None)):  # an inductor pass
-        return f"uuid:{canonical(identity())}"
+        if (known_by := identity()) is None:
+            raise NoKeyError(f"{value!r} is not to be cached: its uuid() is None")
+        return f"uuid:{canonical(known_by)}"
     if is_dataclass(value) and not isinstance(value, type):
         members = {each.name: getattr(value, each.name) for each in fields(value)}
         return f"{type(value).__qualname__}{canonical(members)}"
-    if callable(value) and "<" not in getattr(value, "__qualname__", "<"):
-        return f"callable:{value.__module__}.{value.__qualname__}"
-    raise TypeError(
+    if callable(value) and _has_name(value):
+        more = function_digest(value) if isinstance(value, FunctionType) else ""
+        return f"callable:{value.__module__}.{value.__qualname__}{more}"
+    raise NoKeyError(
         f"cannot put {value!r} ({type(value).__name__}) into a cache key: "
         "use plain data, or an object with uuid()"
     )
+
+
+def _has_name(function: Any) -> bool:
+    """Not so a lambda, a function that was made in another, or a method of an object."""
+    owner = getattr(function, "__self__", None)
+    named = owner is None or isinstance(owner, (type, ModuleType))
+    return named and "<" not in getattr(function, "__qualname__", "<")
+
+
+def function_digest(function: Any) -> str:
+    """What tells a function from others of its name: its source, and the values that it brings
+    along. NoKeyError for what has no source, and for a value without a text.
+    """
+    if not isinstance(function, FunctionType):
+        raise NoKeyError(
+            f"{function!r} is no plain function: its source does not tell what it does"
+        )
+    try:
+        # of the code: a wrapper would show that of what it wraps
+        source = inspect.getsource(function.__code__)
+    except OSError:
+        raise NoKeyError(f"cannot put {function!r} into a cache key: it has no source") from None
+    captured = [cell.cell_contents for cell in function.__closure__ or ()]
+    defaults = [getattr(function, name) for name in ("__defaults__", "__kwdefaults__")]
+    return digest(function.__qualname__, source, captured, defaults)
 
 
 def digest(*values: Any) -> str:

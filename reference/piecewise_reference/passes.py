@@ -18,16 +18,16 @@ from torch.fx.experimental.symbolic_shapes import statically_known_true, sym_eq
 
 from .compile_scope import current_pass_context
 from .config import VllmConfig
-from .hashing import digest
+from .hashing import digest, function_digest
 from .ranges import Range
 
 
 class InductorPass(CustomGraphPass):
     """A pass: called with the ``fx.Graph`` that Inductor is about to lower, changes it in place."""
 
-    def uuid(self) -> str:
-        """Another text for another behaviour. By default the source of the class: a pass whose
-        behaviour depends on more than that adds it here.
+    def uuid(self) -> str | None:
+        """Another text for another behaviour; None if what it does is not to be cached. By default
+        the source of the class: a pass whose behaviour depends on more than that adds it here.
         """
         return digest(type(self).__qualname__, _source_of(type(self)))
 
@@ -49,7 +49,7 @@ class CallableInductorPass(InductorPass):
 
     def __init__(self, function: Callable[[fx.Graph], Any], uuid: str | None = None) -> None:
         self.function = function
-        self._uuid = uuid or _uuid_of(function)
+        self._uuid = uuid or function_digest(function)
 
     def __call__(self, graph: fx.Graph) -> None:
         """Run the function."""
@@ -58,13 +58,6 @@ class CallableInductorPass(InductorPass):
     def uuid(self) -> str:
         """Of the function."""
         return self._uuid
-
-
-def _uuid_of(function: Callable[[fx.Graph], Any]) -> str:
-    source = digest(function.__qualname__, inspect.getsource(function))
-    captured = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
-    defaults = [getattr(function, name, None) for name in ("__defaults__", "__kwdefaults__")]
-    return digest(source, captured, defaults) if any((captured, *defaults)) else source
 
 
 class NoOpEliminationPass(InductorPass):
@@ -136,8 +129,12 @@ class PostGradPassManager(CustomGraphPass):
         compile_range = _range_compiled()
         return [each for each in self.passes if each.is_applicable(compile_range)]
 
-    def uuid(self) -> str:
-        """Covers the passes in their order, their settings, and the range that is compiled."""
+    def uuid(self) -> str | None:
+        """Covers the passes in their order, their settings, and the range that is compiled. None if
+        that of a pass is.
+        """
+        if any(each.uuid() is None for each in self.passes):
+            return None
         compile_range = _range_compiled()
         covered = (compile_range.start, compile_range.end) if compile_range else ()
         return digest(self._settings, [each.uuid() for each in self.passes], covered)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 import torch
 from piecewise_conformance import spy
 from piecewise_conformance.caching import RANGE, expect_work, manager
+from piecewise_conformance.edited import module_of
 from piecewise_conformance.marks import needs, requirement
 from piecewise_conformance.pieces import PieceCase, piece
 from piecewise_conformance.subject import Subject
@@ -45,26 +44,11 @@ def _packet(schema: str) -> Callable[[], Any]:
     return packet
 
 
-_folder = tempfile.TemporaryDirectory()
-
-
 def _written(body: str) -> Callable[[], Any]:
     """A function of one file and one name, whose file is edited."""
-
-    def write() -> Any:
-        path = Path(_folder.name, "conformance_written.py")
-        path.write_text(f"def scale(x):\n    return {body}\n")
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module.scale
-
-    return write
+    return lambda: module_of(f"def scale(x):\n    return {body}\n").scale
 
 
-# The two functions differ in length: Python knows by that, too, that a file was edited.
 CHANGES = {
     "schema": (_registered("(Tensor x) -> Tensor"), _registered("(Tensor(a!) x) -> Tensor")),
     "schema-of-a-packet": (_packet("(Tensor x) -> Tensor"), _packet("(Tensor(a!) x) -> Tensor")),

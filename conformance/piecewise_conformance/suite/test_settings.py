@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from piecewise_conformance import spy, warm
-from piecewise_conformance.boundary import inside_subject
+from piecewise_conformance.boundary import inside_subject, may_refuse
 from piecewise_conformance.drive import drive
+from piecewise_conformance.edited import module_of
 from piecewise_conformance.marks import requirement
+from piecewise_conformance.options import Options
 from piecewise_conformance.passes import make_pass
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
@@ -77,3 +81,80 @@ def test_pass_that_cannot_be_copied(subject: Subject) -> None:
         call.config[key](graph)
     if len(calls) != 1:
         raise Violation("runs of a pass that holds a lock", expected="one", got=str(len(calls)))
+
+
+def _may_start(subject: Subject, root: Path, settings: dict[str, Any]) -> spy.Log | None:
+    """A start, unless the settings are refused."""
+    with may_refuse(True):
+        return warm.start(subject, root, compiler_config=settings)
+    return None
+
+
+def _edited(body: str) -> Callable[[], Any]:
+    return lambda: module_of(f"def before(graph):\n    {body}\n").before
+
+
+def _captured(number: int) -> Callable[[], Any]:
+    text = "def of(number):\n    def before(graph):\n        return number\n"
+    text += "    before.__qualname__ = 'before'\n    return before\n"
+    return lambda: module_of(text).of(number)
+
+
+FUNCTIONS = {
+    "source": (_edited("graph.lint()"), _edited("graph.eliminate_dead_code()")),
+    "closure": (_captured(1), _captured(2)),
+}
+
+
+@requirement("HASH-004")
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_other_function_of_one_name(subject: Subject, tmp_path: Path, name: str) -> None:
+    """A function among the settings, as torch has them, that was edited or has captured another
+    value.
+    """
+    for made in FUNCTIONS[name]:
+        log = _may_start(subject, tmp_path, {"pre_grad_custom_pass": made()})
+        if log is not None:
+            warm.expect_cold(log, f"a start with a function of another {name}")
+
+
+@requirement("PASS-002")
+def test_pass_that_is_not_cached(subject: Subject, tmp_path: Path) -> None:
+    """A pass whose uuid is None, which is not to be cached, is compiled at each start."""
+    for _ in range(2):
+        never = make_pass(subject, None, cached=False)
+        log = _may_start(subject, tmp_path, {subject.get("pass_key"): never})
+        if log is not None:
+            warm.expect_cold(log, "a start with a pass whose uuid is None")
+
+
+@requirement("PASS-003")
+def test_manager_of_a_pass_that_is_not_cached(subject: Subject) -> None:
+    """Such a pass is in no manager of a uuid that could be met again."""
+    uuids: list[Any] = []
+    for _ in range(2):
+        with may_refuse(True), subject.context("pass_context", subject.range(1, 8)):
+            manager = subject.call("PostGradPassManager")
+            with inside_subject("PostGradPassManager"):
+                manager.configure(subject.config(Options()))
+                manager.add(make_pass(subject, None, cached=False))
+                uuids.append(manager.uuid())
+    if len(uuids) == 2 and uuids[0] is not None and uuids[0] == uuids[1]:
+        raise Violation(
+            "the uuid of a manager of a pass whose uuid is None",
+            expected="None, or another one each time",
+            got=repr(uuids[0]),
+        )
+
+
+@requirement("PASS-002")
+def test_edited_class_of_a_pass(subject: Subject) -> None:
+    """A pass that has no uuid of its own has another one after its class was edited."""
+    base, uuids = subject.get("InductorPass"), []
+    for body in ("graph.lint()", "graph.eliminate_dead_code()"):
+        text = "def of(base):\n    class Pass(base):\n        def __call__(self, graph):\n"
+        module = module_of(f"{text}            {body}\n    return Pass\n")
+        with inside_subject("InductorPass.uuid"):
+            uuids.append(module.of(base)().uuid())
+    if uuids[0] is not None and uuids[0] == uuids[1]:
+        raise Violation("uuids of a pass before and after an edit", expected="two", got=uuids[0])
