@@ -131,13 +131,11 @@ def _filled(container: Any, fresh: Any) -> Any:
 
 def _by_name(*args: Any, **kwargs: Any) -> Any:
     """Depends on what the inputs are called, and on what they lie in."""
-    each: dict[Any, Any] = kwargs or (
-        args[0] if isinstance(args[0], dict) else dict(enumerate(args))
-    )
     if isinstance(args and args[0], list):
         return args[0][0] + args[0][1].cos()
-    names = sorted(each, key=str)
-    return torch.stack([each[name] * (sum(map(ord, str(name)))) for name in names]).sum(0)
+    named: dict[Any, Any] = kwargs or (args[0] if isinstance(args[0], dict) else {})
+    items = named.items() if named else enumerate(args)
+    return sum(each * ord(str(name)) for name, each in items)
 
 
 OTHERS: dict[str, tuple[Callable[[Any, Any], Call], Callable[[Any, Any], Call]]] = {
