@@ -200,3 +200,33 @@ def test_nothing_is_compiled_the_second_time(subject: Subject) -> None:
                 expected="0 compiles",
                 got=f"{compiles} compiles",
             )
+
+
+def _calls_back_once(subject: Subject, changes: dict[str, Any]) -> None:
+    asked = serial.options(subject, "linear-chain", **changes)
+    _, function = serial.compiled(subject, "linear-chain", **changes)
+    data, calls = serial.to_bytes(subject, function, asked), list[int]()
+    with subject.context("set_on_compilation_complete", lambda: calls.append(1)):
+        loaded = serial.from_bytes(subject, data, asked)
+        serial.check_function(subject, loaded, "linear-chain", asked)
+    if len(calls) != 1:
+        raise Violation(
+            "calls of the completion callback of a function that was made again and has run",
+            expected="1",
+            got=str(len(calls)),
+        )
+
+
+@requirement("CONTEXT-004")
+def test_callback_of_a_function_made_again(subject: Subject) -> None:
+    """Made again without artifacts it compiles, and calls back when that is done, once."""
+    subject.get("serialize")
+    _calls_back_once(subject, {})
+
+
+@requirement("CONTEXT-004")
+@slow
+@needs("inductor")
+def test_callback_of_a_function_with_artifacts(subject: Subject) -> None:
+    """Made again with all artifacts it has nothing to compile: it calls back all the same, once."""
+    _calls_back_once(subject, _with_artifacts(subject))
