@@ -56,6 +56,8 @@ class Log:
     addresses: set[int] = field(default_factory=set)
     # what the spy is to do
     fail: bool = False  # raise instead of compiling
+    interrupt: bool = False  # as Ctrl-C while it compiles
+    meanwhile: Callable[[], None] | None = None  # what happens in the first compile to come
     compile_nothing: bool = False  # give None for a graph
     fail_load: bool = False
     load_nothing: bool = False  # give None for what a handle stands for
@@ -142,6 +144,11 @@ class SpyCompiler:
         call.folder = self.cache_dir
         _log.compiles.append(call)
         compiler_config.pop(_log.takes, None)
+        if (happening := _log.meanwhile) is not None:
+            _log.meanwhile = None
+            happening()
+        if _log.interrupt:
+            raise KeyboardInterrupt
         if _log.fail:
             raise RuntimeError("the spy was told to fail")
         if _log.compile_nothing:

@@ -32,6 +32,7 @@ class Owner(Protocol):
     compiler_manager: CompilerManager
     inductor_config: dict[str, Any]
     fake_mode: FakeTensorMode | None
+    compiling: AbstractContextManager[Any]  # held by the one thread that compiles
 
     def piece_compiled(self, piece: PiecewiseBackend) -> None:
         """Told that one more range of ``piece`` is compiled or loaded."""
@@ -73,12 +74,12 @@ class PiecewiseBackend:
         size = args[self.sym_shape_indices[0]] if self.sym_shape_indices else 0
         runnable = self._by_size.get(size)
         if runnable is None:
-            runnable = self._by_size[size] = plain_function(self._runnable_for(size, args))
+            runnable = self._find(size, args)
         return runnable(*args)
 
     def prepare(self, *args: Any) -> None:
         """Compile what ``args`` need, and run nothing."""
-        self._runnable_for(args[self.sym_shape_indices[0]] if self.sym_shape_indices else 0, args)
+        self._find(args[self.sym_shape_indices[0]] if self.sym_shape_indices else 0, args)
 
     def all_ranges(self) -> list[Range]:
         """Every range that the piece may be compiled for."""
@@ -125,6 +126,12 @@ class PiecewiseBackend:
                 )
             index = self.piecewise_compile_index
             events.emit(events.CacheHit(index, compile_range, compiler.name))
+
+    def _find(self, size: int, args: tuple[Any, ...]) -> Callable[..., Any]:
+        # Two threads may come to it at once. None waits here for a call: only for a compile.
+        with self.vllm_backend.compiling:
+            runnable = self._by_size[size] = plain_function(self._runnable_for(size, args))
+        return runnable
 
     def _runnable_for(self, size: int, args: tuple[Any, ...]) -> Callable[..., Any]:
         compile_range = self.ranges.find(size) if self.sym_shape_indices else self.all_ranges()[0]

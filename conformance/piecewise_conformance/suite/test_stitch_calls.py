@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from piecewise_conformance import spy
 from piecewise_conformance.boundary import may_refuse
 from piecewise_conformance.drive import Driven, drive
-from piecewise_conformance.marks import requirement
+from piecewise_conformance.marks import needs, requirement, slow
 from piecewise_conformance.oracle import Observation, check
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
@@ -150,3 +151,126 @@ def test_normal_tensors(subject: Subject, name: str) -> None:
                 expected="a tensor that can be written",
                 got="an inference tensor, which can not",
             )
+
+
+_MOMENT = 0.2  # seconds that a second call gets to come to where the first one is
+_LONG = 120.0  # seconds after which two calls wait for each other
+
+uncompiled = pytest.mark.parametrize(
+    "sizes", [(3, 3), (4, 3), (6, 3)], ids=["one-size", "one-range", "two-ranges"]
+)
+
+
+def _come_together(driven: Driven, sizes: tuple[int, int], *, compare: bool) -> spy.Log:
+    """Call ``driven`` in a second thread while a compile for a first call is under way. Unless
+    they are to ``compare``, the calls may fail.
+    """
+    calls = {"first": driven.program.inputs(sizes[0]), "second": driven.program.inputs(sizes[1])}
+    calls["second"] = tuple(-each for each in calls["second"])
+    seen: dict[str, Observation] = {}
+    errors: list[BaseException] = []
+
+    def run(which: str) -> None:
+        with may_refuse(not compare):
+            seen[which] = driven.got(calls[which])
+
+    def run_second() -> None:
+        try:
+            run("second")
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run_second, daemon=True)
+
+    def begin() -> None:
+        thread.start()
+        thread.join(_MOMENT)  # it may be right to wait until the compile is done
+
+    with spy.spying() as log:
+        log.meanwhile = begin
+        run("first")
+        if thread.ident is None:  # all had been compiled
+            thread.start()
+        thread.join(_LONG)
+    if errors:
+        raise errors[0]
+    if thread.is_alive():
+        raise Violation("a call while another compiles", expected="a result", got="it hangs")
+    for which, args in calls.items() if compare else ():
+        where = f"in the {which} call, of two that compile"
+        check(driven.expected(args), seen[which], driven.rule(args), program=PROGRAM, where=where)
+    return log
+
+
+def _warm(subject: Subject, **changes: Any) -> Driven:
+    """A model of which the ranges up to 5 and to 10 have not been in use."""
+    changes = {"compiler": spy.NAME, "compile_ranges_endpoints": (5, 10), **changes}
+    driven = drive(subject, _paused(), **changes)
+    driven.check(12)
+    return driven
+
+
+@requirement("STITCH-006")
+@uncompiled
+def test_second_call_while_compiling(subject: Subject, sizes: tuple[int, int]) -> None:
+    """A call that comes while its range is being compiled, or another, is served by artifacts."""
+    healthy, driven = _warm(subject), _warm(subject)
+    alone = []
+    for size in sizes:
+        with spy.spying() as log:
+            healthy.check(size)
+        alone += log.runs
+    log = _come_together(driven, sizes, compare=True)
+    if sorted(log.runs) != sorted(alone):
+        raise Violation(
+            f"the ranges of the artifacts that served {sizes[0]} and {sizes[1]} tokens",
+            expected=str(sorted(alone)),
+            got=str(sorted(log.runs)),
+        )
+
+
+@requirement("INTERP-002")
+@uncompiled
+def test_compiled_once_for_two_threads(subject: Subject, sizes: tuple[int, int]) -> None:
+    """What a call in another thread is compiling is not compiled a second time."""
+    log = _come_together(_warm(subject), sizes, compare=False)
+    places = [(call.key, str(call.graph.graph), call.range) for call in log.compiles]
+    for again in {place for place in places if places.count(place) > 1}:
+        raise Violation(
+            f"compiles of a piece for {again[2]}, which two threads came to at once",
+            expected="1",
+            got=str(places.count(again)),
+        )
+
+
+@requirement("STITCH-006")
+@slow
+@needs("inductor")
+def test_two_threads_with_inductor(subject: Subject) -> None:
+    """Two threads come to the same ranges at once, which Inductor compiles for them."""
+    driven = drive(subject, _paused(), compiler="inductor", compile_ranges_endpoints=(5, 10))
+    driven.check(12)
+    for sizes in ((3, 3), (6, 7)):
+        _start_together(driven, sizes)
+
+
+def _start_together(driven: Driven, sizes: tuple[int, int]) -> None:
+    start = threading.Barrier(len(sizes))
+    errors: list[BaseException] = []
+
+    def run(size: int) -> None:
+        try:
+            start.wait(_LONG)
+            driven.check(size)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(size,), daemon=True) for size in sizes]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(_LONG)
+    if errors:
+        raise errors[0]
+    if any(each.is_alive() for each in threads):
+        raise Violation("two calls that compile", expected="results", got="they hang")
