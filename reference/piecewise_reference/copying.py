@@ -8,7 +8,9 @@ the caller finds written.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -119,6 +121,21 @@ def _refuse_shared_writes(args: Sequence[Any], written: list[int]) -> None:
                 )
 
 
+def _refuse_a_buffer_for_two(slots: Sequence[_StaticInput]) -> None:
+    """Raise ValueError if some memory of the buffers, which are dense, is to serve two inputs."""
+    blocks = sorted(
+        (each.data_ptr(), each.data_ptr() + each.numel() * each.element_size(), slot.position)
+        for slot in slots
+        if (each := slot.buffer) is not None and each.data_ptr()  # 0: has no memory
+    )
+    for (_, end, first), (begin, _, second) in pairwise(blocks):
+        if begin < end:
+            raise ValueError(
+                f"the static buffers of inputs {first} and {second} overlap: one would overwrite "
+                "the other, so give each its own"
+            )
+
+
 def make_copy_and_call(
     sym_tensor_indices: list[int],
     input_buffers: list[torch.Tensor | None],
@@ -130,8 +147,8 @@ def make_copy_and_call(
     buffer that is too small is replaced by a larger one, at a new address. All other arguments
     are passed as they are. The wrapper raises TypeError for an input that is no tensor, or whose
     dtype or device differs from its buffer's, and RuntimeError if the callable wrote one of two
-    inputs that share memory; what is in buffers is then not written back.
-    Seed: ``make_copy_and_call``.
+    inputs that share memory; what is in buffers is then not written back. Calls cannot overlap:
+    one that begins while another is under way is a RuntimeError. Seed: ``make_copy_and_call``.
     """
     if len(sym_tensor_indices) != len(input_buffers):
         raise ValueError(
@@ -141,6 +158,7 @@ def make_copy_and_call(
         _StaticInput(index, buffer)
         for index, buffer in zip(sym_tensor_indices, input_buffers, strict=True)
     ]
+    _refuse_a_buffer_for_two(slots)
 
     layouts: dict[tuple[Any, ...], _Layout] = {}  # of the calls so far
     latest: _Layout | None = None
@@ -193,7 +211,25 @@ def make_copy_and_call(
             return result
         return without_buffers(result, static, given)
 
-    return copy_and_call
+    return _one_at_a_time(copy_and_call) if slots else copy_and_call
+
+
+def _one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function``, which is refused with RuntimeError while a call of it is under way."""
+    under_way = threading.Lock()
+
+    def call(*args: Any) -> Any:
+        if not under_way.acquire(blocking=False):
+            raise RuntimeError(
+                "a call is under way, and has its inputs in the static buffers that this one would "
+                "overwrite: let it return first, or make a copying callable for each"
+            )
+        try:
+            return function(*args)
+        finally:
+            under_way.release()
+
+    return call
 
 
 def same_looks(tensors: Sequence[torch.Tensor]) -> Callable[..., bool]:
