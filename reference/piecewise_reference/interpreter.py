@@ -18,11 +18,14 @@ from .values import UNKNOWN, value_of
 
 
 def _batch_symbol(args: tuple[Any, ...]) -> Any:
-    """The symbol of the batch size: the first one among the arguments of the whole graph."""
-    for arg in args:
-        for value in arg.shape if isinstance(arg, torch.Tensor) else (arg,):
-            if (symbol := plain_symbol(value)) is not None:
-                return symbol
+    """The symbol of the batch size: the first one in the shape of an argument of the whole graph.
+
+    A number that the model is given beside its tensors is it only where no shape has a symbol.
+    """
+    sizes = [size for arg in args if isinstance(arg, torch.Tensor) for size in arg.shape]
+    for value in (*sizes, *args):
+        if (symbol := plain_symbol(value)) is not None:
+            return symbol
     return None
 
 

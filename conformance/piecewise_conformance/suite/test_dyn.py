@@ -131,17 +131,17 @@ def test_static_model(subject: Subject, name: str) -> None:
     "name", ["linear-chain", "two-layers", "tokens-at-dim-one", "thirteen-ops"]
 )
 def test_no_recompile(subject: Subject, name: str) -> None:
-    """Five sizes, one graph."""
+    """Sizes small and large, odd and a multiple of 8, up to the maximum: one graph."""
     settle()
     chosen = with_own_code(program(name))
     endpoints = (5,) if subject.can("compile-ranges") else ()
     options = options_for(subject, chosen, compile_ranges_endpoints=endpoints)
     driven = Driven(subject, chosen, options, live=True)
-    for size in (6, 2, 9, 17, 4):
+    for size in (6, 2, 9, 17, 8, 4, 64, 33):
         driven.check(size)
     if driven.graphs != 1:
         raise Violation(
-            "graphs that Dynamo made for five sizes", expected="1", got=str(driven.graphs)
+            "graphs that Dynamo made for eight sizes", expected="1", got=str(driven.graphs)
         )
 
 

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import torch
 from piecewise_conformance import spy
-from piecewise_conformance.boundary import expect_refusal, may_refuse
+from piecewise_conformance.boundary import expect_refusal, inside_subject, may_refuse
+from piecewise_conformance.capture import mark_dynamic
 from piecewise_conformance.drive import Driven, drive
 from piecewise_conformance.marks import requirement
+from piecewise_conformance.oracle import describe
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from piecewise_fixtures.programs import Program, program
@@ -111,6 +113,35 @@ def test_failed_compile(subject: Subject, before: tuple[int, ...]) -> None:
         raise Violation(
             "a call in which a compile failed", expected="the compiler's error", got="a result"
         )
+    _same_artifacts(model, healthy, "a compile had failed")
+
+
+@requirement("INTERP-010")
+def test_interrupted_compile(subject: Subject) -> None:
+    """So too for Ctrl-C in a compile, which is no error of the call: it comes out as it is."""
+    healthy, model = [
+        drive(subject, _scaling(2.0), compiler=spy.NAME, compile_ranges_endpoints=(5,))
+        for _ in range(2)
+    ]
+    _serve([model], 6)
+    came = False
+    with spy.spying() as log:
+        log.interrupt = True
+        try:
+            model.got(model.program.inputs(4))
+        except KeyboardInterrupt:
+            came = True
+    if log.compiles and not came:
+        raise Violation(
+            "a call in which a compile was interrupted",
+            expected="KeyboardInterrupt",
+            got="a result",
+        )
+    _same_artifacts(model, healthy, "a compile had been interrupted")
+
+
+def _same_artifacts(model: Driven, healthy: Driven, after: str) -> None:
+    """Both are right, and served by artifacts of the same ranges."""
     for size in (4, 6, 4):
         ran = []
         for each in (model, healthy):
@@ -119,13 +150,13 @@ def test_failed_compile(subject: Subject, before: tuple[int, ...]) -> None:
             ran.append(log.runs)
         if ran[0] != ran[1]:
             raise Violation(
-                f"artifacts that ran for {size} tokens, once a compile had failed",
+                f"artifacts that ran for {size} tokens, once {after}",
                 expected=str(ran[1]),
                 got=str(ran[0]),
             )
 
 
-_failing: list[bool] = []
+_failing: list[type[BaseException]] = []
 _called: list[bool] = []
 
 
@@ -134,7 +165,7 @@ def may_fail(x: torch.Tensor) -> torch.Tensor:
     """An op that fails when it is told to."""
     _called.append(True)
     if _failing:
-        raise RuntimeError("the op was told to fail")
+        raise _failing[0]("the op was told to fail")
     return x + 1
 
 
@@ -146,13 +177,25 @@ def _(x: torch.Tensor) -> torch.Tensor:
 class _MayFail(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> Any:
         y = torch.ops.piecewise.scaled(x * 2)
+        x.add_(1)
         return torch.ops.piecewise_suite.may_fail(y) * 3
+
+
+ERRORS = [
+    RuntimeError,
+    torch.OutOfMemoryError,
+    MemoryError,
+    AssertionError,
+    NotImplementedError,
+]
 
 
 @requirement("STITCH-005")
 @pytest.mark.parametrize("splitting", [False, True], ids=["in-a-piece", "as-splitting-op"])
 def test_failed_call(subject: Subject, splitting: bool) -> None:
-    """An op that raises is called once, its error comes out, and the calls after it are right."""
+    """An op that raises is called once, its error comes out, whatever its class, and the calls
+    after it are right. What the model writes before it is not written twice.
+    """
     base = program("linear-chain")
     ops = ("piecewise::scaled", "piecewise_suite::may_fail")[: 1 + splitting]
     chosen = Program(
@@ -160,18 +203,37 @@ def test_failed_call(subject: Subject, splitting: bool) -> None:
     )
     model = drive(subject, chosen)
     model.check(6)
+    for kind in ERRORS:
+        _fail_once(model, kind)
+        for size in (6, 4):
+            model.check(size)
+
+
+def _fail_once(model: Driven, kind: type[BaseException]) -> None:
+    args = model.program.inputs(6)
+    mark_dynamic(model.program, args)
+    before, after = args[0].clone(), args[0] + 1
     _called.clear()
-    _failing.append(True)
+    _failing.append(kind)
     try:
-        with expect_refusal("a call in which an op raises", "the op was told to fail"):
-            model.got(chosen.inputs(6))
+        with (
+            expect_refusal("a call in which an op raises", "the op was told to fail"),
+            inside_subject("the compiled model"),
+            torch.no_grad(),
+        ):
+            model.compiled(*args)
     finally:
         _failing.clear()
     if len(_called) != 1:
         raise Violation(
-            "calls of an op that raises, in one call of the model",
+            f"calls of an op that raises {kind.__name__}, in one call of the model",
             expected="1",
             got=str(len(_called)),
         )
-    for size in (6, 4, 6):
-        model.check(size)
+    # not at all if a compiler puts off writing inputs until the end of its piece
+    if not torch.equal(args[0], after) and not torch.equal(args[0], before):
+        raise Violation(
+            f"what the model wrote before an op raised {kind.__name__}",
+            expected=describe(after),
+            got=describe(args[0]),
+        )
