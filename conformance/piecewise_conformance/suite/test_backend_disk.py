@@ -74,12 +74,16 @@ def test_root_goes_away(subject: Subject, tmp_path: Path) -> None:
 @requirement("BACKEND-007")
 @slow
 def test_full_disk(subject: Subject, tmp_path: Path) -> None:
-    """Where no byte can be written the model runs, and what was saved before is as it was."""
+    """Where no byte can be written the model runs, and what was saved before is as it was, and is
+    loaded.
+    """
     function = "piecewise_conformance.warm:start_on_full_disk"
     call_in_child(subject, function, str(tmp_path / "new"), "linear-chain")
     warm.start(subject, tmp_path / "old")
     before = _content(tmp_path / "old")
     call_in_child(subject, function, str(tmp_path / "old"), "two-layers")
+    if compiled := call_in_child(subject, function, str(tmp_path / "old"), "linear-chain"):
+        raise Violation("compiled by a warm start on a full disk", expected="0", got=str(compiled))
     after = _content(tmp_path / "old")
     if lost := sorted(name for name, text in before.items() if after.get(name) != text):
         raise Violation("files that a start on a full disk changed", expected="none", got=str(lost))
