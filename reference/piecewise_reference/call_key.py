@@ -58,11 +58,13 @@ def _has_name(function: Any) -> bool:
 
 
 def _source(function: FunctionType) -> str:
-    """The source of a function that may be edited; torch's are known by torch's release."""
+    """The source of a function that may be edited, with all of its file, which has what it calls;
+    torch's are known by torch's release.
+    """
     if function.__module__.partition(".")[0] == "torch":
         return ""
     try:
-        return digest(inspect.getsource(function))
+        return digest(inspect.findsource(function)[0])
     except OSError:
         return unlike_any()
 

@@ -44,11 +44,15 @@ def _packet(schema: str) -> Callable[[], Any]:
     return packet
 
 
-def _written(body: str) -> Callable[[], Any]:
-    """A function of one file and one name, whose file is edited."""
-    return lambda: module_of(f"def scale(x):\n    return {body}\n").scale
+def _written(source: str) -> Callable[[], Any]:
+    """The function ``scale`` of one file, whose file is edited."""
+    return lambda: module_of(source).scale
 
 
+_SCALE = "def scale(x):\n    return {}\n"
+_HELPED = "def helper(x):\n    return {}\n\n\ndef scale(x):\n    return helper(x)\n"
+
+# The two files differ in length: Python knows by that, too, that a file was edited.
 CHANGES = {
     "schema": (_registered("(Tensor x) -> Tensor"), _registered("(Tensor(a!) x) -> Tensor")),
     "schema-of-a-packet": (_packet("(Tensor x) -> Tensor"), _packet("(Tensor(a!) x) -> Tensor")),
@@ -56,7 +60,8 @@ CHANGES = {
         _registered("(Tensor x) -> Tensor"),
         _registered("(Tensor x) -> Tensor", torch.Tag.needs_fixed_stride_order),
     ),
-    "function": (_written("x * 2"), _written("x * 2 + 1")),
+    "function": (_written(_SCALE.format("x * 2")), _written(_SCALE.format("x * 2 + 1"))),
+    "what-it-calls": (_written(_HELPED.format("x * 2")), _written(_HELPED.format("x * 2 + 1"))),
 }
 
 
@@ -69,7 +74,9 @@ def _calls(made: Callable[[], Any]) -> PieceCase:
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("way", ["forth", "back"])
 def test_other_callee_of_one_name(subject: Subject, tmp_path: Path, name: str, way: str) -> None:
-    """An op that was registered otherwise, or a function that was edited, is compiled again."""
+    """An op that was registered otherwise, or a function that was edited, or what it calls in its
+    file, is compiled again.
+    """
     first, second = CHANGES[name] if way == "forth" else reversed(CHANGES[name])
     for made in (first, second):
         case = _calls(made)
