@@ -26,14 +26,30 @@ class InductorBase(CompilerInterface):
         self.cache_dir = None if disable_cache else cache_dir
 
     def compute_hash(self, vllm_config: VllmConfig) -> str:
-        """Inductor's own view of its version, of torch's and of the machine's."""
-        return digest(self.name, _identity())
+        """Inductor's own view of its version, of torch's and of the machine's, and the settings
+        global to torch. Raises NoKeyError for one that is no plain data.
+        """
+        return digest(self.name, _identity(), _global_settings())
 
 
 def _identity() -> list[Any]:
     from torch._inductor.codecache import CacheBase, torch_key  # imports Inductor: seconds
 
     return [torch.__version__, torch_key(), CacheBase.get_system()]
+
+
+def _global_settings() -> list[Any]:
+    import torch._functorch.config as functorch_config
+    import torch._inductor.config as inductor_config
+
+    return [
+        inductor_config.save_config_portable(),
+        functorch_config.save_config_portable(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
+        torch.get_float32_matmul_precision(),
+    ]
 
 
 def has_constant_shapes(example_inputs: Sequence[Any], compile_range: Range) -> bool:

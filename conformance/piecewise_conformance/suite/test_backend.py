@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import logging
+import re
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -57,15 +58,15 @@ def test_second_graph(subject: Subject) -> None:
 def test_layout(
     subject: Subject, tmp_path: Path, rank: int, data_parallel: int, prefix: str
 ) -> None:
-    """Root / torch_compile_cache / hash / rank_i_j / prefix."""
+    """Root / torch_compile_cache / hash / rank_i_j / prefix; a device may follow the ranks."""
     warm.start(subject, tmp_path, rank=rank, data_parallel_index=data_parallel, prefix=prefix)
     folders = [folder.relative_to(tmp_path).parts for folder in cache_folders(subject, tmp_path)]
     right = [
         parts
         for parts in folders
         if len(parts) == 4
-        and (parts[0], *parts[2:])
-        == ("torch_compile_cache", f"rank_{rank}_{data_parallel}", prefix)
+        and (parts[0], parts[3]) == ("torch_compile_cache", prefix)
+        and re.fullmatch(rf"rank_{rank}_{data_parallel}(_[a-z].*)?", parts[2])
     ]
     if len(folders) != 1 or folders != right:
         raise Violation(

@@ -12,7 +12,7 @@ import pytest
 import torch
 from piecewise_conformance import spy, warm
 from piecewise_conformance.child import call_in_child
-from piecewise_conformance.drive import Driven, options_for
+from piecewise_conformance.drive import Driven, drive, options_for
 from piecewise_conformance.marks import needs, requirement, slow
 from piecewise_conformance.options import Options
 from piecewise_conformance.pieces import times, tracing
@@ -262,6 +262,21 @@ def test_moved_home(subject: Subject, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("HOME", str(tmp_path / "other"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     warm.expect_warm(warm.start(subject, tmp_path / "cache"), "a start with another HOME")
+
+
+@requirement("HASH-005")
+def test_relative_root(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that goes to another folder between two compiles still has its cache."""
+    (tmp_path / "other").mkdir()
+    for expect in (warm.expect_cold, warm.expect_warm):
+        monkeypatch.chdir(tmp_path)
+        options: dict[str, Any] = {"cache_root": "cache", "compile_ranges_endpoints": (5,)}
+        with spy.spying() as log:
+            driven = drive(subject, program("linear-chain"), compiler=spy.NAME, **options)
+            driven.check(6)
+            monkeypatch.chdir(tmp_path / "other")
+            driven.check(4)
+        expect(log, "a start on a relative root")
 
 
 @requirement("HASH-006")
