@@ -54,37 +54,41 @@ def captured(here: Graphs, subject: Subject, chosen: Program, sizes: Sequence[in
 def piecewise(subject: Subject, device: str, dtype: torch.dtype = torch.float32) -> Figures:
     """Captured at three sizes, then replayed in another order, with other tokens each time.
 
-    Violation for a wrong batch, for captures that are not as many at each size, or come in a
-    replay, and for replays that are not as many as captured pieces in the batches.
+    Violation for a wrong batch, for captures that are not as many at each size, for a piece that
+    is neither captured nor replayed in a batch, and for captures in the third batch of a size. In
+    the second a wrapper may capture anew: some of its inputs may lie elsewhere for the first time.
     """
     with graphs(subject, device) as here, subject.events() as trace:
-        before = here.reserved()
+        reserved = here.reserved()
         driven = captured(here, subject, decoder(dtype, device=device), SIZES)
         made, early = len(trace().of("Capture")), len(trace().of("Replay"))
+        pieces, rest = divmod(made, len(SIZES))
+        if rest or not made:
+            raise Violation(
+                f"captures of the decoder at {len(SIZES)} sizes",
+                expected="the same number for each",
+                got=str(made),
+            )
         for number, size in enumerate(ORDER):
             ids, positions = driven.program.inputs(size)
             args = (ids.roll(number), positions)
+            before = len(trace().of("Capture")), len(trace().of("Replay"))
             with set_forward_context(one_sequence(size)):
                 expected = driven.expected(args)
                 got = batch(here, driven, "PIECEWISE", size, args)
                 judged = rule(here, driven, args)
             check(expected, got, judged, where=f"in replay {number}, for {size} tokens")
+            again = len(trace().of("Capture")) - before[0]
+            replayed = len(trace().of("Replay")) - before[1]
+            if again + replayed != pieces or (again and size in ORDER[:number]):
+                raise Violation(
+                    f"captures and replays in replay {number}, for {size} tokens",
+                    expected=f"{pieces} in all, and no capture in the third batch of a size",
+                    got=f"{again} and {replayed}",
+                )
         captures = len(trace().of("Capture"))
         replays = len(trace().of("Replay")) - early
-        reserved = here.reserved() - before
-    if captures != made or made % len(SIZES) or not made:
-        raise Violation(
-            f"captures of the decoder at {len(SIZES)} sizes",
-            expected="the same number for each, and none in a replay",
-            got=f"{made}, then {captures - made} more",
-        )
-    if replays != len(ORDER) * made // len(SIZES):
-        raise Violation(
-            f"replays in {len(ORDER)} batches",
-            expected=str(len(ORDER) * made // len(SIZES)),
-            got=str(replays),
-        )
-    return Figures(captures, replays, reserved)
+        return Figures(captures, replays, here.reserved() - reserved)
 
 
 def padded(subject: Subject, device: str) -> None:
