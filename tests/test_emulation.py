@@ -107,6 +107,43 @@ def test_a_capture_launches_nothing() -> None:
     assert torch.equal(x, expected)
 
 
+def _scattered(x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    x.index_add_(0, index, torch.ones(2, 3))
+    return x * 2
+
+
+INDEXING: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "index": lambda x, index: x[index] * 2,
+    "index of an index": lambda x, index: x[index[index]] * 2,
+    "select": lambda x, index: x.index_select(0, index) + 1,
+    "gather": lambda x, index: x.gather(0, index[:, None].expand(2, 3)) + 1,
+    "embedding": lambda x, index: torch.nn.functional.embedding(index, x).sin(),
+    "put": lambda x, index: x.index_put((index,), torch.zeros(3)) + 1,
+    "in place": _scattered,
+}
+
+
+@pytest.mark.parametrize("name", INDEXING)
+@pytest.mark.usefixtures("device")
+def test_an_index_that_is_filled_after_the_capture(name: str) -> None:
+    """What stands in it meanwhile is no index, and nobody reads it."""
+    function = INDEXING[name]
+    x, index = torch.arange(12.0).view(4, 3), torch.full((2,), 1 << 40)
+    graph, result = captured(lambda: function(x, index))
+    for values in ([1, 0], [0, 1]):
+        index.copy_(torch.tensor(values))
+        x.copy_(torch.arange(12.0).view(4, 3))
+        expected = function(x.clone(), index)
+        graph.replay()
+        assert result.tolist() == expected.tolist()
+
+
+def test_an_op_that_can_never_run(emulated: Emulation) -> None:
+    """Its error comes out of the capture: that is not for what stands in its inputs."""
+    with pytest.raises(IndexError, match="Dimension out of range"):
+        captured(lambda: torch.ones(4).cumsum(3))
+
+
 @pytest.mark.usefixtures("device")
 def test_random_numbers_go_on_from_replay_to_replay() -> None:
     """As eager ones do: the generator is that of the program."""

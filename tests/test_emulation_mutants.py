@@ -171,6 +171,10 @@ FAULTS = {
         "context.Emulation.called_with", "a.clone()", "a",
         ("test_inputs_that_change_places",),
     ),
+    "values-asked-in-a-capture": Fault(
+        "capture.Capture.dispatch", "if not rules.blames_values(error):", "if True:",
+        ("test_an_index_that_is_filled_after_the_capture[select]",),
+    ),
     "inputs-in-containers-not-seen": Fault(
         "context.Emulation.called_with",
         "pytree.tree_leaves((args, dict(sorted(kwargs.items()))))", "args",

@@ -25,6 +25,7 @@ from .errors import (
 from .memory import AddressBook, Block, Pool, owners, unseen
 from .streams import Stream
 from .tape import Entry, Launch, Place, Recycle, places_in, places_of
+from .uncomputed import uncomputed
 from .where import user_line
 
 _BRANCHING = ("cond", "while_loop")  # ops of higher order that ask for a value
@@ -74,7 +75,12 @@ class Capture:
             self._save(tensor)
         asked = places_of(args), places_of(kwargs)
         bare = [each for each in tensors if not each.untyped_storage().nbytes()]
-        found = op(*args, **kwargs)
+        try:
+            found, is_computed = op(*args, **kwargs), True
+        except (IndexError, RuntimeError) as error:
+            if not rules.blames_values(error):
+                raise
+            found, is_computed = uncomputed(op, args, kwargs, error), False
         grown = [each for each in bare if each.untyped_storage().nbytes()]  # an out= of no size
         if rules.is_pure_view(op):
             if name == "aten::lift_fresh":
@@ -82,7 +88,7 @@ class Capture:
             return found
         self._record(
             name, where, op, *asked, tensors, found,
-            is_empty=rules.is_undefined(op), grown=grown,
+            is_empty=rules.is_undefined(op), grown=grown, is_computed=is_computed,
         )  # fmt: skip
         return found
 
@@ -187,6 +193,7 @@ class Capture:
         *,
         is_empty: bool = False,
         grown: Sequence[torch.Tensor] = (),
+        is_computed: bool = True,
     ) -> None:
         given = {tensor.untyped_storage().data_ptr() for tensor in tensors}
         launch = Launch(name, where, function, args, kwargs, [], is_empty=is_empty)
@@ -205,6 +212,9 @@ class Capture:
                 self.outside.setdefault(place.address, (place, launch))
         if is_empty:
             launch.run()
+        if not is_computed:
+            for block in launch.made:
+                block.poison(None)
         self.entries.append(launch)
 
     def _add_block(self, place: Place, launch: Launch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,9 @@ from torch.utils import _pytree as pytree
 _BUILTIN = ("aten", "prims", "prim", "_c10d_functional", "c10d", "quantized", "mkldnn")
 _MASKS = (torch.bool, torch.uint8)
 _INDEXING = ("index", "index_put", "index_put_", "_unsafe_index", "_index_put_impl_")
+_OF_VALUES = re.compile(
+    "out of (bounds|range|DATA bounds)|ZeroDivisionError|inf, nan or element < 0"
+)
 _EMPTY = (
     "empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided",
 )  # fmt: skip
@@ -37,6 +41,11 @@ def waits_for_the_device(op: Any, args: Any) -> str | None:
     if torch.Tag.dynamic_output_shape in op.tags:
         return "the size of its result depends on values that the device has not computed"
     return None
+
+
+def blames_values(error: Exception) -> bool:
+    """Whether an op raised ``error`` for what stood in a tensor, such as an index beyond it."""
+    return isinstance(error, IndexError) or _OF_VALUES.search(str(error)) is not None
 
 
 def is_composite(op: Any) -> bool:
