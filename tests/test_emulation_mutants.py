@@ -178,7 +178,7 @@ FAULTS = {
     "inputs-in-containers-not-seen": Fault(
         "context.Emulation.called_with",
         "pytree.tree_leaves((args, dict(sorted(kwargs.items()))))", "args",
-        ("test_an_input_elsewhere_in_a_container",),
+        ("test_an_input_elsewhere",),
     ),
     "python-state-not-watched": Fault(
         "capture.Capture.check_end", "is not None:", "is None and False:",
