@@ -141,13 +141,9 @@ class _Chain(torch.nn.Module):
         return x
 
 
-@requirement("STITCH-004")
-def test_values_are_released(subject: Subject) -> None:
-    """In a chain of six splitting ops no more of their results are alive than uncompiled, plus
-    one, nor of what they are given, which the pieces before them return; nor after the call.
-    """
+def _watched_chain() -> Program:
     base = program("linear-chain")
-    chain = Program(
+    return Program(
         "watched-chain",
         "",
         _Chain,
@@ -157,6 +153,14 @@ def test_values_are_released(subject: Subject) -> None:
         base.dynamic,
         frozenset(),
     )
+
+
+@requirement("STITCH-004")
+def test_values_are_released(subject: Subject) -> None:
+    """In a chain of six splitting ops no more of their results are alive than uncompiled, plus
+    one, nor of what they are given, which the pieces before them return; nor after the call.
+    """
+    chain = _watched_chain()
     driven = drive(subject, chain)
     driven.check(6)
     plain, compiled = _most_alive(driven.expected, chain), _most_alive(driven.got, chain)
@@ -173,6 +177,28 @@ def test_values_are_released(subject: Subject) -> None:
                 expected=f"at most {allowed + 1}",
                 got=str(got),
             )
+
+
+@requirement("STITCH-004")
+@pytest.mark.parametrize("sizes", [(), (6,)], ids=["range", "single-size"])
+def test_first_call_is_released(subject: Subject, sizes: tuple[int, ...]) -> None:
+    """What the first call was given and computed is gone once batches of other sizes were served:
+    pieces keep nothing of the call that they were compiled for.
+    """
+    driven = drive(subject, _watched_chain(), compile_sizes=sizes)
+    _results.clear()
+    _arguments.clear()
+    driven.got(driven.program.inputs(6))
+    first = [*_results, *_arguments]
+    for size in (4, 9):
+        driven.got(driven.program.inputs(size))
+    gc.collect()
+    if alive := sum(not each.expired() for each in first):
+        raise Violation(
+            "tensors of the first call, once batches of other sizes were served",
+            expected="none is kept",
+            got=f"{alive} are",
+        )
 
 
 def _more(compiled: tuple[int, int], plain: tuple[int, int]) -> bool:

@@ -1,0 +1,119 @@
+"""STITCH: what a model leaves behind, and what it reads anew at each call."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from piecewise_conformance.boundary import crossing, inside_subject
+from piecewise_conformance.capture import mark_dynamic
+from piecewise_conformance.drive import Driven, options_for
+from piecewise_conformance.marks import requirement
+from piecewise_conformance.recorded import settle, with_own_code
+from piecewise_conformance.subject import Subject
+from piecewise_conformance.verdict import Violation
+from piecewise_fixtures.programs import Program, program
+from torch._dynamo.eval_frame import remove_from_cache
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._pytree import tree_leaves
+
+Held = dict[str, list[Callable[[], bool]]]  # what is held weakly, each with whether it is alive
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Log records, which a test runner keeps, hold what they tell of."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _weakly(value: Any) -> list[Callable[[], bool]]:
+    tensors = [each for each in tree_leaves(value) if isinstance(each, torch.Tensor)]
+    storages = [StorageWeakRef(each.untyped_storage()) for each in tensors]
+    return [lambda each=each: not each.expired() for each in storages]
+
+
+def _live_and_die(subject: Subject, chosen: Program, sizes: tuple[int, ...]) -> Held:
+    """Compile a model, call it and drop it; all that it had."""
+    options = options_for(subject, chosen, compile_sizes=sizes)
+    subject.check_offers(options)
+    model = chosen.build()
+    held: Held = {"weights": _weakly(list(model.parameters())), "graph": []}
+
+    def compile(graph: torch.fx.GraphModule, example_inputs: Any) -> Any:
+        reference = weakref.ref(graph)
+        held["graph"].append(lambda: reference() is not None)
+        return crossing("the compiled model", subject.backend(options)(graph, example_inputs))
+
+    compiled = torch.compile(model, backend=compile, fullgraph=True)
+    for size in (6, 4, 6):
+        args = chosen.inputs(size)
+        mark_dynamic(chosen, args)
+        with torch.no_grad(), inside_subject("the compiled model"):
+            outputs = compiled(*args)
+        for what, value in (("inputs", args), ("results", outputs)):
+            held[what] = held.get(what, []) + _weakly(value)
+    remove_from_cache(chosen.module.forward)
+    return held
+
+
+@requirement("STITCH-008")
+@pytest.mark.parametrize("sizes", [(), (6,)], ids=["range", "single-size"])
+def test_nothing_outlives_the_model(subject: Subject, sizes: tuple[int, ...]) -> None:
+    """A model was called three times, and is gone from Dynamo's cache, too."""
+    settle()
+    with _unlogged():
+        held = _live_and_die(subject, with_own_code(program("piece-without-symbol")), sizes)
+    settle()
+    gc.collect()
+    for what, found in held.items():
+        if alive := sum(is_alive() for is_alive in found):
+            raise Violation(
+                f"the {what} of a model that is gone", expected="freed", got=f"{alive} kept"
+            )
+
+
+class _Weighted(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(8, 8)
+        self.register_buffer("shift", torch.arange(8.0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(torch.ops.piecewise.scaled(self.linear(x))) + self.shift
+
+
+@requirement("STITCH-009")
+def test_weights_of_each_call(subject: Subject) -> None:
+    """Weights and buffers are exchanged for other ones between two calls, twice."""
+    settle()
+    base = program("linear-chain")
+    chosen = with_own_code(
+        Program(
+            "weighted",
+            "",
+            _Weighted,
+            base.inputs,
+            base.splitting_ops,
+            base.sizes,
+            base.dynamic,
+            frozenset(),
+        )
+    )
+    driven = Driven(subject, chosen, options_for(subject, chosen), live=True)
+    for factor in (1, 2, 3):
+        for module in (driven.plain, driven.module):
+            state = {name: value * factor for name, value in module.state_dict().items()}
+            module.load_state_dict(state, assign=True)
+        for size in (6, 4):
+            driven.check(size)
