@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -67,7 +68,7 @@ class VllmBackend:
         self.pass_key = platform.pass_key
         self.pass_manager = resolve_qualified_name(platform.pass_manager_cls, "pass manager")()
         # One for all pieces, which share the manager and the fake mode; the callback may call.
-        self.compiling = threading.RLock()
+        self.compiling: AbstractContextManager[Any] = threading.RLock()
         self._called = False
         self._on_complete: Callable[[], None] | None = None
 

@@ -7,6 +7,7 @@ import logging
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -39,8 +40,11 @@ def _unlogged() -> Iterator[None]:
 
 def _weakly(value: Any) -> list[Callable[[], bool]]:
     tensors = [each for each in tree_leaves(value) if isinstance(each, torch.Tensor)]
-    storages = [StorageWeakRef(each.untyped_storage()) for each in tensors]
-    return [lambda each=each: not each.expired() for each in storages]
+    return [partial(_lives, StorageWeakRef(each.untyped_storage())) for each in tensors]
+
+
+def _lives(storage: StorageWeakRef) -> bool:
+    return not storage.expired()
 
 
 def _live_and_die(subject: Subject, chosen: Program, sizes: tuple[int, ...]) -> Held:
