@@ -22,6 +22,8 @@ def _state() -> dict[str, Any]:
     import torch._dynamo.config
     import torch._functorch.config
     import torch._inductor.config
+    import torch.compiler.config
+    import torch.fx.experimental._config
 
     state: dict[str, Any] = {
         "the default dtype": torch.get_default_dtype(),
@@ -43,15 +45,29 @@ def _state() -> dict[str, Any]:
         "the search path": list(sys.path),
         "the recursion limit": sys.getrecursionlimit(),
         "garbage collection": gc.isenabled(),
+        "the thresholds of garbage collection": gc.get_threshold(),
+        "what shows an uncaught exception": sys.excepthook,
         "denormal numbers": bool(torch.full((8,), 1e-40).mul(1).count_nonzero()),
         "MKL-DNN": torch.backends.mkldnn.enabled,
         "cuDNN's choice by trial": torch.backends.cudnn.benchmark,
+        "ways of attention": {
+            name: enabled()
+            for name, enabled in vars(torch.backends.cuda).items()
+            if name.endswith("_sdp_enabled")
+        },
         "filling of new memory": torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]  # a property of the module
         "the level of logging": (logging.getLogger().level, logging.root.manager.disable),
+        "the level of torch's logging": logging.getLogger("torch").level,
         "the handler of SIGINT": signal.getsignal(signal.SIGINT),
         "the handler of SIGTERM": signal.getsignal(signal.SIGTERM),
     }
-    for module in (torch._dynamo.config, torch._functorch.config, torch._inductor.config):
+    for module in (
+        torch._dynamo.config,
+        torch._functorch.config,
+        torch._inductor.config,
+        torch.compiler.config,
+        torch.fx.experimental._config,
+    ):
         # all of it: a portable copy leaves out what no code depends on, such as numbers of threads
         state[module.__name__] = module.get_config_copy()  # type: ignore[attr-defined]  # installed
     return state
@@ -73,10 +89,15 @@ def _unusual() -> Iterator[None]:
     """
     import torch
     import torch._dynamo.config as dynamo
+    import torch.fx.experimental._config as config_of_tracing
 
+    tracing: Any = config_of_tracing  # has its methods from where mypy cannot see
     root = logging.getLogger()
     precision, threads = torch.get_float32_matmul_precision(), torch.get_num_threads()
     limit, level, collecting = sys.getrecursionlimit(), root.level, gc.isenabled()
+    thresholds, hook, attention = gc.get_threshold(), sys.excepthook, torch.backends.cuda
+    torchs, by_flash = logging.getLogger("torch"), attention.flash_sdp_enabled()
+    torchs_level = torchs.level
     torch.rand(1017)  # a state that no seed gives, nor a seed and a few draws
     random.getrandbits(10_017)
     torch.set_float32_matmul_precision("high" if precision == "medium" else "medium")
@@ -84,9 +105,16 @@ def _unusual() -> Iterator[None]:
     sys.setrecursionlimit(limit + 17)
     root.setLevel(level + 1)
     (gc.disable if collecting else gc.enable)()
+    gc.set_threshold(thresholds[0] + 17, *thresholds[1:])
+    sys.excepthook = lambda *error: hook(*error)
+    torchs.setLevel((torchs_level or logging.WARNING) + 1)
+    attention.enable_flash_sdp(not by_flash)
     torch.set_flush_denormal(False)  # nobody can ask for it, and it is off unless somebody set it
     try:
-        with dynamo.patch(recompile_limit=dynamo.recompile_limit + 17):
+        with (
+            dynamo.patch(recompile_limit=dynamo.recompile_limit + 17),
+            tracing.patch(use_duck_shape=not tracing.use_duck_shape),
+        ):
             yield
     finally:
         torch.set_float32_matmul_precision(precision)
@@ -94,6 +122,10 @@ def _unusual() -> Iterator[None]:
         sys.setrecursionlimit(limit)
         root.setLevel(level)
         (gc.enable if collecting else gc.disable)()
+        gc.set_threshold(*thresholds)
+        sys.excepthook = hook
+        torchs.setLevel(torchs_level)
+        attention.enable_flash_sdp(by_flash)
 
 
 def first_use_of_inductor() -> None:

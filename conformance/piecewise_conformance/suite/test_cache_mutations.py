@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +88,69 @@ def sweep(subject: Subject, folder: Path, numbers: range) -> int:
 def test_mutated_files(subject: Subject, tmp_path: Path, first: int) -> None:
     """Of ten thousand files none fails a start, has its code run, or is served from wrongly."""
     sweep(subject, tmp_path, range(first, first + BATCH))
+
+
+def _flipped(good: bytes) -> Iterator[bytes]:
+    for at in range(0, len(good), max(1, len(good) // 8)):
+        yield good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :]
+
+
+DAMAGE: dict[str, Callable[[bytes], Iterable[bytes]]] = {
+    "cut": lambda good: (good[: len(good) * part // 4] for part in (1, 3)),
+    "emptied": lambda good: [b""],
+    "flipped": _flipped,
+}
+
+
+class _Kept:
+    """Three pieces that were saved in one folder, with handles that are long, as Inductor's own."""
+
+    def __init__(self, subject: Subject, folder: Path) -> None:
+        self.subject, self.folder, self.cases = subject, folder, _cases()
+        with spy.spying() as log:
+            log.handle = lambda number: ("spy", f"{number}-" * 40)
+            writer = caching.manager(subject, folder)
+            for index, case in enumerate(self.cases):
+                writer.compile(case.gm, case.traced, RANGES[0], index, len(self.cases))
+            writer.save()
+        self.handles = log.made
+        self.files = caching.contents(folder)
+
+    def start(self, damaged: dict[str, bytes], what: str) -> None:
+        """A start where some files are ``damaged``: every piece is right, and each that is loaded
+        has the handle that was stored for it.
+        """
+        shutil.rmtree(self.folder)
+        for name, content in {**self.files, **damaged}.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        reader = caching.manager(self.subject, self.folder)
+        for index, (case, handle) in enumerate(zip(self.cases, self.handles, strict=True)):
+            with spy.spying() as log:
+                case.check(reader.compile(case.gm, case.traced, RANGES[0], index, len(self.cases)))
+            if wrong := [each.key for each in log.loads if each.key != handle]:
+                raise Violation(
+                    f"what is served after {what}",
+                    expected=f"{handle!r}, or a miss",
+                    got=str(wrong),
+                )
+
+
+@requirement("CACHE-016")
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_any_file_damaged(subject: Subject, tmp_path: Path, kind: str) -> None:
+    """Each file of the folder in turn, whatever the cache keeps in it."""
+    kept = _Kept(subject, tmp_path)
+    for name, good in kept.files.items():
+        for number, bad in enumerate(DAMAGE[kind](good)):
+            kept.start({name: bad}, f"{name} was {kind} ({number})")
+
+
+@requirement("CACHE-016")
+def test_files_swapped(subject: Subject, tmp_path: Path) -> None:
+    """Each two files of the folder."""
+    kept = _Kept(subject, tmp_path)
+    for one, other in combinations(kept.files, 2):
+        damaged = {one: kept.files[other], other: kept.files[one]}
+        kept.start(damaged, f"{one} and {other} were swapped")
