@@ -38,7 +38,7 @@ def test_decoder_padded(subject: Subject, device: str) -> None:
     llama_graphs.padded(subject, device)
 
 
-@requirement("GRAPH-019")
+@requirement("GRAPH-024")
 @pytest.mark.parametrize(
     "name", ["input-updated-around-op", "input-updated-by-op", "cache-updated"]
 )
