@@ -47,6 +47,32 @@ def _lives(storage: StorageWeakRef) -> bool:
     return not storage.expired()
 
 
+class _Weighted(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(8, 8)
+        self.register_buffer("shift", torch.arange(8.0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(torch.ops.piecewise.scaled(self.linear(x))) + self.shift
+
+
+def _weighted() -> Program:
+    base = program("linear-chain")
+    return with_own_code(
+        Program(
+            "weighted",
+            "",
+            _Weighted,
+            base.inputs,
+            base.splitting_ops,
+            base.sizes,
+            base.dynamic,
+            frozenset(),
+        )
+    )
+
+
 def _live_and_die(subject: Subject, chosen: Program, sizes: tuple[int, ...]) -> Held:
     """Compile a model, call it and drop it; all that it had."""
     options = options_for(subject, chosen, compile_sizes=sizes)
@@ -77,7 +103,7 @@ def test_nothing_outlives_the_model(subject: Subject, sizes: tuple[int, ...]) ->
     """A model was called three times, and is gone from Dynamo's cache, too."""
     settle()
     with _unlogged():
-        held = _live_and_die(subject, with_own_code(program("piece-without-symbol")), sizes)
+        held = _live_and_die(subject, _weighted(), sizes)
     settle()
     gc.collect()
     for what, found in held.items():
@@ -87,33 +113,11 @@ def test_nothing_outlives_the_model(subject: Subject, sizes: tuple[int, ...]) ->
             )
 
 
-class _Weighted(torch.nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.linear = torch.nn.Linear(8, 8)
-        self.register_buffer("shift", torch.arange(8.0))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.linear(torch.ops.piecewise.scaled(self.linear(x))) + self.shift
-
-
 @requirement("STITCH-009")
 def test_weights_of_each_call(subject: Subject) -> None:
     """Weights and buffers are exchanged for other ones between two calls, twice."""
     settle()
-    base = program("linear-chain")
-    chosen = with_own_code(
-        Program(
-            "weighted",
-            "",
-            _Weighted,
-            base.inputs,
-            base.splitting_ops,
-            base.sizes,
-            base.dynamic,
-            frozenset(),
-        )
-    )
+    chosen = _weighted()
     driven = Driven(subject, chosen, options_for(subject, chosen), live=True)
     for factor in (1, 2, 3):
         for module in (driven.plain, driven.module):
