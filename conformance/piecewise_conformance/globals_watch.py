@@ -46,7 +46,6 @@ def _state() -> dict[str, Any]:
         "the recursion limit": sys.getrecursionlimit(),
         "garbage collection": gc.isenabled(),
         "the thresholds of garbage collection": gc.get_threshold(),
-        "what shows an uncaught exception": sys.excepthook,
         "denormal numbers": bool(torch.full((8,), 1e-40).mul(1).count_nonzero()),
         "MKL-DNN": torch.backends.mkldnn.enabled,
         "cuDNN's choice by trial": torch.backends.cudnn.benchmark,
@@ -95,7 +94,7 @@ def _unusual() -> Iterator[None]:
     root = logging.getLogger()
     precision, threads = torch.get_float32_matmul_precision(), torch.get_num_threads()
     limit, level, collecting = sys.getrecursionlimit(), root.level, gc.isenabled()
-    thresholds, hook, attention = gc.get_threshold(), sys.excepthook, torch.backends.cuda
+    thresholds, attention = gc.get_threshold(), torch.backends.cuda
     torchs, by_flash = logging.getLogger("torch"), attention.flash_sdp_enabled()
     torchs_level = torchs.level
     torch.rand(1017)  # a state that no seed gives, nor a seed and a few draws
@@ -106,7 +105,6 @@ def _unusual() -> Iterator[None]:
     root.setLevel(level + 1)
     (gc.disable if collecting else gc.enable)()
     gc.set_threshold(thresholds[0] + 17, *thresholds[1:])
-    sys.excepthook = lambda *error: hook(*error)
     torchs.setLevel((torchs_level or logging.WARNING) + 1)
     attention.enable_flash_sdp(not by_flash)
     torch.set_flush_denormal(False)  # nobody can ask for it, and it is off unless somebody set it
@@ -123,7 +121,6 @@ def _unusual() -> Iterator[None]:
         root.setLevel(level)
         (gc.enable if collecting else gc.disable)()
         gc.set_threshold(*thresholds)
-        sys.excepthook = hook
         torchs.setLevel(torchs_level)
         attention.enable_flash_sdp(by_flash)
 
