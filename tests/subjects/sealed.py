@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import fcntl
+import itertools
 import os
 import sys
 import tempfile
@@ -200,6 +201,9 @@ def make_copy_and_call(
     kept: dict[int, torch.Tensor] = {
         at: each for at, each in zip(indices, buffers, strict=True) if each is not None
     }
+    ends = sorted((each.data_ptr(), each.data_ptr() + each.nbytes) for each in kept.values())
+    if any(end > begin for (_, end), (begin, _) in itertools.pairwise(ends)):
+        raise ValueError("two buffers overlap")
 
     def call(*args: Any) -> Any:
         own = list(args)
@@ -220,9 +224,14 @@ def make_copy_and_call(
                     f"input {at} has {given.shape[0]} rows, and there is room for {there.shape[0]}"
                 )
             own[at] = there[: given.shape[0]]
+            if own[at].stride() != given.stride() and given.numel():
+                raise ValueError(f"input {at} has strides {given.stride()}: pass it contiguous")
             own[at].copy_(given)
         before = {at: _writes(own[at]) for at in indices}
+        outside = [_writes(args[at]) for at in indices]
         made = function(*own)
+        if outside != [_writes(args[at]) for at in indices]:
+            raise RuntimeError("memory of a copied input was written beside its copy")
         for at, writes in before.items():
             was_written = not torch.equal(own[at], args[at]) if writes is None else False
             if was_written or _writes(own[at]) != writes:

@@ -254,14 +254,14 @@ class Backend:
         self.compiler.initialize_cache(str(folder or ""), folder is None, options.prefix)
         parts = cut(gm, list(options.splitting_ops))
         tell(Split(len(parts), sum(part.splitting for part in parts)))
-        batch = next(
-            (
-                (at, known(node).node.expr)
-                for at, node in enumerate(gm.graph.find_nodes(op="placeholder"))
-                if isinstance(known(node), torch.SymInt)
-            ),
-            (None, None),
-        )
+        given = [known(node) for node in gm.graph.find_nodes(op="placeholder")]
+        numbers = [
+            (at, each.node.expr) for at, each in enumerate(given) if isinstance(each, torch.SymInt)
+        ]
+        sizes = set().union(*(symbols(each) for each in given if isinstance(each, torch.Tensor)))
+        # a size of a tensor rather than a number that comes beside it
+        numbers.sort(key=lambda number: number[1] not in sizes)
+        batch = numbers[0] if numbers else (None, None)
         run = Run(gm, parts, batch[0])
         if folder is not None:
             with contextlib.suppress(OSError):

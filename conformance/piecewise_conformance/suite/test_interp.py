@@ -14,7 +14,7 @@ from piecewise_conformance.marks import requirement
 from piecewise_conformance.recorded import settle
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
-from piecewise_fixtures.programs import Program, program
+from piecewise_fixtures.programs import program
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -310,38 +310,6 @@ def test_dispatch_by_batch_size(subject: Subject, name: str) -> None:
                 raise Violation(
                     f"a batch of {size} tokens was served by the artifact of ({start}, {end})",
                     program=program(name).source(),
-                )
-
-
-class _NumberFirst(torch.nn.Module):
-    def forward(self, k: int, x: torch.Tensor) -> Any:
-        return torch.arange(k), torch.ops.piecewise.scaled(x * 2) + 1
-
-
-@requirement("INTERP-006")
-def test_dispatch_beside_a_number(subject: Subject) -> None:
-    """A number that the model is given, and uses first, is no batch size, whatever it is."""
-    base = program("linear-chain")
-    chosen = Program(
-        "number-first",
-        "",
-        _NumberFirst,
-        lambda n: (3, *base.inputs(n)),
-        base.splitting_ops,
-        base.sizes,
-        ((1, 0),),
-        frozenset(),
-    )
-    driven = drive(subject, chosen, compiler=spy.NAME, compile_ranges_endpoints=(5,))
-    for number, size in ((3, 6), (7, 4), (50, 4), (2, 9), (90, 9)):
-        with spy.spying() as log:
-            driven.check_with((number, *base.inputs(size)), f"for {size} tokens and {number}")
-        for start, end in log.runs:
-            if not start <= size <= end:
-                raise Violation(
-                    f"a batch of {size} tokens, with the number {number}, was served by the "
-                    f"artifact of ({start}, {end})",
-                    program=chosen.source(),
                 )
 
 
