@@ -138,6 +138,7 @@ class _Kept:
 
 
 @requirement("CACHE-016")
+@slow
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_any_file_damaged(subject: Subject, tmp_path: Path, kind: str) -> None:
     """Each file of the folder in turn, whatever the cache keeps in it."""
@@ -148,6 +149,7 @@ def test_any_file_damaged(subject: Subject, tmp_path: Path, kind: str) -> None:
 
 
 @requirement("CACHE-016")
+@slow
 def test_files_swapped(subject: Subject, tmp_path: Path) -> None:
     """Each two files of the folder."""
     kept = _Kept(subject, tmp_path)
