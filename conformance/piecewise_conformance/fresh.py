@@ -2,8 +2,8 @@
 
 A fork server is a process that has imported torch and done nothing since. What is forked off it is
 as good as new: it has seen no subject, compiled nothing and started no thread. Only what Python
-settles when it starts, such as the seed of its hashes, is the server's; who wants that of its own
-starts a process anew.
+settles when it starts is the server's; who wants that of its own starts a process anew. The seed of
+hashes is always 1, for a verdict to repeat.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 _SECONDS = 10.0  # for a process that was killed to be gone
 
@@ -76,6 +78,8 @@ class Fresh:
 def _server() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["piecewise_conformance.preloaded"])
+    with mock.patch.dict(os.environ, PYTHONHASHSEED="1"):
+        multiprocessing.forkserver.ensure_running()
     return context
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from piecewise_fixtures.forward_context import ForwardContext, set_forward_context
-from piecewise_fixtures.programs import Program
+from piecewise_fixtures.programs import Program, program
 
 from . import serial
 from .drive import Driven, drive, options_for
@@ -59,13 +59,17 @@ def with_triton_attention(subject: Subject) -> None:
 
 
 _STARTS: dict[str, Any] = {"compiler": "inductor", "collect_artifacts": True}
-_START_SIZES = (7, 2, 12)
+DECODER = "decoder"  # beside the names of programs
+
+
+def _chosen(name: str) -> Program:
+    return decoder() if name == DECODER else program(name)
 
 
 def _bits(driven: Driven) -> list[str]:
-    """A digest of the decoder's output at each size, which is checked as well."""
+    """A digest of the program's output at three sizes, which is checked as well."""
     digests = []
-    for size in _START_SIZES:
+    for size in driven.program.sizes[:3]:
         with set_forward_context(one_sequence(size)), torch.no_grad():
             driven.check(size)
             (output,) = torch.utils._pytree.tree_leaves(
@@ -75,24 +79,26 @@ def _bits(driven: Driven) -> list[str]:
     return digests
 
 
-def first_start(subject: Subject, root: str, kept: str | None) -> list[str]:
-    """The decoder with Inductor and its cache under ``root``; the function goes to ``kept``."""
-    asked = options_for(subject, decoder(), cache_root=root, **_STARTS)
+def first_start(subject: Subject, name: str, root: str, kept: str | None) -> list[str]:
+    """A program with Inductor and its cache under ``root``; the function goes to ``kept``."""
+    chosen = _chosen(name)
+    asked = options_for(subject, chosen, cache_root=root, **_STARTS)
     keeping = serial.Keeping(subject.backend(asked))
-    digests = _bits(Driven(subject, decoder(), asked, keeping))
+    digests = _bits(Driven(subject, chosen, asked, keeping))
     if kept is not None:
         Path(kept).write_bytes(serial.to_bytes(subject, keeping.function, asked))
     return digests
 
 
-def second_start(subject: Subject, path: str, by_cache: bool) -> tuple[int, list[str]]:
+def second_start(subject: Subject, name: str, path: str, by_cache: bool) -> tuple[int, list[str]]:
     """For a fresh process: the number of compiles, and digests as of ``first_start``."""
+    chosen = _chosen(name)
     with subject.events() as trace:
         if by_cache:
-            driven = drive(subject, decoder(), cache_root=path, **_STARTS)
+            driven = drive(subject, chosen, cache_root=path, **_STARTS)
         else:
-            asked: Options = options_for(subject, decoder(), **_STARTS)
+            asked: Options = options_for(subject, chosen, **_STARTS)
             function = serial.from_bytes(subject, Path(path).read_bytes(), asked)
-            driven = Driven(subject, decoder(), asked, lambda graph, example_inputs: function)
+            driven = Driven(subject, chosen, asked, lambda graph, example_inputs: function)
         digests = _bits(driven)
         return len(trace().of("Compile")), digests

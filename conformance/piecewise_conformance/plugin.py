@@ -30,7 +30,7 @@ from .probe import before
 from .report import ReportError, ReportWriter, Result, how_to_run
 from .requirements import FULL, SMOKE, Requirement, SpecError, load
 from .selection import a_few, dealt
-from .settled import Settled, settle_hypothesis
+from .settled import Settled, settle_hypothesis, settle_trace
 from .shards import Shard
 from .suite_scan import Citation, SuiteError, scan, split_node
 from .verdict import NotRun, Status
@@ -163,6 +163,7 @@ class Judge:
         self.workers: int = workerinput["workercount"]
         self.settled = Settled(int(config.getoption("--piecewise-memory")))
         settle_hypothesis()
+        settle_trace()
 
     # -- selection ------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ no worker.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import resource
 import signal
@@ -120,6 +121,18 @@ def _restore_torch(state: dict[str, Any]) -> None:
     if now["precision"] != state["precision"]:
         torch.set_float32_matmul_precision(state["precision"])
     modes.put_back(state["modes"])
+
+
+def settle_trace() -> None:
+    """No structured trace of torch's, unless the user wants it.
+
+    pytest has a handler of its own on each logger that does not propagate, and torch takes any
+    handler on its trace for the wish to have one: a twentieth of all time went there.
+    """
+    if not any(name in os.environ for name in ("TORCH_TRACE", "TORCH_DTRACE")):
+        trace = logging.getLogger("torch.__trace")
+        trace.handlers.clear()
+        trace.propagate = True
 
 
 def settle_hypothesis() -> None:

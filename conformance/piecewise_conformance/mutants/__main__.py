@@ -6,6 +6,8 @@ must fail exactly the requirements that it declares. To keep that quick, not all
 (:mod:`.plan`; ``--thorough``, and ``--accept`` with it, asks more), the test that failed a mutant
 before is tried first (:mod:`.killers`), and all is one run of pytest (:mod:`.rounds`).
 
+``--measure`` keeps which tests are quick, of which samples are taken (:mod:`.samples`).
+
 With ``--only`` what tests reach is taken from an earlier run where it still holds. With ``-k`` a
 part of the suite is asked, with ``--device cuda`` real graphs; on a GPU mutants declare more.
 
@@ -33,6 +35,12 @@ from .kept_reach import KeptReach
 from .killers import KILLED, Plan
 from .leader import Outcome, Runs, Task
 from .plan import SKIPPED, asked_here
+
+_TIMES = 3  # that --measure runs each test
+
+# Inductor takes it that the compiler can build for this processor, and does not find out by building
+# for each set of instructions, which takes longer than all that it compiles here.
+_COMPILES = {"TORCHINDUCTOR_VEC_ISA_OK": "1"}
 
 
 @dataclasses.dataclass
@@ -69,7 +77,12 @@ def main(arguments: list[str] | None = None) -> int:
         reach_of = KeptReach()
         if options.only and not options.part:
             task.known = [run for runs in reach_of.fresh().values() for run in runs]
+        if options.measure:
+            task.times = _TIMES
         found = find_out(scratch, task, settings)
+    if options.measure:
+        samples.keep(found.runs)
+        return 0
     if problems := [r for r in found.baseline if r["status"] not in ("pass", *SKIPPED)]:
         for run in problems[:10]:
             print(f"the reference itself: {run['test']}: {run.get('message', run['status'])}")
@@ -82,8 +95,6 @@ def main(arguments: list[str] | None = None) -> int:
         accept(verdicts)
         catalogue.cache_clear()
         killers.keep(found.runs, catalogue())
-        if not options.only:
-            samples.keep(found.baseline)
     seconds = time.monotonic() - began
     print(f"the reference: {len(found.baseline)} tests; mutants: {len(found.runs)} runs")
     print(f"rounds: {', '.join(f'{each:.0f} s' for each in found.seconds)}")
@@ -102,12 +113,17 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--accept", action="store_true", help="rewrite the declared sets, to be reviewed as a diff"
     )
+    parser.add_argument(
+        "--measure", action="store_true", help="keep which tests are quick, and judge nothing"
+    )
     parser.add_argument("-k", dest="keyword", default="", help="only tests that match, as in run")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     options = parser.parse_args(arguments)
     options.part = bool(options.keyword) or options.device != "cpu"
     if options.part and options.accept:
         parser.error("--accept asks the whole suite, on a CPU: leave out -k and --device")
+    if options.measure and (options.part or options.only or options.accept):
+        parser.error("--measure asks the whole suite and no mutant: leave out all but --jobs")
     return options
 
 
@@ -134,7 +150,7 @@ def _pytest(scratch: Path, plan: Plan, settings: Settings, *more: str) -> Outcom
     with log.open("wb") as file:
         done = subprocess.run(
             command,
-            env=environment_of(settings, scratch),
+            env={**_COMPILES, **environment_of(settings, scratch)},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,

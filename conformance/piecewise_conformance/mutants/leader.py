@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import environment
+from .. import environment, reach
 from . import catalogue, killers
 from .killers import Plan
 from .plan import SKIPPED, asked_here, make_plan
@@ -27,6 +27,7 @@ class Task:
     mutants: list[str]
     thorough: bool = False
     part: bool = False  # of the suite, or on a GPU: mutants declare what is asked
+    times: int = 1  # that each test is run on the reference; more are for its time alone
     known: Runs = field(default_factory=list)
 
     def write(self, path: Path) -> None:
@@ -81,7 +82,13 @@ class Leader:
     def _reference(self, tests: Sequence[str]) -> Costs:
         """All tests on the instrumented reference: it must pass, and tells what each reaches."""
         known = {run["test"].partition("::")[0] for run in self.task.known}
-        return {test: 0.0 for test in tests if test.partition("::")[0] not in known}
+        asked = [test for test in tests if test.partition("::")[0] not in known]
+        if self.task.times > 1:
+            self._rounds.clear()
+            self.plan_file.write_text(
+                json.dumps({test: [reach.INSTRUMENTED] * self.task.times for test in asked})
+            )
+        return dict.fromkeys(asked, 0.0)
 
     def _killers(self, tests: Sequence[str]) -> Costs | None:
         """What the plan asks, but of a requirement that a mutant declares only the killer."""

@@ -11,6 +11,7 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import logging
 import marshal
 import sys
 from collections.abc import Callable, Sequence
@@ -57,6 +58,22 @@ class _Loader(importlib.abc.Loader):
         vars(module)["__reached__"] = reach.reached
         code = self.edit(self.path.read_text(encoding="utf-8"), str(self.path))
         exec(code, vars(module))
+        _share_logger(module)
+
+
+def _share_logger(module: ModuleType) -> None:
+    """Let all copies of a module log by one logger: pytest looks through all there are, six times a
+    test, and each copy would bring ten.
+    """
+    own = logging.root.manager.loggerDict.pop(module.__name__, None)
+    logging.root.manager.loggerDict.pop(module.__package__ or "", None)  # where a parent would be
+    for name, value in vars(module).items():
+        if value is own and own is not None:
+            setattr(
+                module,
+                name,
+                logging.getLogger(f"piecewise_mutants.{module.__name__.rpartition('.')[2]}"),
+            )
 
 
 class _Finder(importlib.abc.MetaPathFinder):

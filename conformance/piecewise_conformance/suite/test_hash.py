@@ -308,7 +308,7 @@ def test_separate_prefixes(subject: Subject, tmp_path: Path, first: str, second:
 def test_other_process(subject: Subject, tmp_path: Path) -> None:
     """What one process stored a process with another hash seed loads."""
     function = "piecewise_conformance.warm:work_of_starts"
-    first = call_in_child(subject, function, str(tmp_path), PYTHONHASHSEED="1")
+    first = call_in_child(subject, function, str(tmp_path))  # off the fork server: with seed 1
     again = call_in_child(subject, function, str(tmp_path), PYTHONHASHSEED="2")
     for what, (compiled, loaded) in first.items():
         if loaded or not compiled:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from piecewise_conformance.child import call_in_child
 from piecewise_conformance.drive import drive
-from piecewise_conformance.llama import decoder, first_start, run_decoder
+from piecewise_conformance.llama import DECODER, decoder, first_start, run_decoder
 from piecewise_conformance.marks import needs, requirement, slow, together
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
@@ -133,18 +133,21 @@ def test_triton_attention(subject: Subject) -> None:
 @requirement("NUM-007")
 @slow
 @together("the decoder with Inductor")
-@needs("transformers", "inductor")
-def test_second_process(subject: Subject, tmp_path: Path) -> None:
-    """The decoder with Inductor: a first start, then one from the cache, one from the function."""
+@needs("inductor")
+@pytest.mark.parametrize(
+    "name", ["linear-chain", pytest.param(DECODER, marks=needs("transformers"))]
+)
+def test_second_process(subject: Subject, tmp_path: Path, name: str) -> None:
+    """A model with Inductor: a first start, then one from the cache, one from the function."""
     subject.get("record_events")
     root, kept = str(tmp_path / "cache"), str(tmp_path / "function")
-    first = first_start(subject, root, kept if subject.offers("serialize") else None)
+    first = first_start(subject, name, root, kept if subject.offers("serialize") else None)
     ways = {"the cache": root}
     if subject.offers("deserialize"):
         ways["the serialized function"] = kept
     for what, path in ways.items():
         compiles, outputs = call_in_child(
-            subject, "piecewise_conformance.llama:second_start", path, what == "the cache"
+            subject, "piecewise_conformance.llama:second_start", name, path, what == "the cache"
         )
         if compiles:
             raise Violation(f"a start by {what}", expected="0 compiles", got=str(compiles))
