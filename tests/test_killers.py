@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from piecewise_conformance import reach
 from piecewise_conformance.mutants import Mutant, catalogue, killers, planting, samples
+from piecewise_conformance.mutants.leader import Leader, Task
 from piecewise_conformance.mutants.plan import asked_of
 from piecewise_conformance.suite_scan import scan, split_node
 
@@ -95,22 +97,21 @@ def test_what_a_part_of_the_suite_asks() -> None:
 
 
 def test_samples_are_the_quickest(tmp_path: Path) -> None:
-    """Five of each requirement, in the order of their time; slow ones and failures are none."""
+    """Eight of each requirement, by their least time; slow ones and failures are none."""
     path = tmp_path / "samples.json"
     runs = [
         {"test": f"t{n}", "id": "A-001", "status": "pass", "slow": False, "seconds": n / 100}
-        for n in (7, 1, 3, 2, 5, 6, 4)
+        for n in (7, 10, 1, 30, 9, 8, 3, 2, 5, 6, 4)
     ]
+    runs += [{**runs[3], "seconds": 0.035}, {**runs[3], "seconds": 0.055}]
     runs += [{**runs[0], "test": "slow", "slow": True, "seconds": 0.0}]
     runs += [
         {**runs[0], "test": "other", "id": "B-001"},
         {**runs[0], "test": "x", "status": "fail"},
     ]
     samples.keep(runs, path)
-    assert list(samples.load(path).items()) == [
-        *((f"t{n}", 10 * n) for n in range(1, 6)),
-        ("other", 70),
-    ]
+    times = {"t1": 10, "t2": 20, "t3": 30, "t30": 35, "t4": 40, "t5": 50, "t6": 60, "t7": 70}
+    assert list(samples.load(path).items()) == [*times.items(), ("other", 70)]
     functions = {split_node(test)[0] for test in samples.load()}
     assert functions <= set(scan())  # what is shipped is of the suite
 
@@ -123,3 +124,13 @@ def test_a_mutant_that_is_forgotten() -> None:
     planting.forget(free)
     assert planting.plant(free) is not before
     planting.forget(free)
+
+
+def test_samples_are_measured_in_a_round(tmp_path: Path) -> None:
+    """Of each test three runs on the reference, and nothing else."""
+    plan = tmp_path / "plan.json"
+    leader = Leader(Task([], times=3), plan, [])
+    assert leader.next_round(["a.py::t", "b.py::t"]) == {"a.py::t": 0.0, "b.py::t": 0.0}
+    reference = [reach.INSTRUMENTED] * 3
+    assert json.loads(plan.read_text()) == {"a.py::t": reference, "b.py::t": reference}
+    assert leader.next_round(["a.py::t", "b.py::t"]) is None

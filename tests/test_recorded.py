@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from piecewise_conformance import recorded
+from piecewise_conformance.capture import mark_dynamic
 from piecewise_fixtures.programs import Program, program
 
 
@@ -46,10 +47,11 @@ class Made(torch.nn.Module):
 MADE = dataclasses.replace(program("two-layers"), name="made", module=Made)
 
 
-def _run(compile: Callable[..., Any], chosen: Program) -> recorded.Recorded:
-    found = recorded.recorded(chosen)
+def _run(compile: Callable[..., Any], chosen: Program, traced: str = "BACKED") -> recorded.Recorded:
+    found = recorded.recorded(chosen, traced)
     _, call = found.use(compile)
-    args = chosen.mark_dynamic(chosen.inputs(6))
+    args = chosen.inputs(6)
+    mark_dynamic(chosen, args, traced)
     with torch.no_grad():
         call(*args)
     return found
@@ -73,3 +75,20 @@ def test_a_size_made_constant_is_recorded_anew(chosen: Program) -> None:
     fresh = _run(_plain, chosen)
     assert fresh is not spoiled
     assert not fresh.is_spoiled()
+
+
+def test_each_way_to_trace_sizes_is_recorded() -> None:
+    """What is recorded for a size of which nothing is known is served to nobody else."""
+    known: list[bool] = []
+
+    def looking(gm: Any, example_inputs: Any) -> Callable[..., Any]:
+        sizes = [each for each in example_inputs if isinstance(each, torch.SymInt)]
+        known.append(all(each.node.has_hint() for each in sizes))
+        return _plain(gm, example_inputs)
+
+    chosen = program("linear-chain")
+    found = [_run(looking, chosen, traced) for traced in ("BACKED", "UNBACKED", "BACKED")]
+    assert known == [True, False, True]
+    assert found[0] is found[2]
+    recorded.forget(chosen)
+    assert not recorded._by_program

@@ -43,7 +43,8 @@ def reusing() -> bool:
 
 def forget(program: Program) -> None:
     """Let go of what was captured of ``program``."""
-    _by_program.pop((program.name, program.module), None)
+    for key in [each for each in _by_program if each[:2] == (program.name, program.module)]:
+        del _by_program[key]
 
 
 def settle() -> None:
@@ -156,12 +157,14 @@ class Recorded:
         return run
 
 
-def recorded(program: Program) -> Recorded:
-    """``program`` as Dynamo compiled it; captured at first use, and anew when it is spoiled."""
-    key = (program.name, program.module)
+def recorded(program: Program, traced: str = "BACKED") -> Recorded:
+    """``program`` as Dynamo compiled it where sizes are ``traced`` so (a value of
+    :attr:`.Options.dynamic_shapes`); captured at first use, and anew when it is spoiled.
+    """
+    key = (program.name, program.module, traced)
     found = _by_program.get(key)
     if found is None:
-        found = _by_program[key] = Recorded(program)
+        found = _by_program[key] = Recorded(program, anew=traced != "BACKED")
     elif found.is_spoiled():
         found = _by_program[key] = Recorded(program, anew=True)
     return found

@@ -38,8 +38,8 @@ from .plan import SKIPPED, asked_here
 
 _TIMES = 3  # that --measure runs each test
 
-# Inductor takes it that the compiler can build for this processor, and does not find out by building
-# for each set of instructions, which takes longer than all that it compiles here.
+# Inductor takes it that the compiler can build for this processor, and does not find
+# out by building for each set of instructions: that takes longer than all that it compiles here.
 _COMPILES = {"TORCHINDUCTOR_VEC_ISA_OK": "1"}
 
 

@@ -7,6 +7,7 @@ another name is complete and independent: many mutants live in one process.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -19,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 from .. import reach
 from . import Mutant, Patch
@@ -62,18 +64,16 @@ class _Loader(importlib.abc.Loader):
 
 
 def _share_logger(module: ModuleType) -> None:
-    """Let all copies of a module log by one logger: pytest looks through all there are, six times a
-    test, and each copy would bring ten.
+    """Let all copies of a module log by one logger: pytest goes through all loggers that there are
+    six times a test, and each copy of the reference would bring ten.
     """
-    own = logging.root.manager.loggerDict.pop(module.__name__, None)
-    logging.root.manager.loggerDict.pop(module.__package__ or "", None)  # where a parent would be
-    for name, value in vars(module).items():
-        if value is own and own is not None:
-            setattr(
-                module,
-                name,
-                logging.getLogger(f"piecewise_mutants.{module.__name__.rpartition('.')[2]}"),
-            )
+    loggers = logging.root.manager.loggerDict
+    own = loggers.pop(module.__name__, None)
+    loggers.pop(module.__package__ or "", None)  # the place that logging keeps for a parent
+    if own is not None:
+        shared = logging.getLogger(f"piecewise_mutants.{module.__name__.rpartition('.')[2]}")
+        members = vars(module)
+        members.update({name: shared for name, each in members.items() if each is own})
 
 
 class _Finder(importlib.abc.MetaPathFinder):
@@ -103,7 +103,16 @@ def _load(name: str, edit: Callable[[str, str], Any]) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     sys.meta_path.insert(0, _Finder(name, edit))
-    return importlib.import_module(name)
+    # dataclasses compile the same methods for each copy, which would be half of what a copy takes
+    with mock.patch.object(dataclasses, "exec", _exec, create=True):
+        return importlib.import_module(name)
+
+
+_compiled = cache(lambda source: compile(source, "<string>", "exec"))
+
+
+def _exec(source: str, names: dict[str, Any], own: dict[str, Any] | None = None) -> None:
+    exec(_compiled(source), names, own)
 
 
 @cache

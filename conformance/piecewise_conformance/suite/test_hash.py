@@ -12,11 +12,10 @@ import pytest
 import torch
 from piecewise_conformance import spy, warm
 from piecewise_conformance.child import call_in_child
-from piecewise_conformance.drive import Driven, drive, options_for
+from piecewise_conformance.drive import drive
 from piecewise_conformance.marks import needs, requirement, slow
 from piecewise_conformance.options import Options
 from piecewise_conformance.pieces import times, tracing
-from piecewise_conformance.recorded import settle, with_own_code
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Unsupported, Violation
 from piecewise_fixtures.programs import PROGRAMS, program
@@ -347,13 +346,7 @@ def test_how_shapes_are_traced(subject: Subject, tmp_path: Path, kind: str) -> N
     """What was compiled for a size of at least two is not loaded where it may be 0 or 1."""
     for traced in ("BACKED", kind):
         for expect in (warm.expect_cold, warm.expect_warm):
-            settle()
-            chosen = with_own_code(program("linear-chain"))
-            options = options_for(subject, chosen, compiler=spy.NAME, cache_root=str(tmp_path))
-            options = options.but(dynamic_shapes=traced)
-            subject.check_offers(options)
-            with spy.spying() as log:
-                Driven(subject, chosen, options, live=True).check(6)
+            log = warm.start(subject, tmp_path, sizes=(6,), dynamic_shapes=traced)
             expect(log, f"a start with sizes traced {traced}")
 
 

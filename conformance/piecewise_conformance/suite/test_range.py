@@ -16,9 +16,8 @@ from piecewise_conformance.boundary import (
     whose,
     words_of,
 )
-from piecewise_conformance.drive import Driven, drive, options_for
+from piecewise_conformance.drive import Driven, drive
 from piecewise_conformance.marks import requirement
-from piecewise_conformance.recorded import settle, with_own_code
 from piecewise_conformance.subject import Subject
 from piecewise_conformance.verdict import Violation
 from piecewise_fixtures.programs import program
@@ -100,16 +99,6 @@ def spied(subject: Subject, name: str = CHAIN, **changes: Any) -> Driven:
     return drive(subject, program(name), compiler=spy.NAME, **changes)
 
 
-def traced_as(subject: Subject, folder: Path, kind: str, **changes: Any) -> Driven:
-    """The chain, whose batch size is traced as a number of which nothing is known."""
-    settle()
-    chosen = with_own_code(program(CHAIN))
-    options = options_for(subject, chosen, compiler=spy.NAME, cache_root=str(folder), **changes)
-    options = options.but(dynamic_shapes=kind)
-    subject.check_offers(options)
-    return Driven(subject, chosen, options, live=True)
-
-
 @requirement("RANGE-005")
 @pytest.mark.parametrize(
     ("top", "endpoints", "expected"),
@@ -174,7 +163,13 @@ def test_single_size_wins(subject: Subject, size: int) -> None:
 @pytest.mark.parametrize("kind", ["UNBACKED", "BACKED_SIZE_OBLIVIOUS"])
 def test_single_size_of_one_token(subject: Subject, tmp_path: Path, kind: str) -> None:
     """Where one token is a batch like others its own artifact serves it, and no other size."""
-    driven = traced_as(subject, tmp_path, kind, compile_ranges_endpoints=(4,), compile_sizes=(1, 4))
+    driven = spied(
+        subject,
+        cache_root=str(tmp_path),
+        dynamic_shapes=kind,
+        compile_ranges_endpoints=(4,),
+        compile_sizes=(1, 4),
+    )
     for size, expected in ((6, (5, 64)), (1, (1, 1)), (2, (1, 4)), (4, (4, 4)), (1, (1, 1))):
         if (got := set(run(driven, size))) != {expected}:
             raise Violation(
@@ -197,7 +192,9 @@ def test_uncovered_size_is_refused(subject: Subject, top: int, size: int) -> Non
 @pytest.mark.parametrize("kind", ["UNBACKED", "BACKED_SIZE_OBLIVIOUS"])
 def test_no_tokens(subject: Subject, tmp_path: Path, kind: str) -> None:
     """A batch of none lies in no range: it is refused, or runs right without an artifact."""
-    driven = traced_as(subject, tmp_path, kind, compile_ranges_endpoints=(4,))
+    driven = spied(
+        subject, cache_root=str(tmp_path), dynamic_shapes=kind, compile_ranges_endpoints=(4,)
+    )
     run(driven, 6)
     ran: list[tuple[int, int]] = []
     with may_refuse(True):
