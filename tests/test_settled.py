@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import logging
 import os
 import subprocess
@@ -9,17 +11,23 @@ import sys
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from piecewise_conformance.fresh import Fresh
-from piecewise_conformance.settled import settle_trace
+from piecewise_conformance.settled import Settled, settle_torch
 from torch._logging import trace_structured
 
 
+guards = importlib.import_module("torch._dynamo.guards")
+
+
 @pytest.fixture
-def trace() -> Iterator[logging.Logger]:
+def trace(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
     """Torch's logger of its structured trace, with a handler as pytest adds one."""
     logger = logging.getLogger("torch.__trace")
+    monkeypatch.setattr(guards, "profile_guard_manager", guards.profile_guard_manager)
     handlers, propagate = list(logger.handlers), logger.propagate
     logger.handlers[:] = [logging.NullHandler()]
     yield logger
@@ -32,10 +40,38 @@ def test_trace(trace: logging.Logger, wanted: bool, monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("TORCH_TRACE", raising=False)
     if wanted:
         monkeypatch.setenv("TORCH_TRACE", "folder")
-    settle_trace()
+    settle_torch()
     made: list[str] = []
     trace_structured("something", payload_fn=lambda: made.append("a trace") or "text")
     assert made == ["a trace"] * wanted
+
+
+def test_guards_are_not_timed(trace: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does it time the guards of a graph, which it compiles as before."""
+    timed: list[Any] = []
+    monkeypatch.setattr(guards, "profile_guard_manager", lambda *args: timed.append(args) or 1.0)
+    for count in (1, 0):
+        torch._dynamo.reset()
+        timed.clear()
+        assert torch.compile(lambda x: x + 1, backend="eager")(torch.ones(2)).tolist() == [2, 2]
+        assert len(timed) == count
+        settle_torch()
+
+
+def test_what_is_imported_is_no_garbage() -> None:
+    """Once many modules were imported the collector looks through nothing that was there before."""
+    settled = Settled()
+    settled.freeze()
+    try:
+        frozen, own = gc.get_freeze_count(), [object]
+        settled.begin()
+        assert gc.get_freeze_count() == frozen
+        settled.modules -= 100
+        settled.begin()
+        assert gc.get_freeze_count() > frozen
+        assert not any(each is own for each in gc.get_objects())
+    finally:
+        gc.unfreeze()
 
 
 def test_hashes_of_fresh_processes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ from .probe import before
 from .report import ReportError, ReportWriter, Result, how_to_run
 from .requirements import FULL, SMOKE, Requirement, SpecError, load
 from .selection import a_few, dealt
-from .settled import Settled, settle_hypothesis, settle_trace
+from .settled import Settled, settle_hypothesis, settle_torch
 from .shards import Shard
 from .suite_scan import Citation, SuiteError, scan, split_node
 from .verdict import NotRun, Status
@@ -163,7 +163,7 @@ class Judge:
         self.workers: int = workerinput["workercount"]
         self.settled = Settled(int(config.getoption("--piecewise-memory")))
         settle_hypothesis()
-        settle_trace()
+        settle_torch()
 
     # -- selection ------------------------------------------------------------------------------
 
@@ -197,12 +197,8 @@ class Judge:
         items[:] = dealt(sorted(kept, key=_graph_name), self.workers)
 
     def pytest_collection_finish(self) -> None:
-        """Take what is there by now out of the collector's sight; it stays to the end.
-
-        A capture collects garbage, and would look through torch, Dynamo and the suite each time.
-        """
-        gc.collect()
-        gc.freeze()
+        """Let no test look for garbage in what is there by now."""
+        self.settled.freeze()
 
     def pytest_unconfigure(self) -> None:
         """Give it back: libraries complain at the end of what is still there."""

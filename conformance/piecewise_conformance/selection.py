@@ -13,8 +13,11 @@ _FEW = 3  # cases of one test function in a smoke run
 
 def is_slow(item: pytest.Item) -> bool:
     """Whether the test takes seconds: it is marked so, or compiles with Inductor."""
-    needed = {name for marker in item.iter_markers("needs") for name in marker.args}
-    return item.get_closest_marker("slow") is not None or "inductor" in needed
+    return item.get_closest_marker("slow") is not None or _with_inductor(item)
+
+
+def _with_inductor(item: pytest.Item) -> bool:
+    return any("inductor" in marker.args for marker in item.iter_markers("needs"))
 
 
 def a_few(items: Iterable[pytest.Item]) -> list[pytest.Item]:
@@ -40,12 +43,16 @@ def dealt(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
 
     xdist gives each worker one run of neighbours, and whoever is done takes from the end of
     another's. What is slow would else be left to one worker when the others have nothing to do.
+    One worker begins with Inductor, the others end their slow ones with it: who compiles first
+    makes for all what Inductor needs of the C++ compiler, and the others would wait for it.
     """
     slow = _groups(item for item in items if is_slow(item))
     quick = [item for item in items if not is_slow(item)]
     order: list[pytest.Item] = []
     for worker in range(workers):
-        mine = [item for group in slow[worker::workers] for item in group]
+        groups = slow[worker::workers]
+        groups.sort(key=lambda group: _with_inductor(group[0]) == (worker > 0))
+        mine = [item for group in groups for item in group]
         end = len(items) * (worker + 1) // workers
         room = max(end - len(order) - len(mine), 0)
         order += [*mine, *quick[:room]]
