@@ -19,7 +19,6 @@ from piecewise_conformance.fresh import Fresh
 from piecewise_conformance.settled import Settled, settle_torch
 from torch._logging import trace_structured
 
-
 guards = importlib.import_module("torch._dynamo.guards")
 
 
