@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 from piecewise_conformance.requirements import SMOKE, load
-from piecewise_conformance.selection import a_few, dealt
+from piecewise_conformance.selection import a_few, dealt, is_slow
 from piecewise_conformance.suite_scan import scan
 
 
@@ -56,6 +56,9 @@ def test_dealt(workers: int) -> None:
         share = found[len(found) * worker // workers : len(found) * (worker + 1) // workers]
         kinds = [each in slow for each in share]
         assert kinds == sorted(kinds, reverse=True)
+        inductor = [is_slow(each) and each.get_closest_marker("slow") is None for each in share]
+        asked = inductor[: sum(kinds)]
+        assert asked == sorted(asked, reverse=worker == 0)  # one begins with it, others end
         assert len(slow) // workers <= sum(kinds) <= len(slow) // workers + 1
 
 

@@ -43,9 +43,8 @@ class Driven:
         self.graphs = 0
         self.plain = program.build().eval()
         if reusing() and not live:
-            self.module, self.compiled = recorded(program, options.dynamic_shapes).use(
-                self._compile
-            )
+            found = recorded(program, options.dynamic_shapes)
+            self.module, self.compiled = found.use(self._compile)
         else:
             self.module = program.build().eval()
             self.compiled = torch.compile(self.module, backend=self._compile, fullgraph=True)

@@ -38,8 +38,8 @@ from .plan import SKIPPED, asked_here
 
 _TIMES = 3  # that --measure runs each test
 
-# Inductor takes it that the compiler can build for this processor, and does not find
-# out by building for each set of instructions: that takes longer than all that it compiles here.
+# Inductor takes it that the compiler can build for this processor. To find out it builds for each
+# set of instructions, which takes longer than all that it compiles here.
 _COMPILES = {"TORCHINDUCTOR_VEC_ISA_OK": "1"}
 
 
@@ -80,13 +80,14 @@ def main(arguments: list[str] | None = None) -> int:
         if options.measure:
             task.times = _TIMES
         found = find_out(scratch, task, settings)
-    if options.measure:
-        samples.keep(found.runs)
-        return 0
-    if problems := [r for r in found.baseline if r["status"] not in ("pass", *SKIPPED)]:
+    reference = found.runs if options.measure else found.baseline
+    if problems := [r for r in reference if r["status"] not in ("pass", *SKIPPED)]:
         for run in problems[:10]:
             print(f"the reference itself: {run['test']}: {run.get('message', run['status'])}")
         return 3
+    if options.measure:
+        samples.keep(reference)
+        return 0
     if not options.part:
         reach_of.keep(found.baseline)
     chosen = asked_here(chosen, found.baseline, part=options.part, on_gpu=found.on_gpu)
