@@ -149,7 +149,7 @@ def settle_torch() -> None:
         trace = logging.getLogger("torch.__trace")
         trace.handlers.clear()
         trace.propagate = True
-    guards = importlib.import_module("torch._dynamo.guards")
+    guards: Any = importlib.import_module("torch._dynamo.guards")
     if hasattr(guards, "profile_guard_manager"):
         guards.profile_guard_manager = lambda *measured: 0.0
 
