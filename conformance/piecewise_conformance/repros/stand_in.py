@@ -207,9 +207,9 @@ class LogCaptureFixture(logging.Handler):
         self.records.append(record)
 
     @property
-    def text(self) -> str:
-        """All of it, a line a record."""
-        return "".join(f"{each.levelname} {each.getMessage()}\n" for each in self.records)
+    def messages(self) -> list[str]:
+        """What the records say."""
+        return [each.getMessage() for each in self.records]
 
     def clear(self) -> None:
         """Forget what was logged."""

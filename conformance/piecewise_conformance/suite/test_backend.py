@@ -305,7 +305,7 @@ def _told_of(subject: Subject, caplog: pytest.LogCaptureFixture, capfd: Any, **c
             if not raised_inside(error):
                 raise
             told = words_of(error)
-    told += " ".join(str(each.message) for each in caught) + caplog.text
+    told += " ".join([*(str(each.message) for each in caught), *caplog.messages])
     return told + "".join(capfd.readouterr())
 
 
