@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from piecewise_conformance.boundary import crossing, expect_refusal, inside_subject, whose
+from piecewise_conformance.boundary import (
+    crossing,
+    expect_refusal,
+    inside_subject,
+    is_named,
+    whose,
+)
 from piecewise_conformance.verdict import NotRun, Unsupported, Violation
 
 VERDICTS = [Violation("v"), Unsupported("u"), NotRun("n"), KeyboardInterrupt()]
@@ -121,3 +127,21 @@ def test_verdicts_are_no_refusals(verdict: BaseException) -> None:
     with pytest.raises(type(verdict)) as caught, expect_refusal("it", type(verdict).__name__):
         raise verdict
     assert caught.value is verdict
+
+
+@pytest.mark.parametrize(
+    ("what", "told", "is_so"),
+    [
+        ("4", "endpoints (8, 4) do not ascend", True),
+        ("4", "the endpoint is 4.", True),
+        ("-16", "endpoint=-16, at least 1", True),
+        ("4", "wrapper.py:42: done in 0.4 s, 4.2 s, of v4", False),
+        ("-3", "11-30 10:00:00", False),
+        ("65", "[backends.py:1065]", False),
+        ("sizes", "compile_sizes=[0]", True),
+        ("sizes", "something else", False),
+    ],
+)
+def test_what_is_named(what: str, told: str, is_so: bool) -> None:
+    """A number is named only by itself, a word wherever it is."""
+    assert is_named(what, told) is is_so

@@ -7,6 +7,7 @@ would be our error.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -70,6 +71,13 @@ def words_of(error: BaseException) -> str:
     A backend may put an error of its own, which tells the piece, around that of its compiler.
     """
     return "\n".join(f"{type(each).__name__}: {each}" for each in chain(error))
+
+
+def is_named(what: str, told: str) -> bool:
+    """Whether ``told`` has ``what`` in it: a number by itself, for times and lines have digits."""
+    if not what.lstrip("-").isdigit():
+        return what in told
+    return re.search(rf"(?<![\w.]){what}(?![\w.]*\w)", told) is not None
 
 
 @contextmanager

@@ -14,7 +14,13 @@ from typing import Any
 import pytest
 import torch
 from piecewise_conformance import globals_watch, spy, warm
-from piecewise_conformance.boundary import expect_refusal, raised_inside, whose, words_of
+from piecewise_conformance.boundary import (
+    expect_refusal,
+    is_named,
+    raised_inside,
+    whose,
+    words_of,
+)
 from piecewise_conformance.caching import cache_folders
 from piecewise_conformance.drive import Driven, drive, options_for
 from piecewise_conformance.marks import requirement
@@ -295,7 +301,7 @@ def _told_of(subject: Subject, caplog: pytest.LogCaptureFixture, capfd: Any, **c
     """All that a user is told, until the first batch is done, of a backend made with ``changes``:
     by an error, warnings, and the log.
     """
-    told = ""
+    told = []
     with warnings.catch_warnings(record=True) as caught, caplog.at_level(logging.WARNING):
         warnings.simplefilter("always")
         try:
@@ -304,9 +310,9 @@ def _told_of(subject: Subject, caplog: pytest.LogCaptureFixture, capfd: Any, **c
         except Exception as error:
             if not raised_inside(error):
                 raise
-            told = words_of(error)
-    told += " ".join([*(str(each.message) for each in caught), *caplog.messages])
-    return told + "".join(capfd.readouterr())
+            told = [words_of(error)]
+    told += [*(str(each.message) for each in caught), *caplog.messages, *capfd.readouterr()]
+    return "\n".join(told)
 
 
 # what is asked for, and what must be named: one of the field's names, or the value at fault
@@ -343,7 +349,7 @@ def test_contradictions(
     """Told of in an error, a warning or a line of the log, by name."""
     changes, names = CONTRADICTIONS[name]
     told = _told_of(subject, caplog, capfd, **changes)
-    if not any(each in told for each in names):
+    if not any(is_named(each, told) for each in names):
         raise Violation(
             f"what is told of {name}",
             expected=f"something that names {' or '.join(names)}",

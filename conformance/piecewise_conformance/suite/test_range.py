@@ -12,6 +12,7 @@ from piecewise_conformance import spy
 from piecewise_conformance.boundary import (
     expect_refusal,
     inside_subject,
+    is_named,
     may_refuse,
     whose,
     words_of,
@@ -237,8 +238,7 @@ def test_bad_endpoints_are_reported(
             lines = [line for text in capfd.readouterr() for line in text.splitlines()]
             printed = [line for line in lines if _WARNS.search(line)]
             told = " ".join([*(str(each.message) for each in caught), *caplog.messages, *printed])
-    # a number by itself, and not a digit of a time or of a line
-    if not re.search(rf"(?<![\w.]){re.escape(named)}(?![\w.]*\w)", told):
+    if not is_named(named, told):
         raise Violation(
             f"compile_ranges_endpoints={endpoints} with a maximum of 64 was not reported",
             expected=f"an error or a warning with {named}",
