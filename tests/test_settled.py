@@ -33,16 +33,17 @@ def trace(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
     logger.handlers[:], logger.propagate = handlers, propagate
 
 
-@pytest.mark.parametrize("wanted", [False, True])
-def test_trace(trace: logging.Logger, wanted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("wanted", ["", "TORCH_TRACE", "TORCH_COMPILE_DEBUG"])
+def test_trace(trace: logging.Logger, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Torch makes no trace because of pytest's handlers, but one for a user who wants it."""
-    monkeypatch.delenv("TORCH_TRACE", raising=False)
+    for name in ("TORCH_TRACE", "TORCH_DTRACE", "TORCH_COMPILE_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
     if wanted:
-        monkeypatch.setenv("TORCH_TRACE", "folder")
+        monkeypatch.setenv(wanted, "1")
     settle_torch()
     made: list[str] = []
     trace_structured("something", payload_fn=lambda: made.append("a trace") or "text")
-    assert made == ["a trace"] * wanted
+    assert made == ["a trace"] * bool(wanted)
 
 
 def test_guards_are_not_timed(trace: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from .boundary import chain
 
 # Where torch keeps what it compiled, which a backend may choose: another test's may be damaged.
 _TORCHS_CACHES = ("TORCHINDUCTOR_", "TRITON_")
+_TRACED_BY = ("TORCH_TRACE", "TORCH_DTRACE", "TORCH_COMPILE_DEBUG")  # who sets one wants a trace
 _MANY_MODULES = 50
 _NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "std::bad_alloc")
 
@@ -145,7 +146,7 @@ def settle_torch() -> None:
     handler on its structured trace for the wish to have one, which we leave to the user. To time
     the guards of a graph, which nobody here reads, it flushes the processor's cache.
     """
-    if not any(name in os.environ for name in ("TORCH_TRACE", "TORCH_DTRACE")):
+    if not any(name in os.environ for name in _TRACED_BY):
         trace = logging.getLogger("torch.__trace")
         trace.handlers.clear()
         trace.propagate = True
