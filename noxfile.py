@@ -134,7 +134,7 @@ def fuzz_mutants(session: nox.Session) -> None:
 def gpu(session: nox.Session) -> None:
     """The suite on a GPU with real CUDA graphs, and the decoder's figures there."""
     rest = install(session)
-    session.run("python", "-m", "piecewise_conformance.gpu", success_codes=[0, 1, 3])
+    session.run("python", "-m", "piecewise_conformance.cli.gpu", success_codes=[0, 1, 3])
     session.run("python", "-m", "piecewise_conformance", "run", "--device", "cuda", *rest)
 
 
@@ -152,20 +152,20 @@ def tests(session: nox.Session) -> None:
         session.run("mypy", f"--config-file={config}", cache, *packages)
     session.run("python", "-m", "pytest", "tests", "-rs", *WORKERS, *rest)
     session.run("python", "-m", "piecewise_conformance", "run")
-    session.run("python", "-m", "piecewise_conformance.mutants")
+    session.run("python", "-m", "piecewise_conformance.mutation")
 
 
 @nox.session
 def mutants(session: nox.Session) -> None:
     """The kill matrix: every mutant must fail just what it declares. Also as mutants.json."""
     rest = install(session)
-    session.run("python", "-m", "piecewise_conformance.mutants", "--json", "mutants.json", *rest)
+    session.run("python", "-m", "piecewise_conformance.mutation", "--json", "mutants.json", *rest)
 
 
 @nox.session
 def repros(session: nox.Session) -> None:
     """The script of every failure of every mutant must fail in a fresh process; takes an hour."""
-    session.run("python", "-m", "piecewise_conformance.mutants.repros", *install(session))
+    session.run("python", "-m", "piecewise_conformance.mutation.repros", *install(session))
 
 
 @nox.session

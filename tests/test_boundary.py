@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from piecewise_conformance.boundary import (
+from piecewise_conformance.core.boundary import (
     crossing,
     expect_refusal,
     inside_subject,
     is_named,
     whose,
 )
-from piecewise_conformance.verdict import NotRun, Unsupported, Violation
+from piecewise_conformance.core.verdict import NotRun, Unsupported, Violation
 
 VERDICTS = [Violation("v"), Unsupported("u"), NotRun("n"), KeyboardInterrupt()]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from piecewise_conformance import suite_scan
-from piecewise_conformance.subjects.reference import subject
+from piecewise_conformance.core import suite_scan
+from piecewise_conformance.subject.adapters.reference import subject
 
 
 def _suite_module() -> Any:

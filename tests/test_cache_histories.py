@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from piecewise_conformance import cache_histories
-from piecewise_conformance.mutants import load
+from piecewise_conformance.mutation import load
+from piecewise_conformance.testkit.caches import histories
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,4 @@ from piecewise_conformance.mutants import load
 @pytest.mark.parametrize("search", [0, 1])
 def test_a_correct_cache_is_not_blamed(tmp_path: Path, name: str, search: int) -> None:
     """One that drops what it takes for stale, keeps other values, shares, or looks around."""
-    cache_histories.check(load(name), tmp_path, examples=40, steps=30, numbers=search)
+    histories.check(load(name), tmp_path, examples=40, steps=30, numbers=search)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from piecewise_conformance.cli import main
-from piecewise_conformance.requirements import load
+from piecewise_conformance.cli.main import main
+from piecewise_conformance.core.requirements import load
 
 
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:

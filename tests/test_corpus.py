@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from piecewise_conformance import mutants
+from piecewise_conformance import mutation
 from piecewise_conformance.fuzzing.judging import judge
 from piecewise_conformance.fuzzing.properties import properties
 from piecewise_fixtures.generated.corpus import CAPTURED, corpus
@@ -49,12 +49,12 @@ SHOWN = [
 def test_a_program_shows_its_fault(name: str, mutant: str, key: str) -> None:
     """The mutant of its class fails it, and the reference does not."""
     program, asked = corpus()[name], [properties()[key]]
-    assert [each.failed for each in judge(mutants.load(mutant), program, asked)] == [True]
+    assert [each.failed for each in judge(mutation.load(mutant), program, asked)] == [True]
     assert [each.failed for each in judge(_reference(), program, asked)] == [False]
 
 
 def _reference() -> Any:
-    from piecewise_conformance.loading import load_subject
+    from piecewise_conformance.subject.loading import load_subject
 
     return load_subject("reference")
 

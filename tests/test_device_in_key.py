@@ -7,7 +7,7 @@ import types
 import pytest
 import torch
 from piecewise_reference import CompilationConfig, VllmConfig
-from piecewise_reference.manager import CompilerManager
+from piecewise_reference.cache.manager import CompilerManager
 
 
 def compiler_hash() -> str:

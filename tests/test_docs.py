@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from piecewise_conformance import cli, requirements
-from piecewise_conformance.report import ReportWriter, Result, make_footer
-from piecewise_conformance.shards import Shard
-from piecewise_conformance.subject import ABILITIES, SURFACE
-from piecewise_conformance.verdict import Status
+from piecewise_conformance.cli import main
+from piecewise_conformance.core import requirements
+from piecewise_conformance.core.verdict import Status
+from piecewise_conformance.reporting.report import ReportWriter, Result, make_footer
+from piecewise_conformance.reporting.shards import Shard
+from piecewise_conformance.subject.subject import ABILITIES, SURFACE
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -74,7 +75,7 @@ def test_commands_run(command: str, tmp_path: Path) -> None:
     if words == ["python", "tests/walk.py"]:
         return  # writes into the document: test_the_walk_is_real makes the same and compares
     assert words[:2] == ["python", "-m"]
-    if words[2] == "piecewise_conformance.mutants":
+    if words[2] == "piecewise_conformance.mutation":
         words = [*words[:3], "--help"]  # the matrix itself is a step of the tests session
     elif "FAMILY-NNN" in words:
         words[words.index("FAMILY-NNN")] = "SPLIT-001"
@@ -155,4 +156,4 @@ def test_deviations_cite_requirements() -> None:
 
 def test_cli_is_importable() -> None:
     """The script of the distribution has its entry."""
-    assert callable(cli.main)
+    assert callable(main.main)

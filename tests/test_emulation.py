@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import environment
+from piecewise_conformance.core import environment
 from piecewise_conformance.emulation import Emulation, emulate, opaque, weak_ref_tensor
 from piecewise_fixtures import ops as _ops  # noqa: F401  (registers the ops)
 

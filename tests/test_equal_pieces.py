@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import relying, spy
-from piecewise_conformance.pieces import PieceCase, times
+from piecewise_conformance.testkit import sharing_compiler, spy
+from piecewise_conformance.testkit.pieces import PieceCase, times
 from piecewise_fixtures.fx_graphs import annotate
 from piecewise_reference import CompilationConfig, CompilerManager, Range, record_events
 from torch import fx, nn
@@ -18,7 +18,9 @@ from torch import fx, nn
 RANGE = Range(1, 8)
 
 
-def _manager(folder: Path, compiler: str = relying.NAME, disable: bool = False) -> CompilerManager:
+def _manager(
+    folder: Path, compiler: str = sharing_compiler.NAME, disable: bool = False
+) -> CompilerManager:
     manager = CompilerManager(CompilationConfig(backend=compiler))
     manager.initialize_cache(str(folder), disable)
     return manager
@@ -47,7 +49,7 @@ def test_equal_pieces_compile_once(tmp_path: Path) -> None:
 def test_only_where_it_may(tmp_path: Path, how: str) -> None:
     """Not for a compiler that does not say so, nor with the cache off, which is for doubts."""
     disable = how == "cache"
-    manager = _manager(tmp_path, relying.NAME if disable else spy.NAME, disable)
+    manager = _manager(tmp_path, sharing_compiler.NAME if disable else spy.NAME, disable)
     with spy.spying() as log:
         for index in range(3):
             _compile(manager, times(2), index)

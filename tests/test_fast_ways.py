@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance.capture import all_names, captured
+from piecewise_conformance.testkit.graph_capture import all_names, captured
 from piecewise_reference import split_graph
-from piecewise_reference.cache_file import parse_key
-from piecewise_reference.collection import without_collection
-from piecewise_reference.copying import same_looks
-from piecewise_reference.fast_fx import LazyModule, copy_node, lazy_module
-from piecewise_reference.literal_lines import parse
-from piecewise_reference.straight_line import plain_function, straight_line
+from piecewise_reference.cache.cache_file import parse_key
+from piecewise_reference.cudagraph.static_inputs import same_looks
+from piecewise_reference.fastpath.cache_lines import parse
+from piecewise_reference.fastpath.direct_call import plain_function, straight_line
+from piecewise_reference.fastpath.fx_building import LazyModule, copy_node, lazy_module
+from piecewise_reference.fastpath.gc_pause import without_collection
 from torch import fx
 
 LINE = "    ((1, 8), 0, 'c'): {'graph_handle': ('k', 'p'), 'cache_key': 'd'},"

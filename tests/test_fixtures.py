@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import environment
-from piecewise_conformance.capture import all_names, captured, mark_dynamic
-from piecewise_conformance.graphs import matches
-from piecewise_conformance.oracle import check, observe
+from piecewise_conformance.core import environment
+from piecewise_conformance.testkit.graph_capture import all_names, captured, mark_dynamic
+from piecewise_conformance.testkit.graphs import matches
+from piecewise_conformance.testkit.oracle import check, observe
 from piecewise_fixtures.forward_context import (
     ForwardContext,
     NoForwardContext,
@@ -124,7 +124,7 @@ def test_a_fresh_graph_is_ones_own() -> None:
 @needs_transformers
 def test_the_decoder_is_one_graph() -> None:
     """Of a dynamic number of tokens, with an attention op for each layer."""
-    from piecewise_conformance.llama import decoder, one_sequence
+    from piecewise_conformance.testkit.llama import decoder, one_sequence
 
     chosen = decoder()
     graphs = []

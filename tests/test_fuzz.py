@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from piecewise_conformance.cli import main
+from piecewise_conformance.cli.main import main
+from piecewise_conformance.core.verdict import Status
 from piecewise_conformance.fuzzing.search import Options, search
-from piecewise_conformance.report import FAILED, read_report
-from piecewise_conformance.verdict import Status
+from piecewise_conformance.reporting.report import FAILED, read_report
 from piecewise_fixtures.generated.corpus import CAPTURED
 
 SUBJECTS = Path(__file__).parent / "subjects"

@@ -8,9 +8,9 @@ from collections import Counter
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
-from piecewise_conformance.drive import run_graph
 from piecewise_conformance.fuzzing.judging import CONTEXT, as_graph, runs
-from piecewise_conformance.oracle import observe
+from piecewise_conformance.testkit.drive import run_graph
+from piecewise_conformance.testkit.oracle import observe
 from piecewise_fixtures.forward_context import set_forward_context
 from piecewise_fixtures.generated import (
     FEATURES,

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import torch
 from piecewise_benchmarks import gpu_ways
-from piecewise_conformance import environment, gpu, llama_graphs
-from piecewise_conformance.subjects.reference import subject
-from piecewise_conformance.verdict import Unsupported, Violation
+from piecewise_conformance.cli import gpu
+from piecewise_conformance.core import environment
+from piecewise_conformance.core.verdict import Unsupported, Violation
+from piecewise_conformance.subject.adapters.reference import subject
+from piecewise_conformance.testkit.cudagraphs import llama_graphs
 
 without_gpu = pytest.mark.skipif(environment.missing("gpu") is None, reason="there is a GPU")
 
@@ -146,9 +148,9 @@ def test_the_rule_on_a_device_is_the_measured_one() -> None:
         pytest.skip(reason)
     from types import SimpleNamespace
 
-    from piecewise_conformance.drive import drive
-    from piecewise_conformance.llama import decoder, one_sequence
-    from piecewise_conformance.oracle import EXACT, Near
+    from piecewise_conformance.testkit.drive import drive
+    from piecewise_conformance.testkit.llama import decoder, one_sequence
+    from piecewise_conformance.testkit.oracle import EXACT, Near
     from piecewise_fixtures.forward_context import set_forward_context
 
     driven = drive(subject, decoder())

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from piecewise_conformance import spy
-from piecewise_conformance.pieces import times
+from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.pieces import times
 from piecewise_reference import CompilationConfig, CompilerManager, Range
 
 

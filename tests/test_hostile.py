@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from piecewise_conformance.report import read_report
-from piecewise_conformance.run import LOG, Settings, run
+from piecewise_conformance.reporting.report import read_report
+from piecewise_conformance.runner.run import LOG, Settings, run
 
 HERE = Path(__file__).parent
 MINIATURE = HERE / "miniature" / "hostile"

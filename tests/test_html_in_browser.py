@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from piecewise_conformance.html_report import write_html
-from piecewise_conformance.report import Report, Result, make_footer
-from piecewise_conformance.requirements import load
-from piecewise_conformance.verdict import Status
+from piecewise_conformance.core.requirements import load
+from piecewise_conformance.core.verdict import Status
+from piecewise_conformance.reporting.html_report import write_html
+from piecewise_conformance.reporting.report import Report, Result, make_footer
 
 FAILED: dict[str, Any] = {
     "message": "output 0 has other values",

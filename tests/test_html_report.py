@@ -5,11 +5,11 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from pathlib import Path
 
-from piecewise_conformance.badge import badge
-from piecewise_conformance.html_report import page
-from piecewise_conformance.report import Report, Result, make_footer
-from piecewise_conformance.requirements import load
-from piecewise_conformance.verdict import Status
+from piecewise_conformance.core.requirements import load
+from piecewise_conformance.core.verdict import Status
+from piecewise_conformance.reporting.badge import badge
+from piecewise_conformance.reporting.html_report import page
+from piecewise_conformance.reporting.report import Report, Result, make_footer
 
 VOID = {"meta", "input", "br", "rect"}
 EVIL = "</script><img src=x onerror=alert(1)>&\udc80"

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from piecewise_conformance import reach
-from piecewise_conformance.mutants import Mutant, catalogue, killers, planting, samples
-from piecewise_conformance.mutants.leader import Leader, Task
-from piecewise_conformance.mutants.plan import asked_of
-from piecewise_conformance.suite_scan import scan, split_node
+from piecewise_conformance.core import coverage
+from piecewise_conformance.core.suite_scan import scan, split_node
+from piecewise_conformance.mutation import Mutant, catalogue, killers, planting, samples
+from piecewise_conformance.mutation.leader import Leader, Task
+from piecewise_conformance.mutation.plan import asked_of
 
 IDS = {"a": "A-001", "b": "A-001", "c": "A-001", "other": "B-001"}
 PLAN = {"a": ["m", "n"], "b": ["m", "n"], "c": ["m"], "other": ["m"]}
@@ -131,6 +131,6 @@ def test_samples_are_measured_in_a_round(tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
     leader = Leader(Task([], times=3), plan, [])
     assert leader.next_round(["a.py::t", "b.py::t"]) == {"a.py::t": 0.0, "b.py::t": 0.0}
-    reference = [reach.INSTRUMENTED] * 3
+    reference = [coverage.INSTRUMENTED] * 3
     assert json.loads(plan.read_text()) == {"a.py::t": reference, "b.py::t": reference}
     assert leader.next_round(["a.py::t", "b.py::t"]) is None

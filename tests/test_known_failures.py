@@ -6,9 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
-from piecewise_conformance import expectations
-from piecewise_conformance.expectations import find_expectations, load_expectations
-from piecewise_conformance.requirements import load
+from piecewise_conformance.core.requirements import load
+from piecewise_conformance.reporting import expectations
+from piecewise_conformance.reporting.expectations import (
+    find_expectations,
+    load_expectations,
+)
 
 HERE = Path(__file__).parents[1]
 FOLDER = Path(expectations.__file__).parent / "known_failures"

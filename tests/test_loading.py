@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from piecewise_conformance.loading import LoadError, load_subject
+from piecewise_conformance.subject.loading import LoadError, load_subject
 
 ECHO = str(Path(__file__).parent / "miniature" / "echo.py")
 

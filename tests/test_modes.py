@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance.oracle import check, observe
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.testkit.oracle import check, observe
 
 
 def _leave_autocast_on(x: torch.Tensor) -> torch.Tensor:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from piecewise_conformance import mutants
-from piecewise_conformance.mutants import Mutant, Patch, planting
-from piecewise_conformance.mutants import __main__ as matrix
-from piecewise_conformance.mutants.plan import make_plan
+from piecewise_conformance import mutation
+from piecewise_conformance.mutation import Mutant, Patch, planting
+from piecewise_conformance.mutation import __main__ as matrix
+from piecewise_conformance.mutation.plan import make_plan
 
 INSIDE = "return self.start <= size <= self.end"  # of Range.__contains__
 
@@ -25,11 +25,11 @@ def mutant(*patches: tuple[str, str, str], name: str = "self-test", **more: Any)
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty catalogue."""
-    monkeypatch.setattr(mutants, "FOLDER", tmp_path)
+    monkeypatch.setattr(mutation, "FOLDER", tmp_path)
     monkeypatch.setattr(matrix, "FOLDER", tmp_path)
-    mutants.catalogue.cache_clear()
+    mutation.catalogue.cache_clear()
     yield tmp_path
-    mutants.catalogue.cache_clear()
+    mutation.catalogue.cache_clear()
 
 
 def table(name: str, fails: str | None = "[]", kind: str = "mutant") -> str:
@@ -44,12 +44,12 @@ def test_the_catalogue_is_read(folder: Path) -> None:
     several = '[[mutant.patch]]\nfile = "a.py"\nold = "b"\nnew = "c"\n'
     text = f'[[mutant]]\nname = "two"\nabout = "A."\nfails = ["A-001"]\nslow = true\n{several * 2}'
     (folder / "a.toml").write_text(table("one") + text + table("free", None, "variant"))
-    found = mutants.catalogue()
+    found = mutation.catalogue()
     assert list(found) == ["one", "two", "free"]
     assert found["one"].patches == (Patch("f.py", "    fails = [1]\n", "y"),)
     assert len(found["two"].patches) == 2
     assert (found["two"].slow, found["free"].is_variant) == (True, True)
-    assert mutants.declared() == {"A-001": ["two"]}
+    assert mutation.declared() == {"A-001": ["two"]}
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_wrong_table(folder: Path, text: str, says: str) -> None:
     """Names file and mutant."""
     (folder / "a.toml").write_text(text)
     with pytest.raises(ValueError, match=rf"a\.toml: .*{says}"):
-        mutants.catalogue()
+        mutation.catalogue()
 
 
 # -- which tests, and what came of them --------------------------------------------------------
@@ -180,8 +180,8 @@ def test_a_lost_worker_is_seen() -> None:
 def accepted(folder: Path, text: str, **failed: list[str]) -> str:
     """The catalogue ``text`` after what was measured is accepted."""
     (folder / "a.toml").write_text(text)
-    mutants.catalogue.cache_clear()
-    chosen = mutants.catalogue()
+    mutation.catalogue.cache_clear()
+    chosen = mutation.catalogue()
     runs = [
         run(f"t-{id}", id=id, status="fail", subject=name.replace("_", "-"))
         for name, ids in failed.items()
@@ -208,7 +208,7 @@ def test_accepting_leaves_errors_and_variants_alone(folder: Path) -> None:
     (folder / "a.toml").write_text(text)
     runs = [run("t", subject="one", status="fail"), run("u", subject="one", status="error")]
     runs += [run("t", subject="free", status="fail")]
-    matrix.accept(matrix.judge(mutants.catalogue(), {}, runs))
+    matrix.accept(matrix.judge(mutation.catalogue(), {}, runs))
     assert (folder / "a.toml").read_text() == text
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance.oracle import (
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.testkit.oracle import (
     EXACT,
     FACTOR,
     Near,
@@ -17,7 +18,6 @@ from piecewise_conformance.oracle import (
     copy_values,
     observe,
 )
-from piecewise_conformance.verdict import Violation
 from piecewise_fixtures import effects
 
 Function = Callable[..., Any]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from piecewise_conformance.boundary import inside_subject
-from piecewise_conformance.outcome import clip, outcome_of
-from piecewise_conformance.verdict import NotRun, Status, Unsupported, Violation
+from piecewise_conformance.core.boundary import inside_subject
+from piecewise_conformance.core.outcome import clip, outcome_of
+from piecewise_conformance.core.verdict import NotRun, Status, Unsupported, Violation
 
 
 class Wrapped(Exception):

@@ -61,9 +61,9 @@ def test_a_backend_by_vllms_own_plug_in() -> None:
     compiles = found.pop("compiles")
     assert compiles > 1
     assert found == {
-        "platform": "piecewise_conformance.subjects.vllm_platform.HarnessPlatform",
+        "platform": "piecewise_conformance.subject.adapters.vllm_platform.HarnessPlatform",
         "out_of_tree": True,
-        "backend": "piecewise_conformance.subjects.vllm_platform.chosen_compiler",
+        "backend": "piecewise_conformance.subject.adapters.vllm_platform.chosen_compiler",
         "wrapper": "vllm.compilation.cuda_graph.CUDAGraphWrapper",
     }
 

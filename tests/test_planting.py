@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from piecewise_conformance import mutants, reach
-from piecewise_conformance.mutants import Mutant, Patch, planting
+from piecewise_conformance import mutation
+from piecewise_conformance.core import coverage
+from piecewise_conformance.mutation import Mutant, Patch, planting
 
 SOURCE = '''"""A module."""
 
@@ -139,11 +140,11 @@ def test_names_that_differ_stay_apart(fresh_modules: None) -> None:
 
 def test_a_planted_fault_is_a_subject() -> None:
     """By its name, with its name for its origin; an unknown one is told."""
-    name = next(iter(mutants.catalogue()))
-    subject = mutants.load(name)
+    name = next(iter(mutation.catalogue()))
+    subject = mutation.load(name)
     assert (subject.name, subject.origin) == (name, f"mutant:{name}")
     with pytest.raises(ValueError, match="there is no mutant 'nothing'"):
-        mutants.load("nothing")
+        mutation.load("nothing")
 
 
 @pytest.mark.parametrize(
@@ -165,42 +166,44 @@ def test_a_planted_fault_is_a_subject() -> None:
 )
 def test_statements_of_a_patch(small_reference: Path, old: str, expected: list[str] | None) -> None:
     """The innermost statement of each line; outside functions, the whole file."""
-    wanted = {FILE} if expected is None else {reach.key(FILE, line_of(each)) for each in expected}
+    wanted = (
+        {FILE} if expected is None else {coverage.key(FILE, line_of(each)) for each in expected}
+    )
     assert planting.statements_of(mutant((FILE, old, "x"))) == wanted
 
 
 def test_what_is_instrumented_still_works() -> None:
     """Each statement is reported when it runs, and not before."""
     code = ast.fix_missing_locations(planting._Instrument(FILE).visit(ast.parse(SOURCE)))
-    names: dict[str, Any] = {"__reached__": reach.reached, "__name__": "module"}
-    reach.take()
+    names: dict[str, Any] = {"__reached__": coverage.reached, "__name__": "module"}
+    coverage.take()
     exec(compile(code, FILE, "exec"), names)
-    assert reach.take() == []
+    assert coverage.take() == []
     assert names["outer"](1) == 4
     statements = ["y = x + 1", "def inner", "w = z * 2", "return w", "try:", "return inner(y)"]
-    assert reach.take() == sorted(reach.key(FILE, line_of(each)) for each in statements)
+    assert coverage.take() == sorted(coverage.key(FILE, line_of(each)) for each in statements)
     assert names["Box"]().grow(1).size == 4
-    assert reach.key(FILE, line_of("by = LIMIT")) not in reach.take()
+    assert coverage.key(FILE, line_of("by = LIMIT")) not in coverage.take()
 
 
 def test_the_instrumented_reference_tells_its_reach() -> None:
     """A mutant's statements are among those that a test of that code reaches."""
     package = planting.instrumented()
     made = package.Range(1, 4)
-    reach.take()
+    coverage.take()
     assert 3 in made
-    reached = set(reach.take())
+    reached = set(coverage.take())
     assert planting.statements_of(mutant(("ranges.py", INSIDE, ""))) & reached
     assert all(each.startswith("ranges.py:") for each in reached)
-    reach.add(["child.py:1"])
-    assert reach.take() == ["child.py:1"]
-    assert reach.take() == []
+    coverage.add(["child.py:1"])
+    assert coverage.take() == ["child.py:1"]
+    assert coverage.take() == []
 
 
-@pytest.mark.parametrize("name", mutants.catalogue())
+@pytest.mark.parametrize("name", mutation.catalogue())
 def test_every_mutant_can_be_planted(name: str) -> None:
     """Its patches match, what they make is Python and not what was there, and can be reached."""
-    chosen = mutants.catalogue()[name]
+    chosen = mutation.catalogue()[name]
     assert chosen.patches
     for file in {patch.file for patch in chosen.patches}:
         source = (planting.REFERENCE / file).read_text()

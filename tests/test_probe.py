@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance.loading import load_subject
-from piecewise_conformance.probe import probe
-from piecewise_conformance.report import read_report
-from piecewise_conformance.run import Settings, run
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.subjects import reference
+from piecewise_conformance.reporting.report import read_report
+from piecewise_conformance.runner.preflight import probe
+from piecewise_conformance.runner.run import Settings, run
+from piecewise_conformance.subject.adapters import reference
+from piecewise_conformance.subject.loading import load_subject
+from piecewise_conformance.subject.subject import Subject
 
 SUBJECTS = Path(__file__).parent / "subjects"
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import recorded
-from piecewise_conformance.capture import mark_dynamic
+from piecewise_conformance.testkit import capture_cache
+from piecewise_conformance.testkit.graph_capture import mark_dynamic
 from piecewise_fixtures.programs import Program, program
 
 
@@ -17,11 +17,11 @@ from piecewise_fixtures.programs import Program, program
 def replaying() -> Iterator[None]:
     """Recording as the kill matrix does it, with nothing recorded before."""
     torch._dynamo.reset()
-    recorded.reuse(True)
-    recorded._by_program.clear()
+    capture_cache.reuse(True)
+    capture_cache._by_program.clear()
     yield
-    recorded._by_program.clear()
-    recorded.reuse(False)
+    capture_cache._by_program.clear()
+    capture_cache.reuse(False)
     torch._dynamo.reset()
 
 
@@ -47,8 +47,10 @@ class Made(torch.nn.Module):
 MADE = dataclasses.replace(program("two-layers"), name="made", module=Made)
 
 
-def _run(compile: Callable[..., Any], chosen: Program, traced: str = "BACKED") -> recorded.Recorded:
-    found = recorded.recorded(chosen, traced)
+def _run(
+    compile: Callable[..., Any], chosen: Program, traced: str = "BACKED"
+) -> capture_cache.Recorded:
+    found = capture_cache.recorded(chosen, traced)
     _, call = found.use(compile)
     args = chosen.inputs(6)
     mark_dynamic(chosen, args, traced)
@@ -90,5 +92,5 @@ def test_each_way_to_trace_sizes_is_recorded() -> None:
     found = [_run(looking, chosen, traced) for traced in ("BACKED", "UNBACKED", "BACKED")]
     assert known == [True, False, True]
     assert found[0] is found[2]
-    recorded.forget(chosen)
-    assert not recorded._by_program
+    capture_cache.forget(chosen)
+    assert not capture_cache._by_program

@@ -9,8 +9,9 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from piecewise_conformance.junit import write_junit
-from piecewise_conformance.report import (
+from piecewise_conformance.core.verdict import Status
+from piecewise_conformance.reporting.junit import write_junit
+from piecewise_conformance.reporting.report import (
     PREVIOUS,
     Report,
     ReportError,
@@ -22,9 +23,8 @@ from piecewise_conformance.report import (
     read_report,
     verdict,
 )
-from piecewise_conformance.run import wrong_keyword
-from piecewise_conformance.terminal import print_report
-from piecewise_conformance.verdict import Status
+from piecewise_conformance.reporting.terminal import print_report
+from piecewise_conformance.runner.run import wrong_keyword
 
 HEADER = {
     "subject": {"name": "s", "spec": "s", "version": ""},

@@ -7,17 +7,17 @@ import json
 from pathlib import Path
 
 import pytest
-from piecewise_conformance.cli import main
-from piecewise_conformance.compare import as_markdown, compare
-from piecewise_conformance.expectations import (
+from piecewise_conformance.cli.main import main
+from piecewise_conformance.core.verdict import Status
+from piecewise_conformance.reporting.compare import as_markdown, compare
+from piecewise_conformance.reporting.expectations import (
     Expectation,
     Expected,
     accept,
     load_expectations,
     unmatched_of,
 )
-from piecewise_conformance.progress import progress_line
-from piecewise_conformance.report import (
+from piecewise_conformance.reporting.report import (
     Report,
     ReportError,
     ReportWriter,
@@ -25,10 +25,10 @@ from piecewise_conformance.report import (
     make_footer,
     read_report,
 )
-from piecewise_conformance.run import Settings, run
-from piecewise_conformance.schema import VERSION, check_line
-from piecewise_conformance.shards import Shard, merge
-from piecewise_conformance.verdict import Status
+from piecewise_conformance.reporting.schema import VERSION, check_line
+from piecewise_conformance.reporting.shards import Shard, merge
+from piecewise_conformance.runner.progress import progress_line
+from piecewise_conformance.runner.run import Settings, run
 
 MINIATURE = Path(__file__).parent / "miniature"
 HEADER = {
@@ -336,7 +336,7 @@ def test_new_backend(tmp_path: Path) -> None:
     """What is written can be loaded, and is never written over."""
     path = tmp_path / "mine" / "my_backend.py"
     assert main(["new-backend", str(path)]) == 0
-    from piecewise_conformance.loading import load_subject
+    from piecewise_conformance.subject.loading import load_subject
 
     assert load_subject(str(path)).surface["make_backend"]
     path.write_text("mine")

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from piecewise_conformance.mutants import catalogue, repros
-from piecewise_conformance.report import (
+from piecewise_conformance.core.requirements import load
+from piecewise_conformance.core.suite_scan import SUITE_FOLDER
+from piecewise_conformance.core.verdict import Status
+from piecewise_conformance.mutation import catalogue, repros
+from piecewise_conformance.reporting.report import (
     FAILED,
     HELD,
     NO_VERDICT,
@@ -23,10 +26,7 @@ from piecewise_conformance.repros.confirm import confirm, rerun
 from piecewise_conformance.repros.failures import Scripts, with_scripts
 from piecewise_conformance.repros.part import part_of
 from piecewise_conformance.repros.sources import PACKAGES, needed, without_pytest
-from piecewise_conformance.requirements import load
-from piecewise_conformance.run import _INI
-from piecewise_conformance.suite_scan import SUITE_FOLDER
-from piecewise_conformance.verdict import Status
+from piecewise_conformance.runner.run import _INI
 
 # Nothing of the harness, and nothing that only the harness needs, from anywhere but a script.
 ALONE = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from piecewise_conformance.requirements import SpecError, load
+from piecewise_conformance.core.requirements import SpecError, load
 
 MINIATURE = Path(__file__).parent / "miniature" / "spec"
 

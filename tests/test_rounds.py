@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from piecewise_conformance.mutants.rounds import Costs, Rounds
+from piecewise_conformance.mutation.rounds import Costs, Rounds
 
 PAUSE = "pause"
 

@@ -10,9 +10,9 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from piecewise_conformance import environment
-from piecewise_conformance.report import Result, read_report
-from piecewise_conformance.run import Settings, run
+from piecewise_conformance.core import environment
+from piecewise_conformance.reporting.report import Result, read_report
+from piecewise_conformance.runner.run import Settings, run
 
 MINIATURE = Path(__file__).parent / "miniature"
 
@@ -193,5 +193,5 @@ def test_workers_that_die_before_their_first_test(tmp_path: Path) -> None:
 
 def test_the_plugin_imports_no_torch() -> None:
     """So that a usage error comes at once."""
-    code = "import sys, piecewise_conformance.plugin as _; sys.exit('torch' in sys.modules)"
+    code = "import sys, piecewise_conformance.runner.plugin as _; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -13,7 +13,7 @@ from typing import Any
 
 import piecewise_reference
 import pytest
-from piecewise_conformance import requirements
+from piecewise_conformance.core import requirements
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "seed.md"
 

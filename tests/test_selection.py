@@ -9,9 +9,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from piecewise_conformance.requirements import SMOKE, load
-from piecewise_conformance.selection import a_few, dealt, is_slow
-from piecewise_conformance.suite_scan import scan
+from piecewise_conformance.core.requirements import SMOKE, load
+from piecewise_conformance.core.suite_scan import scan
+from piecewise_conformance.runner.selection import a_few, dealt, is_slow
 
 
 @dataclass(eq=False)

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance.fresh import Fresh
-from piecewise_conformance.settled import Settled, settle_torch
+from piecewise_conformance.isolation.fork_server import Fresh
+from piecewise_conformance.isolation.isolation import Settled, settle_torch
 from torch._logging import trace_structured
 
 guards = importlib.import_module("torch._dynamo.guards")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_reference.shared_writes import writes_shared_memory
+from piecewise_reference.compilers.inductor.shared_writes import writes_shared_memory
 from torch import Tensor, fx, nn
 
 X = torch.arange(32.0).view(4, 8)

@@ -7,9 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from piecewise_conformance import mutants
-from piecewise_conformance.requirements import SPEC_FOLDER, load
-from piecewise_conformance.suite_scan import scan
+from piecewise_conformance import mutation
+from piecewise_conformance.core.requirements import SPEC_FOLDER, load
+from piecewise_conformance.core.suite_scan import scan
 
 AT_LEAST = 45
 NUMBERS = (1, 2, 3, 9, 10, 13, 26, 27, 51, 59, 62, 65, 69, 81, 83, 84, 85)
@@ -42,14 +42,14 @@ def test_tests_say_what_they_do() -> None:
 
 def test_every_must_has_a_mutant() -> None:
     """Without one nobody knows that its test can fail."""
-    declared = mutants.declared()
+    declared = mutation.declared()
     bare = [each.id for each in LIVE.values() if each.level == "MUST" and each.id not in declared]
     assert bare == []
 
 
 def test_mutants_declare_what_exists() -> None:
     """A mutant that fails nothing is no mutant, and a variant fails nothing."""
-    catalogue = mutants.catalogue()
+    catalogue = mutation.catalogue()
     assert catalogue
     for mutant in catalogue.values():
         assert mutant.fails | mutant.fails_on_gpu <= set(LIVE), mutant.name

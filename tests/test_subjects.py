@@ -17,13 +17,13 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import environment
-from piecewise_conformance.drive import drive, options_for
-from piecewise_conformance.loading import LoadError, load_subject
-from piecewise_conformance.options import Options
-from piecewise_conformance.subject import ABILITIES, SURFACE, Subject
-from piecewise_conformance.subjects.rungs import from_object
-from piecewise_conformance.verdict import Unsupported, Violation
+from piecewise_conformance.core import environment
+from piecewise_conformance.core.options import Options
+from piecewise_conformance.core.verdict import Unsupported, Violation
+from piecewise_conformance.subject.adapters.rungs import from_object
+from piecewise_conformance.subject.loading import LoadError, load_subject
+from piecewise_conformance.subject.subject import ABILITIES, SURFACE, Subject
+from piecewise_conformance.testkit.drive import drive, options_for
 from piecewise_fixtures.programs import program
 
 SUBJECTS = Path(__file__).parent / "subjects"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from piecewise_conformance.requirements import load
-from piecewise_conformance.suite_scan import SuiteError, scan, split_node
+from piecewise_conformance.core.requirements import load
+from piecewise_conformance.core.suite_scan import SuiteError, scan, split_node
 
 MINIATURE = Path(__file__).parent / "miniature"
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from piecewise_conformance import environment
+from piecewise_conformance.core import environment
 
 # The interpreter must be chosen before triton is imported, and not for the tests beside this one.
 PROGRAM = """

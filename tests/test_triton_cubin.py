@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from piecewise_conformance import environment
+from piecewise_conformance.core import environment
 
 PROGRAM = """
 import json, re

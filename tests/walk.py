@@ -23,7 +23,7 @@ from piecewise_reference import (
     VllmConfig,
     record_events,
 )
-from piecewise_reference.plan import make_plan
+from piecewise_reference.splitting.partition import make_plan
 from torch import fx
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "architecture.md"

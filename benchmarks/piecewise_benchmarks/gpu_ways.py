@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from piecewise_conformance import llama_graphs
-from piecewise_conformance.drive import Driven, drive
-from piecewise_conformance.llama import decoder, one_sequence
-from piecewise_conformance.oracle import Observation, check
-from piecewise_conformance.static_graphs import FIRST, Graphs, graphs
-from piecewise_conformance.subject import Subject
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit.cudagraphs import llama_graphs
+from piecewise_conformance.testkit.cudagraphs.graph_wrapper import FIRST, Graphs, graphs
+from piecewise_conformance.testkit.drive import Driven, drive
+from piecewise_conformance.testkit.llama import decoder, one_sequence
+from piecewise_conformance.testkit.oracle import Observation, check
 from piecewise_fixtures.forward_context import set_forward_context
 
 _GRAPHS = {"cudagraph_mode": "PIECEWISE", "copy_inputs": True}

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from functools import cache
 
-from piecewise_conformance.loading import load_subject
-from piecewise_conformance.subject import Subject
+from piecewise_conformance.subject.loading import load_subject
+from piecewise_conformance.subject.subject import Subject
 
 ASKED = "PIECEWISE_BENCH_PEERS"
 PEERS = ("vllm", "sglang")

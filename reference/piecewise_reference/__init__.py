@@ -4,34 +4,53 @@ Read in this order: ``ranges``, ``config``, ``plan``, ``values``, ``stitching``,
 ``manager``, ``piecewise_backend``, ``interpreter``, ``backend``.
 """
 
-from .artifacts import StandaloneCompiledArtifacts
 from .backend import VllmBackend
-from .compile_scope import get_pass_context, pass_context
-from .compiler_interface import CompilerInterface
-from .compilers import EagerAdaptor, make_compiler
-from .config import CompilationConfig, DynamicShapesConfig, ParallelConfig, PassConfig, VllmConfig
-from .contexts import current_model_tag, set_model_tag, set_on_compilation_complete
-from .copying import make_copy_and_call
+from .cache.manager import CompilerManager
+from .compilers.eager import EagerAdaptor
+from .compilers.factory import make_compiler
+from .compilers.inductor.pass_manager import PostGradPassManager
+from .compilers.interface import CompilerInterface
+from .completion import set_on_compilation_complete
+from .config.modes import CompilationMode, CUDAGraphMode, DynamicShapesType
+from .config.vllm_config import (
+    CompilationConfig,
+    DynamicShapesConfig,
+    ParallelConfig,
+    PassConfig,
+    VllmConfig,
+)
 from .counters import compilation_counter
-from .dynamic_shapes import guard_filter, mark_batch_dimension, tracing_shapes
-from .events import record_events
-from .forward_context import (
+from .cudagraph.forward_context import (
     BatchDescriptor,
     ForwardContext,
     get_forward_context,
     set_forward_context,
 )
-from .interpreter import PiecewiseCompileInterpreter
-from .manager import CompilerManager
-from .matching import should_split
-from .modes import CompilationMode, CUDAGraphMode, DynamicShapesType
-from .passes import InductorPass, PostGradPassManager
-from .piecewise_backend import PiecewiseBackend
+from .cudagraph.static_inputs import make_copy_and_call
+from .cudagraph.wrapper import (
+    CUDAGraphOptions,
+    CUDAGraphWrapper,
+    wrap_with_cudagraph_if_needed,
+)
+from .events import record_events
+from .model_tag import current_model_tag, set_model_tag
+from .passes.inductor_pass import InductorPass
+from .passes.pass_context import get_pass_context, pass_context
+from .pieces.interpreter import PiecewiseCompileInterpreter
+from .pieces.piecewise_backend import PiecewiseBackend
 from .platforms import Platform, current_platform, use_platform
 from .ranges import CompileRanges, Range
-from .serialization import VllmSerializableFunction, load_function, save_function
-from .splitting import SplitItem, split_graph
-from .static_graph import CUDAGraphOptions, CUDAGraphWrapper, wrap_with_cudagraph_if_needed
+from .saving import (
+    deserialize_compile_artifacts,
+    load_function,
+    save_function,
+    serialize_compile_artifacts,
+)
+from .serialization.artifacts import StandaloneCompiledArtifacts
+from .serialization.function import VllmSerializableFunction
+from .splitting.split import SplitItem, split_graph
+from .splitting.splitting_ops import should_split
+from .tracing.dynamic_shapes import guard_filter, mark_batch_dimension, tracing_shapes
 
 __all__ = [
     "BatchDescriptor",
@@ -63,6 +82,7 @@ __all__ = [
     "compilation_counter",
     "current_model_tag",
     "current_platform",
+    "deserialize_compile_artifacts",
     "get_forward_context",
     "get_pass_context",
     "guard_filter",
@@ -73,6 +93,7 @@ __all__ = [
     "pass_context",
     "record_events",
     "save_function",
+    "serialize_compile_artifacts",
     "set_forward_context",
     "set_model_tag",
     "set_on_compilation_complete",

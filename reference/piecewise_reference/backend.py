@@ -12,24 +12,26 @@ import torch
 from torch import fx
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from . import cache_dir, env, events
-from .artifacts import StandaloneCompiledArtifacts
-from .config import VllmConfig, own_settings
-from .contexts import compilation_complete_callback, current_model_tag
-from .copying import make_copy_and_call
-from .dynamic_shapes import evaluates_guards, relax_lower_bounds
+from . import env, events
+from .cache import cache_dir
+from .cache.manager import CompilerManager, is_compile_cache_enabled
+from .completion import compilation_complete_callback
+from .config.modes import CompilationMode, CUDAGraphMode
+from .config.vllm_config import VllmConfig, own_settings
+from .cudagraph.static_inputs import make_copy_and_call
+from .fastpath.direct_call import straight_line
 from .hashing import NoKeyError
-from .interpreter import PiecewiseCompileInterpreter
-from .manager import CompilerManager, is_compile_cache_enabled
-from .matching import require_known_ops
-from .modes import CompilationMode, CUDAGraphMode
-from .piecewise_backend import PiecewiseBackend
+from .model_tag import current_model_tag
+from .pieces.interpreter import PiecewiseCompileInterpreter
+from .pieces.piecewise_backend import PiecewiseBackend
 from .platforms import current_platform, resolve_qualified_name
-from .serialization import VllmSerializableFunction
-from .splitting import SplitItem, split_graph
-from .straight_line import straight_line
-from .symbols import free_symbols
-from .values import UNKNOWN, value_of
+from .serialization.artifacts import StandaloneCompiledArtifacts
+from .serialization.function import VllmSerializableFunction
+from .splitting.split import SplitItem, split_graph
+from .splitting.splitting_ops import require_known_ops
+from .tracing.dynamic_shapes import evaluates_guards, relax_lower_bounds
+from .tracing.symbols import free_symbols
+from .tracing.values import UNKNOWN, value_of
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +84,7 @@ class VllmBackend:
 
         Raises ValueError if that is a pass manager, TypeError if it is no pass.
         """
-        from .passes import as_pass  # imports Inductor
+        from .passes.inductor_pass import as_pass  # imports Inductor
 
         self.pass_manager.configure(self.vllm_config)
         if (own := self.compilation_config.inductor_compile_config.get(self.pass_key)) is not None:

@@ -19,8 +19,8 @@ class Platform:
     """``pass_key`` is the name of Inductor's hook at which the pass manager runs."""
 
     pass_key: str = "post_grad_custom_post_pass"
-    pass_manager_cls: str = f"{__package__}.passes.PostGradPassManager"
-    static_graph_wrapper_cls: str = f"{__package__}.static_graph.CUDAGraphWrapper"
+    pass_manager_cls: str = f"{__package__}.compilers.inductor.pass_manager.PostGradPassManager"
+    static_graph_wrapper_cls: str = f"{__package__}.cudagraph.wrapper.CUDAGraphWrapper"
 
 
 _current: ContextVar[Platform | None] = ContextVar("platform", default=None)

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 import pytest
-from piecewise_conformance.options import Options
+from piecewise_conformance.core.options import Options
 
 from piecewise_benchmarks.measure import LINEAR, timed
 from piecewise_benchmarks.peers import measured, subject

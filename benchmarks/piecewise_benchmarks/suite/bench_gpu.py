@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance.environment import missing
+from piecewise_conformance.core.environment import missing
 
 from piecewise_benchmarks.gpu_ways import WAYS, launch_gaps, running
 from piecewise_benchmarks.measure import timed

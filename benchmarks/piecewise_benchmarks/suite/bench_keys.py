@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from piecewise_reference.graph_key import graph_key
+from piecewise_reference.cache.graph_key import graph_key
 from piecewise_reference.hashing import digest
 
 from piecewise_benchmarks.graphs import llama_like

@@ -60,7 +60,7 @@ from piecewise_reference import (
     CompilationConfig,
     VllmBackend,
     VllmConfig,
-    VllmSerializableFunction,
+    serialize_compile_artifacts,
 )
 
 class Model(torch.nn.Module):
@@ -89,7 +89,7 @@ try:
     torch.compile(Model(), backend=backend, fullgraph=True)(torch.ones(4))
 except Exception as error:
     assert made, error
-data = VllmSerializableFunction.serialize_compile_artifacts(made[0])
+data = serialize_compile_artifacts(made[0])
 print(peak() - before)
 assert len(data) < 2**24, len(data)
 """

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_reference import CompilationConfig, VllmBackend, VllmConfig, VllmSerializableFunction
+from piecewise_reference import (
+    CompilationConfig,
+    VllmBackend,
+    VllmConfig,
+    VllmSerializableFunction,
+    deserialize_compile_artifacts,
+    serialize_compile_artifacts,
+)
 from torch import nn
 
 from piecewise_benchmarks.measure import LINEAR, timed
@@ -52,7 +59,7 @@ def test_serialize(benchmark: Any, layers: int) -> None:
     kept, _ = function(layers)
     timed(
         benchmark,
-        lambda: VllmSerializableFunction.serialize_compile_artifacts(kept),
+        lambda: serialize_compile_artifacts(kept),
         group="serialize",
         size=layers,
         unit="layer",
@@ -65,10 +72,10 @@ def test_serialize(benchmark: Any, layers: int) -> None:
 @pytest.mark.parametrize("layers", LAYERS)
 def test_load(benchmark: Any, layers: int) -> None:
     kept, _ = function(layers)
-    data = VllmSerializableFunction.serialize_compile_artifacts(kept)
+    data = serialize_compile_artifacts(kept)
     timed(
         benchmark,
-        lambda: VllmSerializableFunction.deserialize_compile_artifacts(data, config()),
+        lambda: deserialize_compile_artifacts(data, config()),
         group="load what was serialized",
         size=layers,
         unit="layer",
@@ -79,7 +86,7 @@ def test_load(benchmark: Any, layers: int) -> None:
 
 
 def check(data: bytes, kept: VllmSerializableFunction) -> None:
-    again = VllmSerializableFunction.deserialize_compile_artifacts(data, config())
+    again = deserialize_compile_artifacts(data, config())
     args = [
         torch.full([int(size) for size in value.shape], 0.5)
         if isinstance(value, torch.Tensor)

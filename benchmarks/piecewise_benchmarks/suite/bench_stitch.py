@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from piecewise_reference import split_graph
-from piecewise_reference.straight_line import straight_line
+from piecewise_reference.fastpath.direct_call import straight_line
 from torch import fx
 
 from piecewise_benchmarks.graphs import SPLITTING_OPS, inputs_of, many_tiny_pieces

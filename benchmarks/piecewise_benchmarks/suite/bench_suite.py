@@ -12,7 +12,7 @@ import pytest
 from piecewise_conformance.fuzzing.drawn import Drawn
 from piecewise_conformance.fuzzing.judging import judge, prepare
 from piecewise_conformance.fuzzing.properties import DIRECT, DYNAMO, chosen
-from piecewise_conformance.report import read_report
+from piecewise_conformance.reporting.report import read_report
 from piecewise_fixtures.generated import seeded
 
 from piecewise_benchmarks.measure import timed

@@ -19,9 +19,9 @@ from piecewise_fixtures.generated import (
 )
 from piecewise_fixtures.generated.build import Generated
 
-from ..capture import Captured
-from ..recorded import forget as forget_recorded
-from ..recorded import reuse
+from ..testkit.capture_cache import forget as forget_recorded
+from ..testkit.capture_cache import reuse
+from ..testkit.graph_capture import Captured
 
 _ALL_SIZES = 5  # one program of so many runs for all sizes, the others for two
 

@@ -7,23 +7,17 @@ from dataclasses import dataclass
 
 import torch
 from piecewise_fixtures.forward_context import ForwardContext, set_forward_context
-from piecewise_fixtures.generated import (
-    SIZES,
-    Program,
-    Space,
-    as_program,
-    forget,
-)
+from piecewise_fixtures.generated import SIZES, Program, Space, as_program, forget
 from piecewise_fixtures.generated.build import Generated
 from piecewise_fixtures.generated.reducing import reduce
 
-from ..capture import given, mark_dynamic
-from ..drive import expected
-from ..outcome import Outcome, outcome_of
-from ..recorded import recorded, reusing
-from ..settled import torch_settled
-from ..subject import Subject
-from ..verdict import Status
+from ..core.outcome import Outcome, outcome_of
+from ..core.verdict import Status
+from ..isolation.isolation import torch_settled
+from ..subject.subject import Subject
+from ..testkit.capture_cache import recorded, reusing
+from ..testkit.drive import expected
+from ..testkit.graph_capture import given, mark_dynamic
 from .drawn import Drawn, as_graph
 from .properties import DIRECT, Property, order, ranges_of
 

@@ -28,9 +28,9 @@ from typing import Any
 
 from piecewise_fixtures.generated import Program, Space, printing, seeded
 
-from ..loading import load_subject
-from ..mutants import Mutant, catalogue, load
-from ..subject import Subject
+from ..mutation import Mutant, catalogue, load
+from ..subject.loading import load_subject
+from ..subject.subject import Subject
 from .drawn import Drawn, quicken
 from .judging import judge, prepare, shortest
 from .properties import DIRECT, DYNAMO, Property, chosen

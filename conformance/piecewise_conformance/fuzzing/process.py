@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..watch import why_dead
+from ..isolation.watchdog import why_dead
 from .tally import Death
 
 

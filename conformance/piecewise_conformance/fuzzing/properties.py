@@ -19,14 +19,14 @@ from typing import Any
 from piecewise_fixtures.generated import SIZES
 from piecewise_fixtures.generated.build import Generated
 
-from .. import spy
-from ..boundary import may_refuse
-from ..capture import all_names
-from ..drive import Driven, options_for
-from ..recorded import settle
-from ..serial import Keeping, from_bytes, to_bytes
-from ..subject import Subject
-from ..verdict import Violation
+from ..core.boundary import may_refuse
+from ..core.verdict import Violation
+from ..subject.subject import Subject
+from ..testkit import spy
+from ..testkit.capture_cache import settle
+from ..testkit.drive import Driven, options_for
+from ..testkit.graph_capture import all_names
+from ..testkit.serialized import Keeping, from_bytes, to_bytes
 
 DIRECT, DYNAMO = "direct", "dynamo"
 
@@ -217,7 +217,9 @@ def _bytes(subject: Subject, program: Generated) -> None:
 def _steps(subject: Subject, program: Generated) -> None:
     """A history of a cache that the text of the program chooses; the steps are told."""
     number = random.Random(program.name).randrange(2**32)
-    from ..cache_histories import check as check_cache  # needs hypothesis, as nothing else here
+    from ..testkit.caches.histories import (
+        check as check_cache,  # needs hypothesis, as nothing else here
+    )
 
     with tempfile.TemporaryDirectory() as folder:
         try:

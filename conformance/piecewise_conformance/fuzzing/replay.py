@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from piecewise_fixtures.generated import from_json
 
-from ..loading import LoadError, load_subject
 from ..repros.standalone import NO_VERDICT, SAYS, tell
+from ..subject.loading import LoadError, load_subject
 from .judging import judge
 from .properties import properties
 

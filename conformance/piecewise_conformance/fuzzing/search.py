@@ -18,9 +18,11 @@ from pathlib import Path
 
 from piecewise_fixtures.generated import from_json
 
-from .. import environment
-from ..loading import load_subject
-from ..report import (
+from ..core import environment
+from ..core.requirements import load
+from ..core.verdict import Status
+from ..isolation.watchdog import kill_overdue
+from ..reporting.report import (
     FAILED,
     OTHERWISE,
     REPORT,
@@ -29,12 +31,10 @@ from ..report import (
     make_footer,
     read_report,
 )
+from ..reporting.terminal import print_report
 from ..repros.confirm import START, rerun
-from ..requirements import load
-from ..run import Settings, environment_of
-from ..terminal import print_report
-from ..verdict import Status
-from ..watch import kill_overdue
+from ..runner.run import Settings, environment_of
+from ..subject.loading import load_subject
 from .process import Options, Worker
 from .properties import properties
 from .repro import printed, script

@@ -8,7 +8,7 @@ from typing import Any
 
 from piecewise_fixtures.generated import FEATURES
 
-from ..verdict import Status
+from ..core.verdict import Status
 from .judging import NOT_CAPTURED
 from .properties import DYNAMO
 

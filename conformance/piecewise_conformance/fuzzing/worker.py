@@ -16,10 +16,10 @@ from typing import IO, Any
 
 from piecewise_fixtures.generated import Program, Space, features_of, seeded
 
-from ..loading import load_subject
-from ..subject import Subject
-from ..verdict import Status
-from ..watch import Watch, end_with
+from ..core.verdict import Status
+from ..isolation.watchdog import Watch, end_with
+from ..subject.loading import load_subject
+from ..subject.subject import Subject
 from .drawn import Drawn, quicken
 from .judging import judge, prepare, shortest
 from .properties import DIRECT, DYNAMO, Property, chosen

@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..report import FAILED, HELD, NO_VERDICT, NOT_RUN, OTHERWISE, Result
-from ..verdict import Status
+from ..core.verdict import Status
+from ..reporting.report import FAILED, HELD, NO_VERDICT, NOT_RUN, OTHERWISE, Result
 from .standalone import SAYS
 
 _SHORTEST, _LONGEST = 150.0, 240.0  # seconds for one script

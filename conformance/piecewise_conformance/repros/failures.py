@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..report import NOT_RUN, Result
-from ..requirements import Requirement
-from ..suite_scan import Citation, scan
+from ..core.requirements import Requirement
+from ..core.suite_scan import Citation, scan
+from ..reporting.report import NOT_RUN, Result
 from .confirm import confirm
 from .part import part_of
 from .script import Loading, bundle, call, commented, loading_of, said

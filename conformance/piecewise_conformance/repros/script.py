@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..loading import registered_backends
-from ..mutants import catalogue
+from ..mutation import catalogue
+from ..subject.loading import registered_backends
 from . import FILES
 from .sources import CONFORMANCE, PACKAGES, REFERENCE, file_of, needed
 
@@ -91,7 +91,7 @@ def loading_of(spec: str, folder: Path | None = None) -> Loading:
 
 
 def _planted(name: str) -> dict[str, str]:
-    from ..mutants import planting
+    from ..mutation import planting
 
     patches = catalogue()[name].patches
     return {

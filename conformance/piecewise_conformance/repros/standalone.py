@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .. import environment
-from ..loading import LoadError, load_subject
-from ..outcome import PASSED, Outcome, outcome_of
-from ..settled import Settled
-from ..subject import Subject
-from ..verdict import NotRun, Status
+from ..core import environment
+from ..core.outcome import PASSED, Outcome, outcome_of
+from ..core.verdict import NotRun, Status
+from ..isolation.isolation import Settled
+from ..subject.loading import LoadError, load_subject
+from ..subject.subject import Subject
 from . import stand_in
 
 FAILED, HELD, NO_VERDICT = 1, 0, 3

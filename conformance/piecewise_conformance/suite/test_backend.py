@@ -13,20 +13,22 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import globals_watch, spy, warm
-from piecewise_conformance.boundary import (
+from piecewise_conformance.core.boundary import (
     expect_refusal,
     is_named,
     raised_inside,
     whose,
     words_of,
 )
-from piecewise_conformance.caching import cache_folders
-from piecewise_conformance.drive import Driven, drive, options_for
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.recorded import settle
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.isolation import global_state
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.caches.managers import cache_folders
+from piecewise_conformance.testkit.caches.warm_start import start
+from piecewise_conformance.testkit.capture_cache import settle
+from piecewise_conformance.testkit.drive import Driven, drive, options_for
 from piecewise_fixtures.programs import program
 
 
@@ -65,7 +67,7 @@ def test_layout(
     subject: Subject, tmp_path: Path, rank: int, data_parallel: int, prefix: str
 ) -> None:
     """Root / torch_compile_cache / hash / rank_i_j / prefix; a device may follow the ranks."""
-    warm.start(subject, tmp_path, rank=rank, data_parallel_index=data_parallel, prefix=prefix)
+    start(subject, tmp_path, rank=rank, data_parallel_index=data_parallel, prefix=prefix)
     folders = [folder.relative_to(tmp_path).parts for folder in cache_folders(subject, tmp_path)]
     right = [
         parts
@@ -95,7 +97,7 @@ def test_notes_for_people(subject: Subject, tmp_path: Path, name: str) -> None:
     """``computation_graph.py`` parses, shows pieces as classes or functions, and calls every
     splitting op; the factors are JSON.
     """
-    warm.start(subject, tmp_path, name)
+    start(subject, tmp_path, name)
     folder = _folder(subject, tmp_path)
     for file in ("computation_graph.py", "cache_key_factors.json"):
         if not (folder / file).is_file():
@@ -130,7 +132,7 @@ def test_factors_tell_changes(subject: Subject, tmp_path: Path) -> None:
     seen: list[dict[str, str]] = []
     for config in ({}, {"max_autotune": True}):
         root = tmp_path / str(len(seen))
-        warm.start(subject, root, compiler_config=config)
+        start(subject, root, compiler_config=config)
         path = _folder(subject, root) / "cache_key_factors.json"
         if not path.is_file():
             raise Violation("cache_key_factors.json is not in the cache folder")
@@ -182,7 +184,7 @@ def test_global_state(subject: Subject, name: str) -> None:
     chosen = program(name)
     drive(subject, chosen).check(6)  # what the first use of torch.compile sets up is torch's
     driven = drive(subject, chosen)
-    with globals_watch.unchanged():
+    with global_state.unchanged():
         driven.check(6)
         driven.check(4)
 
@@ -194,7 +196,7 @@ def test_global_state_after_an_error(subject: Subject) -> None:
         drive(subject, program("linear-chain"), compiler=spy.NAME).check(6)
         driven = drive(subject, program("linear-chain"), compiler=spy.NAME)
         log.fail = True
-        with globals_watch.unchanged(), expect_refusal("a failing compile", "told to fail"):
+        with global_state.unchanged(), expect_refusal("a failing compile", "told to fail"):
             driven.check(6)
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import spy, warm
-from piecewise_conformance.caching import cache_file
-from piecewise_conformance.child import call_in_child
-from piecewise_conformance.drive import drive
-from piecewise_conformance.marks import requirement, slow
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.marks import requirement, slow
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.isolation.child import call_in_child
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.caches import warm_start
+from piecewise_conformance.testkit.caches.managers import cache_file
+from piecewise_conformance.testkit.drive import drive
 from piecewise_fixtures.programs import program
 
 
@@ -27,7 +28,7 @@ def test_unusable_root(subject: Subject, tmp_path: Path, kind: str) -> None:
     else:
         (tmp_path / "file").write_text("mine")
         root = tmp_path / "file" / ("below" if kind == "below-a-file" else "")
-    warm.start(subject, root)
+    warm_start.start(subject, root)
     if kind != "read-only" and (tmp_path / "file").read_text() != "mine":
         raise Violation("the user's file was changed")
 
@@ -35,7 +36,7 @@ def test_unusable_root(subject: Subject, tmp_path: Path, kind: str) -> None:
 @requirement("BACKEND-007")
 def test_cache_file_cannot_be_written(subject: Subject, tmp_path: Path) -> None:
     """Where a folder has the name of the cache file nothing can be saved: the model runs."""
-    warm.start(subject, tmp_path)
+    warm_start.start(subject, tmp_path)
     files = list(tmp_path.rglob(cache_file(subject)))
     if not files:
         raise Violation("there is no cache file", expected=cache_file(subject), got="none")
@@ -43,7 +44,7 @@ def test_cache_file_cannot_be_written(subject: Subject, tmp_path: Path) -> None:
         path.unlink()
         path.mkdir()
         (path / "mine").write_text("mine")
-    warm.start(subject, tmp_path)  # from what it keeps elsewhere, or compiling
+    warm_start.start(subject, tmp_path)  # from what it keeps elsewhere, or compiling
     # it may have been set aside
     kept = [path for path in tmp_path.rglob("mine") if path.read_text() == "mine"]
     if len(kept) != len(files):
@@ -77,9 +78,9 @@ def test_full_disk(subject: Subject, tmp_path: Path) -> None:
     """Where no byte can be written the model runs, and what was saved before is as it was, and is
     loaded.
     """
-    function = "piecewise_conformance.warm:start_on_full_disk"
+    function = "piecewise_conformance.testkit.caches.warm_start:start_on_full_disk"
     call_in_child(subject, function, str(tmp_path / "new"), "linear-chain")
-    warm.start(subject, tmp_path / "old")
+    warm_start.start(subject, tmp_path / "old")
     before = _content(tmp_path / "old")
     call_in_child(subject, function, str(tmp_path / "old"), "two-layers")
     if compiled := call_in_child(subject, function, str(tmp_path / "old"), "linear-chain"):
@@ -99,18 +100,20 @@ def test_settings_switch_the_cache_off(subject: Subject, tmp_path: Path) -> None
     """By the settings of the compiler: one start after the other is cold."""
     off = {"force_disable_caches": True}
     for _ in range(2):
-        log = warm.start(subject, tmp_path, sizes=(6,), compiler_config=off)
-        warm.expect_cold(log, "a start whose compiler's settings switch caches off")
+        log = warm_start.start(subject, tmp_path, sizes=(6,), compiler_config=off)
+        warm_start.expect_cold(log, "a start whose compiler's settings switch caches off")
 
 
 @requirement("BACKEND-014")
 def test_torch_switches_the_cache_off(subject: Subject, tmp_path: Path) -> None:
     """By torch: what is there is not loaded, and what is compiled is not there later."""
     config: Any = torch.compiler.config
-    warm.start(subject, tmp_path / "full", sizes=(6,))
+    warm_start.start(subject, tmp_path / "full", sizes=(6,))
     with config.patch(force_disable_caches=True):
         for folder in ("full", "empty"):
-            log = warm.start(subject, tmp_path / folder, sizes=(6,))
-            warm.expect_cold(log, f"a start where torch switches caches off, the cache {folder}")
-    log = warm.start(subject, tmp_path / "empty", sizes=(6,))
-    warm.expect_cold(log, "a start after one where torch switched caches off")
+            log = warm_start.start(subject, tmp_path / folder, sizes=(6,))
+            warm_start.expect_cold(
+                log, f"a start where torch switches caches off, the cache {folder}"
+            )
+    log = warm_start.start(subject, tmp_path / "empty", sizes=(6,))
+    warm_start.expect_cold(log, "a start after one where torch switched caches off")

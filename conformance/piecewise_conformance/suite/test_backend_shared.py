@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from piecewise_conformance import graphs, spy
-from piecewise_conformance.boundary import crossing
-from piecewise_conformance.caching import cache_folders
-from piecewise_conformance.drive import Driven, options_for
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.recorded import settle
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.boundary import crossing
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import graphs, spy
+from piecewise_conformance.testkit.caches.managers import cache_folders
+from piecewise_conformance.testkit.capture_cache import settle
+from piecewise_conformance.testkit.drive import Driven, options_for
 from piecewise_fixtures.programs import program
 
 

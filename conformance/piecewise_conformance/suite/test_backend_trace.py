@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from piecewise_conformance import spy, warm
-from piecewise_conformance.boundary import expect_refusal
-from piecewise_conformance.drive import drive
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.splits import graph_for, split
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.trace import Trace
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.boundary import expect_refusal
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.event_trace import Trace
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.caches.warm_start import start
+from piecewise_conformance.testkit.drive import drive
+from piecewise_conformance.testkit.splits import graph_for, split
 from piecewise_fixtures.programs import program
 
 
@@ -23,7 +24,7 @@ def test_trace_of_a_start(subject: Subject, tmp_path: Path) -> None:
     """Split, Compile and CacheHit events count what the spy saw."""
     for expected in ("Compile", "CacheHit"):
         with subject.events() as trace:
-            log = warm.start(subject, tmp_path, "linear-chain", compile_ranges_endpoints=(5,))
+            log = start(subject, tmp_path, "linear-chain", compile_ranges_endpoints=(5,))
         seen = trace()
         counts = {kind: len(seen.of(kind)) for kind in ("Split", "Compile", "CacheHit")}
         wanted = {"Split": 1, "Compile": len(log.compiles), "CacheHit": len(log.loads)}
@@ -76,9 +77,9 @@ def test_trace_agrees_with_the_splitter(subject: Subject, name: str) -> None:
 def test_trace_of_a_start_in_part_warm(subject: Subject, tmp_path: Path) -> None:
     """What is loaded is a CacheHit, and what the same start compiles beside it a Compile."""
     options: dict[str, Any] = {"compile_ranges_endpoints": (5,)}
-    warm.start(subject, tmp_path, sizes=(6,), **options)
+    start(subject, tmp_path, sizes=(6,), **options)
     with subject.events() as trace:
-        log = warm.start(subject, tmp_path, sizes=(6, 4), **options)
+        log = start(subject, tmp_path, sizes=(6, 4), **options)
     for kind, calls in (("CacheHit", log.loads), ("Compile", log.compiles)):
         told = sorted(str(event.range) for event in trace().of(kind))
         # a backend that compiles for every range at once has nothing left to compile
@@ -107,7 +108,7 @@ def test_trace_of_a_compile_that_fails(subject: Subject) -> None:
 @requirement("BACKEND-006")
 def test_trace_of_a_load_that_fails(subject: Subject, tmp_path: Path) -> None:
     """What could not be loaded was compiled, and is no CacheHit."""
-    warm.start(subject, tmp_path, sizes=(6,))
+    start(subject, tmp_path, sizes=(6,))
     with spy.spying() as log, subject.events() as trace:
         driven = drive(
             subject, program("linear-chain"), compiler=spy.NAME, cache_root=str(tmp_path)

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import spy
-from piecewise_conformance.caching import RANGE, expect_work, manager
-from piecewise_conformance.edited import module_of
-from piecewise_conformance.marks import needs, requirement
-from piecewise_conformance.pieces import PieceCase, piece
-from piecewise_conformance.subject import Subject
+from piecewise_conformance.core.marks import needs, requirement
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.caches.managers import RANGE, expect_work, manager
+from piecewise_conformance.testkit.edited_source import module_of
+from piecewise_conformance.testkit.pieces import PieceCase, piece
 from torch import fx
 
 _libraries: list[Any] = []

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance.caching import fill, start
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.pieces import PieceCase, piece
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit.caches.managers import fill, start
+from piecewise_conformance.testkit.pieces import PieceCase, piece
 from torch import fx, nn
 
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import relying, spy
-from piecewise_conformance.caching import RANGE, manager
-from piecewise_conformance.drive import drive
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.pieces import piece, times
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
-from piecewise_conformance.warm import expect_warm
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import sharing_compiler, spy
+from piecewise_conformance.testkit.caches.managers import RANGE, manager
+from piecewise_conformance.testkit.caches.warm_start import expect_warm
+from piecewise_conformance.testkit.drive import drive
+from piecewise_conformance.testkit.pieces import piece, times
 from piecewise_fixtures.programs.base import Program
 from torch import Tensor, fx, nn
 
@@ -91,7 +91,7 @@ def _start(subject: Subject, root: Path, name: str) -> spy.Log:
         driven = drive(
             subject,
             PROGRAMS[name],
-            compiler=relying.NAME,
+            compiler=sharing_compiler.NAME,
             cache_root=str(root),
             compile_ranges_endpoints=(5,),
         )
@@ -115,7 +115,7 @@ def test_other_ranges(subject: Subject, tmp_path: Path) -> None:
     """One piece for two ranges is two artifacts, each for its own sizes."""
     case = times(2)
     with spy.spying():
-        only = manager(subject, tmp_path, compiler=relying.NAME)
+        only = manager(subject, tmp_path, compiler=sharing_compiler.NAME)
         for ends, rows in (((1, 5), 4), ((6, 8), 6), ((1, 5), 3)):
             case.check(only.compile(case.gm, case.traced, ends), rows)
 
@@ -136,7 +136,7 @@ def test_buffers_of_their_own(subject: Subject, tmp_path: Path) -> None:
     """Two pieces with buffers of equal content read each its own, also after it was written."""
     first, second, traced = _adds()
     with spy.spying():
-        only = manager(subject, tmp_path, compiler=relying.NAME)
+        only = manager(subject, tmp_path, compiler=sharing_compiler.NAME)
         only.compile(first, traced, RANGE, 0, 2)
         runnable = only.compile(second, traced, RANGE, 1, 2)
         second.get_buffer("state").add_(1)

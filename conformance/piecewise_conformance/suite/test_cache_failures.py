@@ -10,14 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from piecewise_conformance import spy
-from piecewise_conformance.boundary import expect_refusal, may_refuse, whose
-from piecewise_conformance.caching import RANGE, cache_file, expect_work, fill, manager, start
-from piecewise_conformance.child import call_in_child
-from piecewise_conformance.marks import requirement, slow
-from piecewise_conformance.pieces import times
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.boundary import expect_refusal, may_refuse, whose
+from piecewise_conformance.core.marks import requirement, slow
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.isolation.child import call_in_child
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.caches.managers import (
+    RANGE,
+    cache_file,
+    expect_work,
+    fill,
+    manager,
+    start,
+)
+from piecewise_conformance.testkit.pieces import times
 
 
 @contextmanager
@@ -67,7 +74,9 @@ def test_failed_save_is_made_up_for(subject: Subject, tmp_path: Path) -> None:
 def test_no_room(subject: Subject, tmp_path: Path) -> None:
     """A save that finds no room on the disk loses nothing that is there, and is made up for."""
     subject.get("CompilerManager")
-    call_in_child(subject, "piecewise_conformance.full_disk:save_without_room", str(tmp_path))
+    call_in_child(
+        subject, "piecewise_conformance.testkit.caches.full_disk:save_without_room", str(tmp_path)
+    )
 
 
 @requirement("CACHE-023")
@@ -76,7 +85,7 @@ def test_what_a_failed_save_leaves(subject: Subject, tmp_path: Path) -> None:
     """The folder has as many files then as if there had always been room."""
     subject.get("CompilerManager")
     names, others = call_in_child(
-        subject, "piecewise_conformance.full_disk:files_of_saves", str(tmp_path)
+        subject, "piecewise_conformance.testkit.caches.full_disk:files_of_saves", str(tmp_path)
     )
     if len(names) > len(others):
         raise Violation("files in the folder", expected=str(others), got=str(names))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from piecewise_conformance import fire
-from piecewise_conformance.marks import requirement, slow
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.marks import requirement, slow
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit.caches import concurrent_writers
 
 EACH = 20
 KILLED_FIRST, KILLED_SAVES = 1_000, 12
@@ -22,23 +22,25 @@ def test_writers_and_a_kill(subject: Subject, tmp_path: Path) -> None:
     so also when the one begins its last save in the midst of the other's.
     """
     subject.get("CompilerManager")
-    first = fire.start(subject, tmp_path, 0, EACH)
-    second = fire.start(subject, tmp_path, EACH, EACH)
-    victim = fire.start(subject, tmp_path, KILLED_FIRST, 1_000_000)
+    first = concurrent_writers.start(subject, tmp_path, 0, EACH)
+    second = concurrent_writers.start(subject, tmp_path, EACH, EACH)
+    victim = concurrent_writers.start(subject, tmp_path, KILLED_FIRST, 1_000_000)
     everything = range(2 * EACH)
     try:
         for saves in range(0, KILLED_SAVES, 3):
-            fire.saved_until(victim, KILLED_FIRST + saves)
-            fire.served(subject, tmp_path, everything)
-        fire.saved_until(victim, KILLED_FIRST + KILLED_SAVES - 1)
+            concurrent_writers.saved_until(victim, KILLED_FIRST + saves)
+            concurrent_writers.served(subject, tmp_path, everything)
+        concurrent_writers.saved_until(victim, KILLED_FIRST + KILLED_SAVES - 1)
         victim.end()
-        fire.overlap(first, second, (EACH - 1, 2 * EACH - 1))
+        concurrent_writers.overlap(first, second, (EACH - 1, 2 * EACH - 1))
     finally:
         for process in (first, second, victim):
             process.end()
     promised = [*everything, *range(KILLED_FIRST, KILLED_FIRST + KILLED_SAVES)]
-    found = fire.served(subject, tmp_path, everything)
-    found += fire.served(subject, tmp_path, range(KILLED_FIRST, KILLED_FIRST + KILLED_SAVES))
+    found = concurrent_writers.served(subject, tmp_path, everything)
+    found += concurrent_writers.served(
+        subject, tmp_path, range(KILLED_FIRST, KILLED_FIRST + KILLED_SAVES)
+    )
     if missing := sorted(set(promised) - set(found)):
         raise Violation(
             "entries of finished saves that are gone",

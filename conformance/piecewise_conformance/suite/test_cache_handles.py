@@ -9,12 +9,18 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import spy
-from piecewise_conformance.caching import RANGE, expect_work, manager, read_file, start
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.pieces import times
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.caches.managers import (
+    RANGE,
+    expect_work,
+    manager,
+    read_file,
+    start,
+)
+from piecewise_conformance.testkit.pieces import times
 
 
 class _Raises(str):

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import spy
-from piecewise_conformance.caching import (
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.caches.managers import (
     RANGE,
     cache_file,
     expect_work,
@@ -20,10 +23,7 @@ from piecewise_conformance.caching import (
     read_file,
     start,
 )
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.pieces import PieceCase, piece, times
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.testkit.pieces import PieceCase, piece, times
 from piecewise_fixtures.fx_graphs import annotate
 from torch import fx, nn
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import cache_mutations, caching, spy
-from piecewise_conformance.marks import requirement, slow
-from piecewise_conformance.pieces import PieceCase, piece
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.marks import requirement, slow
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.caches import corrupt_files, managers
+from piecewise_conformance.testkit.pieces import PieceCase, piece
 
 RANGES = [(1, 8), (9, 9), (10, 64)]
 # pairs of texts, as Inductor's own are: some caches keep no others
@@ -36,18 +37,18 @@ def _fill(subject: Subject, folder: Path, cases: list[PieceCase]) -> bytes:
     with spy.spying() as log:
         made = iter(HANDLES * len(RANGES))
         log.handle = lambda number: next(made)
-        writer = caching.manager(subject, folder)
+        writer = managers.manager(subject, folder)
         for ends in RANGES:
             for index, case in enumerate(cases):
                 writer.compile(case.gm, case.traced, ends, index, len(cases))
         writer.save()
-    return caching.read_file(subject, folder).encode()
+    return managers.read_file(subject, folder).encode()
 
 
 def _served(subject: Subject, folder: Path, cases: list[PieceCase], what: str) -> int:
     """A start on ``folder``: how many entries it loads, each with the handle it was stored with."""
     served = 0
-    reader = caching.manager(subject, folder)
+    reader = managers.manager(subject, folder)
     for ends in RANGES:
         for index, case in enumerate(cases):
             with spy.spying() as log:
@@ -73,9 +74,9 @@ def sweep(subject: Subject, folder: Path, numbers: range) -> int:
         raise Violation("the good file", expected="every entry is served")
     served = 0
     for number, content in zip(
-        numbers, cache_mutations.mutated(good, numbers, str(trace)), strict=True
+        numbers, corrupt_files.mutated(good, numbers, str(trace)), strict=True
     ):
-        caching.put_file(subject, folder, content)
+        managers.put_file(subject, folder, content)
         served += _served(subject, folder, cases, f"mutated file {number}, {content[:300]!r}")
         if trace.exists():
             raise Violation("code ran that lay in a cache file", got=repr(content[:300]))
@@ -109,12 +110,12 @@ class _Kept:
         self.subject, self.folder, self.cases = subject, folder, _cases()
         with spy.spying() as log:
             log.handle = lambda number: ("spy", f"{number}-" * 40)
-            writer = caching.manager(subject, folder)
+            writer = managers.manager(subject, folder)
             for index, case in enumerate(self.cases):
                 writer.compile(case.gm, case.traced, RANGES[0], index, len(self.cases))
             writer.save()
         self.handles = log.made
-        self.files = caching.contents(folder)
+        self.files = managers.contents(folder)
 
     def start(self, damaged: dict[str, bytes], what: str) -> None:
         """A start where some files are ``damaged``: every piece is right, and each that is loaded
@@ -125,7 +126,7 @@ class _Kept:
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        reader = caching.manager(self.subject, self.folder)
+        reader = managers.manager(self.subject, self.folder)
         for index, (case, handle) in enumerate(zip(self.cases, self.handles, strict=True)):
             with spy.spying() as log:
                 case.check(reader.compile(case.gm, case.traced, RANGES[0], index, len(self.cases)))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from piecewise_conformance import cache_histories
-from piecewise_conformance.marks import requirement, slow
-from piecewise_conformance.subject import Subject
+from piecewise_conformance.core.marks import requirement, slow
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit.caches import histories
 
 # Several short searches: what one search draws is much alike, and then all of it may miss a fault.
 SEARCHES = range(5)
@@ -18,4 +18,4 @@ SEARCHES = range(5)
 @pytest.mark.parametrize("search", SEARCHES)
 def test_drawn_steps(subject: Subject, tmp_path: Path, search: int) -> None:
     """After every step of 40 drawn histories, what is loaded is what the history allows."""
-    cache_histories.check(subject, tmp_path, examples=40, steps=30, numbers=search)
+    histories.check(subject, tmp_path, examples=40, steps=30, numbers=search)

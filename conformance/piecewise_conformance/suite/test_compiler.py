@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from piecewise_conformance import globals_watch, spy
-from piecewise_conformance.boundary import expect_refusal
-from piecewise_conformance.compiling import (
+from piecewise_conformance.core.boundary import expect_refusal
+from piecewise_conformance.core.marks import needs, requirement
+from piecewise_conformance.core.options import Options
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.isolation import global_state
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.compiling import (
     BODIES,
     RANGE,
     compile_and_check,
@@ -18,11 +23,7 @@ from piecewise_conformance.compiling import (
     pair,
     rule_for,
 )
-from piecewise_conformance.marks import needs, requirement
-from piecewise_conformance.options import Options
-from piecewise_conformance.pieces import ROWS, piece, times, tracing
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.testkit.pieces import ROWS, piece, times, tracing
 
 
 @requirement("COMPILER-001")
@@ -129,7 +130,7 @@ def test_named_compiler_compiles(subject: Subject, tmp_path: Path) -> None:
     [
         ("inductorr", "inductorr"),
         ("no_such_package.Compiler", "no_such_package"),
-        ("piecewise_conformance.spy.NoSuchCompiler", "NoSuchCompiler"),
+        ("piecewise_conformance.testkit.spy.NoSuchCompiler", "NoSuchCompiler"),
     ],
 )
 def test_unknown_compiler(subject: Subject, name: str, missing: str) -> None:
@@ -144,8 +145,8 @@ def test_global_state(subject: Subject, tmp_path: Path, kind: str) -> None:
     """Compiling, and calling what was compiled, changes nothing global."""
     case = piece(pair)
     if kind == "inductor":
-        globals_watch.first_use_of_inductor()
-    with torch.no_grad(), globals_watch.unchanged(), tracing(case):
+        global_state.first_use_of_inductor()
+    with torch.no_grad(), global_state.unchanged(), tracing(case):
         runnable, _ = compiler(subject, tmp_path, kind).compile(case.gm, case.traced, RANGE)
         runnable(*case.args(ROWS))
 

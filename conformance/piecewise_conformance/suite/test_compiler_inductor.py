@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import compiling
-from piecewise_conformance.compiling import BODIES, RANGE, pair, rule_for
-from piecewise_conformance.drive import drive
-from piecewise_conformance.facets import Compiler
-from piecewise_conformance.marks import needs, requirement, slow
-from piecewise_conformance.options import Options
-from piecewise_conformance.passes import make_pass
-from piecewise_conformance.pieces import ROWS, piece, tracing
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Unsupported, Violation
+from piecewise_conformance.core.marks import needs, requirement, slow
+from piecewise_conformance.core.options import Options
+from piecewise_conformance.core.verdict import Unsupported, Violation
+from piecewise_conformance.subject.facets import Compiler
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import compiling
+from piecewise_conformance.testkit.compiling import BODIES, RANGE, pair, rule_for
+from piecewise_conformance.testkit.drive import drive
+from piecewise_conformance.testkit.passes import make_pass
+from piecewise_conformance.testkit.pieces import ROWS, piece, tracing
 from piecewise_fixtures.programs import program
 
 # Inductor's standalone compile, with artifacts as files and as folders, and its compile_fx.

@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from piecewise_conformance import serial, spy, warm
-from piecewise_conformance.boundary import expect_refusal
-from piecewise_conformance.caching import RANGE, cache_folders
-from piecewise_conformance.drive import drive
-from piecewise_conformance.facets import Manager
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.options import Options
-from piecewise_conformance.pieces import piece
-from piecewise_conformance.static_graphs import Counted, graphs
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Unsupported, Violation
+from piecewise_conformance.core.boundary import expect_refusal
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.options import Options
+from piecewise_conformance.core.verdict import Unsupported, Violation
+from piecewise_conformance.subject.facets import Manager
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import serialized, spy
+from piecewise_conformance.testkit.caches.managers import RANGE, cache_folders
+from piecewise_conformance.testkit.caches.warm_start import expect_warm, start
+from piecewise_conformance.testkit.cudagraphs.graph_wrapper import Counted, graphs
+from piecewise_conformance.testkit.drive import drive
+from piecewise_conformance.testkit.pieces import piece
 from piecewise_fixtures.programs import program
 
 Sizes = tuple[int, ...]
@@ -234,8 +235,8 @@ def test_callback_finds_the_cache(subject: Subject, tmp_path: Path) -> None:
         shutil.copytree(tmp_path / "root", found)
 
     with subject.context("set_on_compilation_complete", callback):
-        warm.start(subject, tmp_path / "root")
-    warm.expect_warm(warm.start(subject, found), "a start on what the callback found")
+        start(subject, tmp_path / "root")
+    expect_warm(start(subject, found), "a start on what the callback found")
 
 
 @requirement("CONTEXT-004")
@@ -284,7 +285,7 @@ class _IsEncoder:
     """A backend that notes what it returned."""
 
     def __init__(self, subject: Subject, **changes: Any) -> None:
-        _, function = serial.compiled(subject, "linear-chain", **{"prefix": "", **changes})
+        _, function = serialized.compiled(subject, "linear-chain", **{"prefix": "", **changes})
         if not hasattr(function, "is_encoder"):
             raise Unsupported("what the subject's backend returns does not tell is_encoder")
         self.answer = bool(function.is_encoder)

@@ -7,13 +7,20 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import spy
-from piecewise_conformance.drive import drive
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.oracle import describe
-from piecewise_conformance.static_buffers import WIDTH, Seen, buffers, refusal, rows, same
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.cudagraphs.static_buffers import (
+    WIDTH,
+    Seen,
+    buffers,
+    refusal,
+    rows,
+    same,
+)
+from piecewise_conformance.testkit.drive import drive
+from piecewise_conformance.testkit.oracle import describe
 from piecewise_fixtures.programs import program
 
 

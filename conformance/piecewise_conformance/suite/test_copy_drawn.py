@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
-from piecewise_conformance.boundary import may_refuse
-from piecewise_conformance.marks import requirement, slow
-from piecewise_conformance.oracle import check, observe
-from piecewise_conformance.subject import Subject
+from piecewise_conformance.core.boundary import may_refuse
+from piecewise_conformance.core.marks import requirement, slow
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit.oracle import check, observe
 
 WIDTH = 4
 LAYOUTS = ["contiguous", "offset", "gapped", "transposed", "expanded"]

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance.boundary import expect_refusal, may_refuse
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.oracle import describe
-from piecewise_conformance.static_buffers import Seen, rows, same
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.boundary import expect_refusal, may_refuse
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit.cudagraphs.static_buffers import Seen, rows, same
+from piecewise_conformance.testkit.oracle import describe
 from torch.utils import _pytree as pytree
 
 

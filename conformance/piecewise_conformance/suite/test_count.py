@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from piecewise_conformance import spy, warm
-from piecewise_conformance.boundary import inside_subject
-from piecewise_conformance.drive import drive
-from piecewise_conformance.marks import needs, requirement, slow
-from piecewise_conformance.static_graphs import graphs
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Unsupported, Violation
+from piecewise_conformance.core.boundary import inside_subject
+from piecewise_conformance.core.marks import needs, requirement, slow
+from piecewise_conformance.core.verdict import Unsupported, Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.caches import warm_start
+from piecewise_conformance.testkit.cudagraphs.graph_wrapper import graphs
+from piecewise_conformance.testkit.drive import drive
 from piecewise_fixtures.programs import program
 
 _NAMES = (
@@ -78,7 +79,7 @@ def test_cold_start(subject: Subject, tmp_path: Path, ranges: dict[str, Any]) ->
 
     def start() -> None:
         nonlocal log
-        log = warm.start(subject, tmp_path, sizes=(6, 4, 3), **ranges)
+        log = warm_start.start(subject, tmp_path, sizes=(6, 4, 3), **ranges)
 
     grown = _grown(subject, start)
     asked = len(log.compiles)
@@ -112,8 +113,8 @@ def test_compiler_without_handles(subject: Subject, tmp_path: Path) -> None:
 @requirement("COUNT-003")
 def test_warm_start(subject: Subject, tmp_path: Path) -> None:
     """A second start on the cache updates and saves nothing."""
-    warm.start(subject, tmp_path)
-    grown = _grown(subject, lambda: warm.start(subject, tmp_path))
+    warm_start.start(subject, tmp_path)
+    grown = _grown(subject, lambda: warm_start.start(subject, tmp_path))
     _expect(
         grown,
         "after a second start",
@@ -126,8 +127,8 @@ def test_warm_start(subject: Subject, tmp_path: Path) -> None:
 @requirement("COUNT-007")
 def test_found_in_the_cache(subject: Subject, tmp_path: Path) -> None:
     """A second start on the cache asks for as many as the first one did."""
-    first = _grown(subject, lambda: warm.start(subject, tmp_path))
-    second = _grown(subject, lambda: warm.start(subject, tmp_path))
+    first = _grown(subject, lambda: warm_start.start(subject, tmp_path))
+    second = _grown(subject, lambda: warm_start.start(subject, tmp_path))
     if not first.get("num_backend_compilations"):
         raise Unsupported("the subject counts no backend compilations")
     _expect(

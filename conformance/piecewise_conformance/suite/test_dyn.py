@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 import torch._dynamo.config
-from piecewise_conformance import spy
-from piecewise_conformance.drive import Driven, drive, options_for, other_values
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.recorded import settle, with_own_code
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.capture_cache import settle, with_own_code
+from piecewise_conformance.testkit.drive import Driven, drive, options_for, other_values
 from piecewise_fixtures.programs import Program, program
 
 

@@ -10,12 +10,12 @@ from functools import cache
 
 import pytest
 import torch
-from piecewise_conformance.capture import Captured, given
+from piecewise_conformance.core.marks import requirement, slow
 from piecewise_conformance.fuzzing import properties
 from piecewise_conformance.fuzzing.drawn import Drawn
 from piecewise_conformance.fuzzing.judging import CONTEXT, as_graph
-from piecewise_conformance.marks import requirement, slow
-from piecewise_conformance.subject import Subject
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit.graph_capture import Captured, given
 from piecewise_fixtures.forward_context import set_forward_context
 from piecewise_fixtures.generated import Program, seeded
 from piecewise_fixtures.generated.build import Generated

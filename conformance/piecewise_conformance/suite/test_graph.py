@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import wrappers
-from piecewise_conformance.boundary import inside_subject, words_of
-from piecewise_conformance.drive import Driven, drive, options_for
-from piecewise_conformance.marks import needs, requirement
-from piecewise_conformance.options import Options
-from piecewise_conformance.recorded import settle
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.boundary import inside_subject, words_of
+from piecewise_conformance.core.marks import needs, requirement
+from piecewise_conformance.core.options import Options
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit.capture_cache import settle
+from piecewise_conformance.testkit.cudagraphs import fake_wrapper
+from piecewise_conformance.testkit.drive import Driven, drive, options_for
 from piecewise_fixtures.programs import Program, program
 
 # mode: (decode part, mixed part)
@@ -52,13 +52,16 @@ def test_mode(subject: Subject, name: str) -> None:
         )
 
 
-def _wrapped(subject: Subject, name: str, **changes: Any) -> list[wrappers.Wrapped]:
+def _wrapped(subject: Subject, name: str, **changes: Any) -> list[fake_wrapper.Wrapped]:
     """The wrappers made for the program ``name``, which is checked at every size."""
     return _wrapped_of(subject, program(name), **changes)
 
 
-def _wrapped_of(subject: Subject, chosen: Program, **changes: Any) -> list[wrappers.Wrapped]:
-    with wrappers.watching() as made, subject.context("use_static_graph_wrapper", wrappers.NAME):
+def _wrapped_of(subject: Subject, chosen: Program, **changes: Any) -> list[fake_wrapper.Wrapped]:
+    with (
+        fake_wrapper.watching() as made,
+        subject.context("use_static_graph_wrapper", fake_wrapper.NAME),
+    ):
         driven = drive(subject, chosen, **changes)
         for size in chosen.sizes:
             driven.check(size)
@@ -184,7 +187,10 @@ def test_nothing_is_wrapped_where_inductor_partitions(subject: Subject) -> None:
         compiled.append(subject.backend(options)(graph, example_inputs))
         return graph  # whether it is right is asked elsewhere, and takes seconds
 
-    with wrappers.watching() as made, subject.context("use_static_graph_wrapper", wrappers.NAME):
+    with (
+        fake_wrapper.watching() as made,
+        subject.context("use_static_graph_wrapper", fake_wrapper.NAME),
+    ):
         Driven(subject, chosen, options, backend).check(chosen.sizes[0])
     if not compiled or made:
         raise Violation("wrappers where Inductor partitions", expected="none", got=str(len(made)))

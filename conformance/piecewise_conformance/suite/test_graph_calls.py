@@ -8,10 +8,18 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.static_graphs import FIRST, LAST, MIDDLE, graphs, kept, or_refused, same
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit.cudagraphs.graph_wrapper import (
+    FIRST,
+    LAST,
+    MIDDLE,
+    graphs,
+    kept,
+    or_refused,
+    same,
+)
 
 places = pytest.mark.parametrize("place", [FIRST, MIDDLE, LAST], ids=["first", "middle", "last"])
 

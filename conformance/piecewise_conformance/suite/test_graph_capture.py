@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from piecewise_conformance import globals_watch
-from piecewise_conformance.boundary import expect_refusal
-from piecewise_conformance.marks import requirement, slow
-from piecewise_conformance.static_graphs import (
+from piecewise_conformance.core.boundary import expect_refusal
+from piecewise_conformance.core.marks import requirement, slow
+from piecewise_conformance.core.verdict import Unsupported, Violation
+from piecewise_conformance.isolation import global_state
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit.cudagraphs.graph_wrapper import (
     FIRST,
     LAST,
     MIDDLE,
@@ -20,8 +22,6 @@ from piecewise_conformance.static_graphs import (
     or_refused,
     same,
 )
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Unsupported, Violation
 
 SIZES = (8, 4, 1)
 both_modes = pytest.mark.parametrize("mode", ["PIECEWISE", "FULL"])
@@ -313,7 +313,7 @@ def test_global_state_after_captures(subject: Subject, device: str, fails: bool)
             raise LookupError("in a capture")
         return x * 2
 
-    with graphs(subject, device) as here, globals_watch.unchanged():
+    with graphs(subject, device) as here, global_state.unchanged():
         x = here.tensor(4, 3)
         for place in (FIRST, MIDDLE, LAST):
             wrapped = here.wrap(function, place=place)

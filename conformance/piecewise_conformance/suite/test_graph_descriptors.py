@@ -7,10 +7,15 @@ from contextlib import suppress
 from typing import Any
 
 import torch
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.static_graphs import Counted, Graphs, graphs, same
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Unsupported, Violation
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.verdict import Unsupported, Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit.cudagraphs.graph_wrapper import (
+    Counted,
+    Graphs,
+    graphs,
+    same,
+)
 
 FACTS: dict[str, tuple[Any, ...]] = {
     "num_reqs": (None, 1, 11),

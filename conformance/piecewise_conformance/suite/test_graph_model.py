@@ -8,14 +8,18 @@ from contextlib import suppress
 
 import pytest
 import torch
-from piecewise_conformance import llama_graphs
-from piecewise_conformance.drive import drive, other_values
-from piecewise_conformance.llama_graphs import batch
-from piecewise_conformance.marks import needs, requirement, slow
-from piecewise_conformance.static_graphs import Counted, graphs, or_refused
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.trace import Event, Trace
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.marks import needs, requirement, slow
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.event_trace import Event, Trace
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit.cudagraphs import llama_graphs
+from piecewise_conformance.testkit.cudagraphs.graph_wrapper import (
+    Counted,
+    graphs,
+    or_refused,
+)
+from piecewise_conformance.testkit.cudagraphs.llama_graphs import batch
+from piecewise_conformance.testkit.drive import drive, other_values
 
 BATCHES = 4
 

@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import spy, warm
-from piecewise_conformance.child import call_in_child
-from piecewise_conformance.drive import drive
-from piecewise_conformance.marks import needs, requirement, slow
-from piecewise_conformance.options import Options
-from piecewise_conformance.pieces import times, tracing
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Unsupported, Violation
+from piecewise_conformance.core.marks import needs, requirement, slow
+from piecewise_conformance.core.options import Options
+from piecewise_conformance.core.verdict import Unsupported, Violation
+from piecewise_conformance.isolation.child import call_in_child
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.caches.warm_start import expect_cold, expect_warm, start
+from piecewise_conformance.testkit.drive import drive
+from piecewise_conformance.testkit.pieces import times, tracing
 from piecewise_fixtures.programs import PROGRAMS, program
 from piecewise_fixtures.programs.base import Program
 
@@ -28,18 +29,18 @@ from piecewise_fixtures.programs.base import Program
 )
 def test_second_start(subject: Subject, tmp_path: Path, name: str) -> None:
     """The second start, and the third, load everything."""
-    warm.expect_cold(warm.start(subject, tmp_path, name), "a first start")
+    expect_cold(start(subject, tmp_path, name), "a first start")
     for _ in range(2):
-        warm.expect_warm(warm.start(subject, tmp_path, name), "a second start")
+        expect_warm(start(subject, tmp_path, name), "a second start")
 
 
 @requirement("HASH-001")
 def test_second_start_with_ranges(subject: Subject, tmp_path: Path) -> None:
     """So too with several ranges and a single size."""
     options: dict[str, Any] = {"compile_ranges_endpoints": (5,), "compile_sizes": (4,)}
-    first = warm.start(subject, tmp_path, sizes=(6, 4, 3), **options)
-    warm.expect_cold(first, "a first start")
-    warm.expect_warm(warm.start(subject, tmp_path, sizes=(3, 4, 6), **options), "a second start")
+    first = start(subject, tmp_path, sizes=(6, 4, 3), **options)
+    expect_cold(first, "a first start")
+    expect_warm(start(subject, tmp_path, sizes=(3, 4, 6), **options), "a second start")
 
 
 @requirement("HASH-001")
@@ -47,9 +48,9 @@ def test_second_start_with_ranges(subject: Subject, tmp_path: Path) -> None:
 def test_whatever_came_last(subject: Subject, tmp_path: Path, sizes: tuple[int, ...]) -> None:
     """Whichever range or single size is compiled last, the next start has it."""
     options: dict[str, Any] = {"compile_ranges_endpoints": (5,), "compile_sizes": (4,)}
-    warm.start(subject, tmp_path, sizes=sizes, **options)
-    again = warm.start(subject, tmp_path, sizes=sizes, **options)
-    warm.expect_warm(again, f"a second start for the sizes {sizes}")
+    start(subject, tmp_path, sizes=sizes, **options)
+    again = start(subject, tmp_path, sizes=sizes, **options)
+    expect_warm(again, f"a second start for the sizes {sizes}")
 
 
 @requirement("HASH-001")
@@ -58,10 +59,10 @@ def test_second_start_after_another_model(
 ) -> None:
     """A model that another one of the same config came before has its second start, too."""
     monkeypatch.setitem(PROGRAMS, "variant", _variant(2.0, 0.0))
-    warm.start(subject, tmp_path, "variant")
+    start(subject, tmp_path, "variant")
     monkeypatch.setitem(PROGRAMS, "variant", _variant(3.0, 1.0))
-    warm.start(subject, tmp_path, "variant")
-    warm.expect_warm(warm.start(subject, tmp_path, "variant"), "a second start")
+    start(subject, tmp_path, "variant")
+    expect_warm(start(subject, tmp_path, "variant"), "a second start")
 
 
 @requirement("HASH-002")
@@ -70,7 +71,7 @@ def test_other_splitting_ops(subject: Subject, tmp_path: Path, name: str) -> Non
     """With more, fewer and no splitting ops on one root, every start computes rightly."""
     all_ops = program(name).splitting_ops
     for ops in (all_ops, (), (*all_ops, "aten::add"), all_ops[:1], all_ops):
-        warm.start(subject, tmp_path, name, splitting_ops=ops)
+        start(subject, tmp_path, name, splitting_ops=ops)
 
 
 @cache
@@ -106,7 +107,7 @@ def test_other_model(subject: Subject, tmp_path: Path, monkeypatch: pytest.Monke
         [(2.0, 0.0), (3.0, 0.0), (3.0, 1.0), (2.0, 5.0), (2.0, 0.0)]
     ):
         monkeypatch.setitem(PROGRAMS, f"variant-{number}", _variant(factor, bias))
-        warm.start(subject, tmp_path, f"variant-{number}")
+        start(subject, tmp_path, f"variant-{number}")
 
 
 @requirement("HASH-003")
@@ -115,13 +116,13 @@ def test_traced_files(subject: Subject, tmp_path: Path) -> None:
     code, root = tmp_path / "kernel.py", tmp_path / "cache"
     files = (str(code),)
     code.write_text("scale = 2\n")
-    warm.expect_cold(warm.start(subject, root, traced_files=files), "a first start")
+    expect_cold(start(subject, root, traced_files=files), "a first start")
     os.utime(code, (1, 1))
-    warm.expect_warm(warm.start(subject, root, traced_files=files), "a touched file")
+    expect_warm(start(subject, root, traced_files=files), "a touched file")
     code.write_text("scale = 3\n")
-    warm.expect_cold(warm.start(subject, root, traced_files=files), "an edited file")
+    expect_cold(start(subject, root, traced_files=files), "an edited file")
     code.write_text("scale = 2\n")
-    warm.expect_warm(warm.start(subject, root, traced_files=files), "the edit undone")
+    expect_warm(start(subject, root, traced_files=files), "the edit undone")
 
 
 @requirement("HASH-003")
@@ -131,10 +132,10 @@ def test_second_traced_file(subject: Subject, tmp_path: Path) -> None:
     first.write_text("x = 1\n")
     second.write_text("y = 1\n")
     files = (str(first), str(second))
-    warm.expect_cold(warm.start(subject, root, traced_files=files), "a first start")
-    warm.expect_warm(warm.start(subject, root, traced_files=files[::-1]), "files in another order")
+    expect_cold(start(subject, root, traced_files=files), "a first start")
+    expect_warm(start(subject, root, traced_files=files[::-1]), "files in another order")
     second.write_text("y = 2\n")
-    warm.expect_cold(warm.start(subject, root, traced_files=files), "the second file edited")
+    expect_cold(start(subject, root, traced_files=files), "the second file edited")
 
 
 _LONG = "".join(f"a{number} = {number}\n" for number in range(50_000))
@@ -154,8 +155,8 @@ def test_every_edit_counts(subject: Subject, tmp_path: Path, name: str) -> None:
     code, root = tmp_path / "kernel.py", tmp_path / "cache"
     for text in EDITS[name]:
         code.write_text(text)
-        log = warm.start(subject, root, sizes=(6,), traced_files=(str(code),))
-        warm.expect_cold(log, f"{name}: a file of {len(text)} characters")
+        log = start(subject, root, sizes=(6,), traced_files=(str(code),))
+        expect_cold(log, f"{name}: a file of {len(text)} characters")
 
 
 @requirement("HASH-003")
@@ -175,8 +176,8 @@ def test_files_of_one_name(subject: Subject, tmp_path: Path) -> None:
         for file, text in zip(files, contents, strict=True):
             file.parent.mkdir(exist_ok=True)
             file.write_text(text)
-        log = warm.start(subject, root, sizes=(6,), traced_files=tuple(map(str, files)))
-        warm.expect_cold(log, f"the files {contents}")
+        log = start(subject, root, sizes=(6,), traced_files=tuple(map(str, files)))
+        expect_cold(log, f"the files {contents}")
 
 
 @requirement("HASH-003")
@@ -184,9 +185,9 @@ def test_unreadable_traced_file(subject: Subject, tmp_path: Path) -> None:
     """A traced file that is gone, was never one, or is in no known encoding costs no run."""
     (tmp_path / "latin.py").write_bytes(b"name = '\xe9\xff'\n")
     files = ("<string>", str(tmp_path / "gone.py"), str(tmp_path / "latin.py"))
-    warm.expect_cold(warm.start(subject, tmp_path / "cache", traced_files=files), "a first start")
+    expect_cold(start(subject, tmp_path / "cache", traced_files=files), "a first start")
     # who cannot tell whether it was edited may compile anew
-    warm.start(subject, tmp_path / "cache", traced_files=files)
+    start(subject, tmp_path / "cache", traced_files=files)
 
 
 @requirement("HASH-004")
@@ -209,27 +210,27 @@ def test_unreadable_traced_file(subject: Subject, tmp_path: Path) -> None:
 )
 def test_compiler_config(subject: Subject, tmp_path: Path, before: Any, after: Any) -> None:
     """A changed setting is a miss; the old one still hits."""
-    warm.expect_cold(warm.start(subject, tmp_path, compiler_config=before), "a first start")
-    warm.expect_cold(warm.start(subject, tmp_path, compiler_config=after), f"{before} made {after}")
-    warm.expect_warm(warm.start(subject, tmp_path, compiler_config=before), f"{before} again")
+    expect_cold(start(subject, tmp_path, compiler_config=before), "a first start")
+    expect_cold(start(subject, tmp_path, compiler_config=after), f"{before} made {after}")
+    expect_warm(start(subject, tmp_path, compiler_config=before), f"{before} again")
 
 
 @requirement("HASH-004")
 def test_order_of_settings(subject: Subject, tmp_path: Path) -> None:
     """Settings named in another order are the same settings."""
-    warm.start(subject, tmp_path, compiler_config={"a": 1, "b": {"c": 2, "d": 3}})
-    log = warm.start(subject, tmp_path, compiler_config={"b": {"d": 3, "c": 2}, "a": 1})
-    warm.expect_warm(log, "settings in another order")
+    start(subject, tmp_path, compiler_config={"a": 1, "b": {"c": 2, "d": 3}})
+    log = start(subject, tmp_path, compiler_config={"b": {"d": 3, "c": 2}, "a": 1})
+    expect_warm(log, "settings in another order")
 
 
 @requirement("HASH-005")
 def test_moved_root(subject: Subject, tmp_path: Path) -> None:
     """After the root was moved, a start there loads everything."""
     old, new = tmp_path / "old", tmp_path / "else" / "né w"
-    warm.expect_cold(warm.start(subject, old), "a first start")
+    expect_cold(start(subject, old), "a first start")
     new.parent.mkdir()
     shutil.move(old, new)
-    warm.expect_warm(warm.start(subject, new), "a start on the moved root")
+    expect_warm(start(subject, new), "a start on the moved root")
     if old.exists():
         raise Violation("the old root was made again")
 
@@ -257,17 +258,17 @@ def test_moved_artifact(subject: Subject, tmp_path: Path) -> None:
 @requirement("HASH-005")
 def test_moved_home(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another HOME is no other cache."""
-    warm.expect_cold(warm.start(subject, tmp_path / "cache"), "a first start")
+    expect_cold(start(subject, tmp_path / "cache"), "a first start")
     monkeypatch.setenv("HOME", str(tmp_path / "other"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    warm.expect_warm(warm.start(subject, tmp_path / "cache"), "a start with another HOME")
+    expect_warm(start(subject, tmp_path / "cache"), "a start with another HOME")
 
 
 @requirement("HASH-005")
 def test_relative_root(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that goes to another folder between two compiles still has its cache."""
     (tmp_path / "other").mkdir()
-    for expect in (warm.expect_cold, warm.expect_warm):
+    for expect in (expect_cold, expect_warm):
         monkeypatch.chdir(tmp_path)
         options: dict[str, Any] = {"cache_root": "cache", "compile_ranges_endpoints": (5,)}
         with spy.spying() as log:
@@ -284,10 +285,10 @@ def test_relative_root(subject: Subject, tmp_path: Path, monkeypatch: pytest.Mon
 )
 def test_separate_folders(subject: Subject, tmp_path: Path, change: dict[str, Any]) -> None:
     """Another prefix or rank loads nothing of the first one's, and does not disturb it."""
-    warm.expect_cold(warm.start(subject, tmp_path), "a first start")
-    warm.expect_cold(warm.start(subject, tmp_path, **change), f"a start with {change}")
-    warm.expect_warm(warm.start(subject, tmp_path), "the first one again")
-    warm.expect_warm(warm.start(subject, tmp_path, **change), f"{change} again")
+    expect_cold(start(subject, tmp_path), "a first start")
+    expect_cold(start(subject, tmp_path, **change), f"a start with {change}")
+    expect_warm(start(subject, tmp_path), "the first one again")
+    expect_warm(start(subject, tmp_path, **change), f"{change} again")
 
 
 @requirement("HASH-006")
@@ -297,16 +298,16 @@ def test_separate_folders(subject: Subject, tmp_path: Path, change: dict[str, An
 )
 def test_separate_prefixes(subject: Subject, tmp_path: Path, first: str, second: str) -> None:
     """Prefixes that differ in a late part, or in a mark, are two."""
-    warm.expect_cold(warm.start(subject, tmp_path, prefix=first), "a first start")
-    warm.expect_cold(warm.start(subject, tmp_path, prefix=second), f"{first} made {second}")
-    warm.expect_warm(warm.start(subject, tmp_path, prefix=first), f"{first} again")
+    expect_cold(start(subject, tmp_path, prefix=first), "a first start")
+    expect_cold(start(subject, tmp_path, prefix=second), f"{first} made {second}")
+    expect_warm(start(subject, tmp_path, prefix=first), f"{first} again")
 
 
 @requirement("HASH-007")
 @slow
 def test_other_process(subject: Subject, tmp_path: Path) -> None:
     """What one process stored a process with another hash seed loads."""
-    function = "piecewise_conformance.warm:work_of_starts"
+    function = "piecewise_conformance.testkit.caches.warm_start:work_of_starts"
     first = call_in_child(subject, function, str(tmp_path))  # off the fork server: with seed 1
     again = call_in_child(subject, function, str(tmp_path), PYTHONHASHSEED="2")
     for what, (compiled, loaded) in first.items():
@@ -324,7 +325,7 @@ def test_other_process(subject: Subject, tmp_path: Path) -> None:
 @slow
 def test_other_torch(subject: Subject, tmp_path: Path) -> None:
     """Another release of torch loads nothing of this one's, and finds its own again."""
-    function = "piecewise_conformance.warm:work_with_torch"
+    function = "piecewise_conformance.testkit.caches.warm_start:work_with_torch"
     for version, what in ((torch.__version__, "a first start"), ("9.8.7", "another torch")):
         compiled, loaded = call_in_child(subject, function, str(tmp_path), str(version))
         if loaded or not compiled:
@@ -345,19 +346,19 @@ def test_other_torch(subject: Subject, tmp_path: Path) -> None:
 def test_how_shapes_are_traced(subject: Subject, tmp_path: Path, kind: str) -> None:
     """What was compiled for a size of at least two is not loaded where it may be 0 or 1."""
     for traced in ("BACKED", kind):
-        for expect in (warm.expect_cold, warm.expect_warm):
-            log = warm.start(subject, tmp_path, sizes=(6,), dynamic_shapes=traced)
+        for expect in (expect_cold, expect_warm):
+            log = start(subject, tmp_path, sizes=(6,), dynamic_shapes=traced)
             expect(log, f"a start with sizes traced {traced}")
 
 
 @requirement("HASH-011")
 def test_compilers_own_hash(subject: Subject, tmp_path: Path) -> None:
     """A compiler whose hash is another is another; with the old one back its entries are hit."""
-    warm.expect_cold(warm.start(subject, tmp_path), "a first start")
+    expect_cold(start(subject, tmp_path), "a first start")
     with spy.telling("spy 2.0"):
-        warm.expect_cold(warm.start(subject, tmp_path), "a start with another hash")
-        warm.expect_warm(warm.start(subject, tmp_path), "a second start with that hash")
-    warm.expect_warm(warm.start(subject, tmp_path), "a start with the first hash")
+        expect_cold(start(subject, tmp_path), "a start with another hash")
+        expect_warm(start(subject, tmp_path), "a second start with that hash")
+    expect_warm(start(subject, tmp_path), "a start with the first hash")
 
 
 @requirement("HASH-009")
@@ -370,8 +371,8 @@ def test_declared_variables(
     for name, value in variables.items():
         root = tmp_path / name
         monkeypatch.delenv(name, raising=False)
-        warm.expect_cold(warm.start(subject, root), "a first start")
+        expect_cold(start(subject, root), "a first start")
         with monkeypatch.context() as changed:
             changed.setenv(name, value)
-            warm.expect_cold(warm.start(subject, root), f"a start with {name}={value}")
-        warm.expect_warm(warm.start(subject, root), f"a start with {name} as it was")
+            expect_cold(start(subject, root), f"a start with {name}={value}")
+        expect_warm(start(subject, root), f"a start with {name} as it was")

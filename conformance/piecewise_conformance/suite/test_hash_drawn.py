@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
-from piecewise_conformance import spy, warm
-from piecewise_conformance.drive import drive, options_for
-from piecewise_conformance.marks import requirement, slow
-from piecewise_conformance.subject import Subject
+from piecewise_conformance.core.marks import requirement, slow
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.caches import warm_start
+from piecewise_conformance.testkit.drive import drive, options_for
 from piecewise_fixtures.programs import program
 
 _value = st.sampled_from([True, 1, 1.0, "1", None, [1], [[1]], {"a": 1}, 0, -0.0, ""])
@@ -106,9 +107,9 @@ def test_drawn_changes(subject: Subject, steps: list[tuple[Any, str]]) -> None:
             log = _start(subject, root, code, asked)
             what = f"start {number} of: {'; '.join(told)}"
             if key not in seen:
-                warm.expect_cold(log, what)
+                warm_start.expect_cold(log, what)
             elif seen[key] == cut:
-                warm.expect_warm(log, what)
+                warm_start.expect_warm(log, what)
             seen[key] = cut
 
 

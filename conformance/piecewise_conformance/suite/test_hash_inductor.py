@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 import torch._inductor.config as inductor_config
-from piecewise_conformance.drive import drive
-from piecewise_conformance.marks import needs, requirement, slow
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.marks import needs, requirement, slow
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit.drive import drive
 from piecewise_fixtures.programs import program
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance.drive import Driven, options_for
-from piecewise_conformance.marks import needs, requirement, slow
-from piecewise_conformance.recorded import settle, with_own_code
-from piecewise_conformance.subject import Subject
+from piecewise_conformance.core.marks import needs, requirement, slow
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit.capture_cache import settle, with_own_code
+from piecewise_conformance.testkit.drive import Driven, options_for
 from piecewise_fixtures.programs import program
 from piecewise_fixtures.programs.base import Program
 

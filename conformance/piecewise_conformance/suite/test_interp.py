@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import graphs, spy
-from piecewise_conformance.drive import Driven, drive, options_for
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.recorded import settle
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import graphs, spy
+from piecewise_conformance.testkit.capture_cache import settle
+from piecewise_conformance.testkit.drive import Driven, drive, options_for
 from piecewise_fixtures.programs import program
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode

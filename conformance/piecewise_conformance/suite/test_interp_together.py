@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import spy
-from piecewise_conformance.boundary import expect_refusal, inside_subject, may_refuse
-from piecewise_conformance.capture import mark_dynamic
-from piecewise_conformance.drive import Driven, drive
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.oracle import describe
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.boundary import expect_refusal, inside_subject, may_refuse
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.drive import Driven, drive
+from piecewise_conformance.testkit.graph_capture import mark_dynamic
+from piecewise_conformance.testkit.oracle import describe
 from piecewise_fixtures.programs import Program, program
 
 

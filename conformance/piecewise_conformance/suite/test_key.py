@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from piecewise_conformance import spy
-from piecewise_conformance.caching import cache_file, manager, read_file
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.pieces import times
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.caches.managers import cache_file, manager, read_file
+from piecewise_conformance.testkit.pieces import times
 
 
 def _parts(value: Any) -> list[Any]:

@@ -8,12 +8,12 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
-from piecewise_conformance import spy
-from piecewise_conformance.caching import manager
-from piecewise_conformance.marks import requirement, slow
-from piecewise_conformance.pieces import times
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.marks import requirement, slow
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.caches.managers import manager
+from piecewise_conformance.testkit.pieces import times
 
 _ends = st.tuples(st.integers(1, 2**40), st.integers(1, 2**40)).map(
     lambda ends: tuple(sorted(ends))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 import torch
-from piecewise_conformance.drive import Driven, drive, options_for
-from piecewise_conformance.marks import needs, requirement, slow
-from piecewise_conformance.oracle import EXACT, check
-from piecewise_conformance.recorded import settle, with_own_code
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.marks import needs, requirement, slow
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit.capture_cache import settle, with_own_code
+from piecewise_conformance.testkit.drive import Driven, drive, options_for
+from piecewise_conformance.testkit.oracle import EXACT, check
 from piecewise_fixtures.programs import Program, program
 
 

@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import spy, warm
-from piecewise_conformance.boundary import expect_refusal, inside_subject, may_refuse
-from piecewise_conformance.drive import drive
-from piecewise_conformance.marks import needs, requirement, slow
-from piecewise_conformance.options import Options
-from piecewise_conformance.passes import make_pass
-from piecewise_conformance.recorded import settle
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Unsupported, Violation
+from piecewise_conformance.core.boundary import expect_refusal, inside_subject, may_refuse
+from piecewise_conformance.core.marks import needs, requirement, slow
+from piecewise_conformance.core.options import Options
+from piecewise_conformance.core.verdict import Unsupported, Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.caches import warm_start
+from piecewise_conformance.testkit.capture_cache import settle
+from piecewise_conformance.testkit.drive import drive
+from piecewise_conformance.testkit.passes import make_pass
 from piecewise_fixtures.programs import program
 from piecewise_fixtures.programs.base import Program
 from torch import fx
@@ -71,13 +72,13 @@ def test_uuid_is_in_the_key(subject: Subject, tmp_path: Path) -> None:
     key = subject.get("pass_key")
 
     def start(uuid: str) -> Any:
-        return warm.start(subject, tmp_path, compiler_config={key: make_pass(subject, uuid)})
+        return warm_start.start(subject, tmp_path, compiler_config={key: make_pass(subject, uuid)})
 
-    warm.expect_cold(start("one"), "a first start")
-    warm.expect_warm(start("one"), "a start with a pass of the same uuid")
-    warm.expect_cold(start("two"), "a start with a pass of another uuid")
-    warm.expect_warm(start("one"), "a start with the first pass again")
-    warm.expect_cold(warm.start(subject, tmp_path), "a start without a pass")
+    warm_start.expect_cold(start("one"), "a first start")
+    warm_start.expect_warm(start("one"), "a start with a pass of the same uuid")
+    warm_start.expect_cold(start("two"), "a start with a pass of another uuid")
+    warm_start.expect_warm(start("one"), "a start with the first pass again")
+    warm_start.expect_cold(warm_start.start(subject, tmp_path), "a start without a pass")
 
 
 def _manager(subject: Subject, *passes: Any) -> Any:
@@ -308,12 +309,12 @@ def test_functions_that_captured_other_values(
     def start(number: int) -> spy.Log | None:
         log = None
         with may_refuse(True):
-            log = warm.start(subject, tmp_path, compiler_config={key: made(number)})
+            log = warm_start.start(subject, tmp_path, compiler_config={key: made(number)})
         return log
 
     first, second = start(1), start(2)
     if first is not None and second is not None:
-        warm.expect_cold(second, "a start with a function that captured another value")
+        warm_start.expect_cold(second, "a start with a function that captured another value")
 
 
 @requirement("PASS-007")

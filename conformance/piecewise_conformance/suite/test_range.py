@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from piecewise_conformance import spy
-from piecewise_conformance.boundary import (
+from piecewise_conformance.core.boundary import (
     expect_refusal,
     inside_subject,
     is_named,
@@ -17,10 +16,11 @@ from piecewise_conformance.boundary import (
     whose,
     words_of,
 )
-from piecewise_conformance.drive import Driven, drive
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.drive import Driven, drive
 from piecewise_fixtures.programs import program
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import serial, spy
-from piecewise_conformance.boundary import inside_subject
-from piecewise_conformance.child import call_in_child
-from piecewise_conformance.marks import needs, requirement, slow
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.boundary import inside_subject
+from piecewise_conformance.core.marks import needs, requirement, slow
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.isolation.child import call_in_child
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import serialized, spy
 
 PROGRAMS = ["linear-chain", "two-symbols", "piece-without-symbol", "nothing-to-split"]
 OTHERS = [
@@ -90,10 +90,10 @@ def test_replaced_artifact(subject: Subject) -> None:
 def test_through_bytes(subject: Subject, name: str) -> None:
     """The function made again does what the program does."""
     subject.get("serialize")
-    _, function = serial.compiled(subject, name)
-    asked = serial.options(subject, name)
-    data = serial.to_bytes(subject, function, asked)
-    serial.check_function(subject, serial.from_bytes(subject, data, asked), name, asked)
+    _, function = serialized.compiled(subject, name)
+    asked = serialized.options(subject, name)
+    data = serialized.to_bytes(subject, function, asked)
+    serialized.check_function(subject, serialized.from_bytes(subject, data, asked), name, asked)
 
 
 @requirement("SERIAL-002")
@@ -102,11 +102,11 @@ def test_with_ranges_and_copied_inputs(subject: Subject) -> None:
     subject.get("serialize")
     changes: dict[str, Any] = {"compile_ranges_endpoints": (5,), "compile_sizes": (4,)}
     for copied in (False, True):
-        asked = serial.options(subject, "linear-chain", **changes, copy_inputs=copied)
-        _, function = serial.compiled(subject, "linear-chain", **changes, copy_inputs=copied)
-        data = serial.to_bytes(subject, function, asked)
-        loaded = serial.from_bytes(subject, data, asked)
-        serial.check_function(subject, loaded, "linear-chain", asked)
+        asked = serialized.options(subject, "linear-chain", **changes, copy_inputs=copied)
+        _, function = serialized.compiled(subject, "linear-chain", **changes, copy_inputs=copied)
+        data = serialized.to_bytes(subject, function, asked)
+        loaded = serialized.from_bytes(subject, data, asked)
+        serialized.check_function(subject, loaded, "linear-chain", asked)
 
 
 @requirement("SERIAL-002")
@@ -114,11 +114,11 @@ def test_compiled_for_symbols(subject: Subject) -> None:
     """A range that is compiled after the function was made again is compiled for symbols."""
     subject.get("serialize")
     changes: dict[str, Any] = {"compiler": spy.NAME}
-    asked = serial.options(subject, "linear-chain", **changes)
-    _, function = serial.compiled(subject, "linear-chain", **changes)
-    loaded = serial.from_bytes(subject, serial.to_bytes(subject, function, asked), asked)
+    asked = serialized.options(subject, "linear-chain", **changes)
+    _, function = serialized.compiled(subject, "linear-chain", **changes)
+    loaded = serialized.from_bytes(subject, serialized.to_bytes(subject, function, asked), asked)
     with spy.spying() as log:
-        serial.check_function(subject, loaded, "linear-chain", asked)
+        serialized.check_function(subject, loaded, "linear-chain", asked)
     for call in log.compiles:
         tensors = [each for each in call.inputs if isinstance(each, torch.Tensor)]
         if not any(isinstance(size, torch.SymInt) for each in tensors for size in each.shape):
@@ -136,10 +136,12 @@ def test_through_bytes_with_inductor(subject: Subject) -> None:
     """Without artifacts the graph that was kept compiles to what the program computes."""
     subject.get("serialize")
     subject.need("inductor")
-    asked = serial.options(subject, "two-symbols", compiler="inductor")
-    _, function = serial.compiled(subject, "two-symbols", compiler="inductor")
-    data = serial.to_bytes(subject, function, asked)
-    serial.check_function(subject, serial.from_bytes(subject, data, asked), "two-symbols", asked)
+    asked = serialized.options(subject, "two-symbols", compiler="inductor")
+    _, function = serialized.compiled(subject, "two-symbols", compiler="inductor")
+    data = serialized.to_bytes(subject, function, asked)
+    serialized.check_function(
+        subject, serialized.from_bytes(subject, data, asked), "two-symbols", asked
+    )
 
 
 @requirement("SERIAL-003")
@@ -147,22 +149,28 @@ def test_through_bytes_with_inductor(subject: Subject) -> None:
 def test_in_another_process(subject: Subject, tmp_path: Path) -> None:
     """A fresh process makes the function from the file, and gets what the program gives."""
     subject.get("serialize")
-    _, function = serial.compiled(subject, "two-symbols")
+    _, function = serialized.compiled(subject, "two-symbols")
     path = tmp_path / "function"
-    path.write_bytes(serial.to_bytes(subject, function, serial.options(subject, "two-symbols")))
+    path.write_bytes(
+        serialized.to_bytes(subject, function, serialized.options(subject, "two-symbols"))
+    )
     call_in_child(
-        subject, "piecewise_conformance.serial:run_in_child", str(path), "two-symbols", {}
+        subject,
+        "piecewise_conformance.testkit.serialized:run_in_child",
+        str(path),
+        "two-symbols",
+        {},
     )
 
 
 def _written(subject: Subject) -> bytes:
     subject.get("serialize")
-    _, function = serial.compiled(subject, "linear-chain")
-    return serial.to_bytes(subject, function, serial.options(subject, "linear-chain"))
+    _, function = serialized.compiled(subject, "linear-chain")
+    return serialized.to_bytes(subject, function, serialized.options(subject, "linear-chain"))
 
 
 def _expect_miss(subject: Subject, data: bytes, what: str) -> None:
-    if not serial.is_missed(subject, data, serial.options(subject, "linear-chain")):
+    if not serialized.is_missed(subject, data, serialized.options(subject, "linear-chain")):
         raise Violation(f"a function was made of {what}", expected="an error, or None")
 
 
@@ -229,35 +237,35 @@ def test_other_settings(subject: Subject, tmp_path: Path) -> None:
     code = tmp_path / "model.py"
     code.write_text("x = 1\n")
     files = (str(code),)
-    asked = serial.options(subject, "linear-chain", traced_files=files)
-    _, function = serial.compiled(subject, "linear-chain", traced_files=files)
-    data = serial.to_bytes(subject, function, asked)
+    asked = serialized.options(subject, "linear-chain", traced_files=files)
+    _, function = serialized.compiled(subject, "linear-chain", traced_files=files)
+    data = serialized.to_bytes(subject, function, asked)
     others = {
         "another setting": asked.but(compiler_config={"max_autotune": True}),
         "other splitting ops": asked.but(splitting_ops=(*asked.splitting_ops, "aten::relu")),
         "no splitting ops": asked.but(splitting_ops=()),
     }
     for what, other in others.items():
-        if not serial.is_missed(subject, data, other):
+        if not serialized.is_missed(subject, data, other):
             raise Violation(f"a function was taken with {what}", expected="an error, or None")
     code.write_text("x = 2\n")
-    if not serial.is_missed(subject, data, asked):
+    if not serialized.is_missed(subject, data, asked):
         raise Violation("a function was taken though a traced file was edited")
     code.write_text("x = 1\n")
-    serial.from_bytes(subject, data, asked)
+    serialized.from_bytes(subject, data, asked)
 
 
 @requirement("SERIAL-005")
 def test_another_compiler(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was made by a compiler that says now that it is another one is missed."""
     subject.get("serialize")
-    asked = serial.options(subject, "linear-chain", compiler=spy.NAME)
+    asked = serialized.options(subject, "linear-chain", compiler=spy.NAME)
     with spy.spying():
-        _, function = serial.compiled(subject, "linear-chain", compiler=spy.NAME)
-        data = serial.to_bytes(subject, function, asked)
-        serial.from_bytes(subject, data, asked)
+        _, function = serialized.compiled(subject, "linear-chain", compiler=spy.NAME)
+        data = serialized.to_bytes(subject, function, asked)
+        serialized.from_bytes(subject, data, asked)
         monkeypatch.setattr(spy.SpyCompiler, "compute_hash", lambda self, config: "a new release")
-        if not serial.is_missed(subject, data, asked):
+        if not serialized.is_missed(subject, data, asked):
             raise Violation("a function was taken though its compiler is another one")
 
 
@@ -266,15 +274,15 @@ def test_other_variables(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> N
     """So is what was made under another value of a variable that can change code."""
     subject.get("serialize")
     variables = subject.get("code_variables")
-    asked = serial.options(subject, "linear-chain")
-    _, function = serial.compiled(subject, "linear-chain")
-    data = serial.to_bytes(subject, function, asked)
+    asked = serialized.options(subject, "linear-chain")
+    _, function = serialized.compiled(subject, "linear-chain")
+    data = serialized.to_bytes(subject, function, asked)
     for name, value in variables.items():
         with monkeypatch.context() as patch:
             patch.setenv(name, value)
-            if not serial.is_missed(subject, data, asked):
+            if not serialized.is_missed(subject, data, asked):
                 raise Violation(f"a function was taken with {name}={value}")
-    serial.from_bytes(subject, data, asked)
+    serialized.from_bytes(subject, data, asked)
 
 
 @requirement("SERIAL-006")
@@ -292,15 +300,19 @@ def test_nothing_is_compiled(subject: Subject, tmp_path: Path, save_format: str)
         "save_format": save_format,
         "compile_ranges_endpoints": [5],
     }
-    asked = serial.options(subject, "linear-chain", **changes)
+    asked = serialized.options(subject, "linear-chain", **changes)
     root = str(tmp_path / "cache")
     # the second start has its artifacts from the first one's files
     for _ in range(2):
-        _, function = serial.compiled(subject, "linear-chain", **changes, cache_root=root)
+        _, function = serialized.compiled(subject, "linear-chain", **changes, cache_root=root)
     path = tmp_path / "function"
-    path.write_bytes(serial.to_bytes(subject, function, asked))
+    path.write_bytes(serialized.to_bytes(subject, function, asked))
     compiles = call_in_child(
-        subject, "piecewise_conformance.serial:run_in_child", str(path), "linear-chain", changes
+        subject,
+        "piecewise_conformance.testkit.serialized:run_in_child",
+        str(path),
+        "linear-chain",
+        changes,
     )
     if compiles:
         raise Violation(
@@ -312,10 +324,12 @@ def test_nothing_is_compiled(subject: Subject, tmp_path: Path, save_format: str)
 def test_function_stays(subject: Subject) -> None:
     """After it was serialized the model runs as before, and serializes to a function again."""
     subject.get("serialize")
-    driven, function = serial.compiled(subject, "two-symbols")
-    asked = serial.options(subject, "two-symbols")
-    serial.to_bytes(subject, function, asked)
+    driven, function = serialized.compiled(subject, "two-symbols")
+    asked = serialized.options(subject, "two-symbols")
+    serialized.to_bytes(subject, function, asked)
     for size in driven.program.sizes:
         driven.check(size)
-    again = serial.to_bytes(subject, function, asked)
-    serial.check_function(subject, serial.from_bytes(subject, again, asked), "two-symbols", asked)
+    again = serialized.to_bytes(subject, function, asked)
+    serialized.check_function(
+        subject, serialized.from_bytes(subject, again, asked), "two-symbols", asked
+    )

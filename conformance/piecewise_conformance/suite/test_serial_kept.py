@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import serial, spy
-from piecewise_conformance.capture import mark_dynamic
-from piecewise_conformance.drive import Driven
-from piecewise_conformance.marks import needs, requirement, slow
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Unsupported, Violation
+from piecewise_conformance.core.marks import needs, requirement, slow
+from piecewise_conformance.core.verdict import Unsupported, Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import serialized, spy
+from piecewise_conformance.testkit.drive import Driven
+from piecewise_conformance.testkit.graph_capture import mark_dynamic
 from piecewise_fixtures.programs import program
 from piecewise_fixtures.programs.base import Program
 
@@ -24,13 +24,13 @@ def test_facts_of_a_function(subject: Subject, encoder: bool, copy_inputs: bool)
     """Its prefix, whether it is an encoder's, and which inputs are copied."""
     subject.get("serialize")
     changes: dict[str, Any] = {"prefix": "tower", "copy_inputs": copy_inputs}
-    asked = serial.options(subject, "two-symbols", **changes)
+    asked = serialized.options(subject, "two-symbols", **changes)
     with subject.context("set_model_tag", "vision", is_encoder=encoder):
-        _, function = serial.compiled(subject, "two-symbols", **changes)
+        _, function = serialized.compiled(subject, "two-symbols", **changes)
     names = [n for n in ("prefix", "is_encoder", "sym_tensor_indices") if hasattr(function, n)]
     if not names:
         raise Unsupported("the subject's function tells nothing about itself")
-    loaded = serial.from_bytes(subject, serial.to_bytes(subject, function, asked), asked)
+    loaded = serialized.from_bytes(subject, serialized.to_bytes(subject, function, asked), asked)
     before, after = (
         {name: getattr(each, name, "nothing") for name in names} for each in (function, loaded)
     )
@@ -45,15 +45,15 @@ def test_facts_of_a_function(subject: Subject, encoder: bool, copy_inputs: bool)
 def test_facts_do_not_come_from_the_reader(subject: Subject, encoder: bool) -> None:
     """Made again under the tag of another part, it is still of the part that it was made for."""
     subject.get("serialize")
-    asked = serial.options(subject, "linear-chain", prefix="tower")
+    asked = serialized.options(subject, "linear-chain", prefix="tower")
     with subject.context("set_model_tag", "one", is_encoder=encoder):
-        _, function = serial.compiled(subject, "linear-chain", prefix="tower")
+        _, function = serialized.compiled(subject, "linear-chain", prefix="tower")
     names = [n for n in ("prefix", "is_encoder") if hasattr(function, n)]
     if not names:
         raise Unsupported("the subject's function tells nothing about itself")
-    data = serial.to_bytes(subject, function, asked)
+    data = serialized.to_bytes(subject, function, asked)
     with subject.context("set_model_tag", "other", is_encoder=not encoder):
-        loaded = serial.from_bytes(subject, data, asked)
+        loaded = serialized.from_bytes(subject, data, asked)
     before, after = (
         {name: getattr(each, name, "nothing") for name in names} for each in (function, loaded)
     )
@@ -70,7 +70,7 @@ def test_copies_go_on(subject: Subject) -> None:
     """Where inputs are copied to static buffers they still are: no piece sees the caller's own."""
     subject.get("serialize")
     changes: dict[str, Any] = {"compiler": spy.NAME, "copy_inputs": True}
-    asked = serial.options(subject, "linear-chain", **changes)
+    asked = serialized.options(subject, "linear-chain", **changes)
 
     def expect_copies(model: Driven, what: str) -> None:
         args = model.program.inputs(6)
@@ -81,10 +81,10 @@ def test_copies_go_on(subject: Subject) -> None:
         if not log.addresses or own & log.addresses:
             raise Violation(f"inputs that reach a piece of {what}", expected="copies")
 
-    driven, function = serial.compiled(subject, "linear-chain", **changes)
+    driven, function = serialized.compiled(subject, "linear-chain", **changes)
     expect_copies(driven, "a function")
-    loaded = serial.from_bytes(subject, serial.to_bytes(subject, function, asked), asked)
-    again = serial.in_place_of(subject, loaded, "linear-chain", asked)
+    loaded = serialized.from_bytes(subject, serialized.to_bytes(subject, function, asked), asked)
+    again = serialized.in_place_of(subject, loaded, "linear-chain", asked)
     expect_copies(again, "a function that was made again")
 
 
@@ -98,15 +98,15 @@ def test_inputs_are_known_as_before(subject: Subject, name: str) -> None:
     place in their memory, and which of them share it.
     """
     subject.get("serialize")
-    asked = serial.options(subject, name, compiler=spy.NAME)
+    asked = serialized.options(subject, name, compiler=spy.NAME)
     seen: list[list[Any]] = []
     with spy.spying() as log:
-        _, function = serial.compiled(subject, name, compiler=spy.NAME)
+        _, function = serialized.compiled(subject, name, compiler=spy.NAME)
         seen.append([_layout(call.inputs) for call in log.compiles])
-        data = serial.to_bytes(subject, function, asked)
-    loaded = serial.from_bytes(subject, data, asked)
+        data = serialized.to_bytes(subject, function, asked)
+    loaded = serialized.from_bytes(subject, data, asked)
     with spy.spying() as log:
-        serial.check_function(subject, loaded, name, asked)
+        serialized.check_function(subject, loaded, name, asked)
         seen.append([_layout(call.inputs) for call in log.compiles])
     if seen[1] and seen[0] != seen[1]:  # a subject may have nothing left to compile
         raise Violation(
@@ -145,10 +145,10 @@ def test_artifacts_of_one_size(subject: Subject) -> None:
     serves none of them.
     """
     changes = _with_artifacts(subject, compile_sizes=(4,), compile_ranges_endpoints=(5,))
-    asked = serial.options(subject, "linear-chain", **changes)
-    _, function = serial.compiled(subject, "linear-chain", (4,), **changes)
-    loaded = serial.from_bytes(subject, serial.to_bytes(subject, function, asked), asked)
-    serial.check_function(subject, loaded, "linear-chain", asked)
+    asked = serialized.options(subject, "linear-chain", **changes)
+    _, function = serialized.compiled(subject, "linear-chain", (4,), **changes)
+    loaded = serialized.from_bytes(subject, serialized.to_bytes(subject, function, asked), asked)
+    serialized.check_function(subject, loaded, "linear-chain", asked)
 
 
 class _LayersAndHead(torch.nn.Module):
@@ -172,11 +172,11 @@ def test_each_piece_has_its_artifact(subject: Subject, tmp_path: Path) -> None:
     """Of more than ten pieces each gets its own artifact back, however they are numbered."""
     changes = _with_artifacts(subject, cache_root=str(tmp_path))
     chosen = _layers_and_head()
-    asked = serial.options(subject, chosen, **changes)
-    _, function = serial.compiled(subject, chosen, **changes)
+    asked = serialized.options(subject, chosen, **changes)
+    _, function = serialized.compiled(subject, chosen, **changes)
     asked = asked.but(cache_root=None)
-    loaded = serial.from_bytes(subject, serial.to_bytes(subject, function, asked), asked)
-    serial.check_function(subject, loaded, chosen, asked)
+    loaded = serialized.from_bytes(subject, serialized.to_bytes(subject, function, asked), asked)
+    serialized.check_function(subject, loaded, chosen, asked)
 
 
 @requirement("SERIAL-006")
@@ -186,13 +186,13 @@ def test_nothing_is_compiled_the_second_time(subject: Subject) -> None:
     """A function that was made again gives its artifacts on when it is serialized in its turn."""
     subject.get("record_events")
     changes = _with_artifacts(subject)
-    asked = serial.options(subject, "linear-chain", **changes)
-    _, function = serial.compiled(subject, "linear-chain", **changes)
+    asked = serialized.options(subject, "linear-chain", **changes)
+    _, function = serialized.compiled(subject, "linear-chain", **changes)
     for times in ("once", "twice"):
-        data = serial.to_bytes(subject, function, asked)
+        data = serialized.to_bytes(subject, function, asked)
         with subject.events() as trace:
-            function = serial.from_bytes(subject, data, asked)
-            serial.check_function(subject, function, "linear-chain", asked)
+            function = serialized.from_bytes(subject, data, asked)
+            serialized.check_function(subject, function, "linear-chain", asked)
             compiles = len(trace().of("Compile"))
         if compiles:
             raise Violation(
@@ -203,12 +203,12 @@ def test_nothing_is_compiled_the_second_time(subject: Subject) -> None:
 
 
 def _calls_back_once(subject: Subject, changes: dict[str, Any]) -> None:
-    asked = serial.options(subject, "linear-chain", **changes)
-    _, function = serial.compiled(subject, "linear-chain", **changes)
-    data, calls = serial.to_bytes(subject, function, asked), list[int]()
+    asked = serialized.options(subject, "linear-chain", **changes)
+    _, function = serialized.compiled(subject, "linear-chain", **changes)
+    data, calls = serialized.to_bytes(subject, function, asked), list[int]()
     with subject.context("set_on_compilation_complete", lambda: calls.append(1)):
-        loaded = serial.from_bytes(subject, data, asked)
-        serial.check_function(subject, loaded, "linear-chain", asked)
+        loaded = serialized.from_bytes(subject, data, asked)
+        serialized.check_function(subject, loaded, "linear-chain", asked)
     if len(calls) != 1:
         raise Violation(
             "calls of the completion callback of a function that was made again and has run",

@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import spy, warm
-from piecewise_conformance.boundary import inside_subject, may_refuse
-from piecewise_conformance.drive import drive
-from piecewise_conformance.edited import module_of
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.options import Options
-from piecewise_conformance.passes import make_pass
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.boundary import inside_subject, may_refuse
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.options import Options
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.caches import warm_start
+from piecewise_conformance.testkit.drive import drive
+from piecewise_conformance.testkit.edited_source import module_of
+from piecewise_conformance.testkit.passes import make_pass
 from piecewise_fixtures.programs import program
 from torch import fx
 
@@ -57,8 +58,8 @@ def test_a_setting_that_is_taken(subject: Subject) -> None:
 @requirement("HASH-001")
 def test_second_start_of_a_compiler_that_takes(subject: Subject, tmp_path: Path) -> None:
     """Nor is it missing from the key under which a piece is found again."""
-    warm.expect_cold(_start_that_takes(subject, tmp_path), "a first start")
-    warm.expect_warm(_start_that_takes(subject, tmp_path), "a second start")
+    warm_start.expect_cold(_start_that_takes(subject, tmp_path), "a first start")
+    warm_start.expect_warm(_start_that_takes(subject, tmp_path), "a second start")
 
 
 @requirement("PASS-001")
@@ -86,7 +87,7 @@ def test_pass_that_cannot_be_copied(subject: Subject) -> None:
 def _may_start(subject: Subject, root: Path, settings: dict[str, Any]) -> spy.Log | None:
     """A start, unless the settings are refused."""
     with may_refuse(True):
-        return warm.start(subject, root, compiler_config=settings)
+        return warm_start.start(subject, root, compiler_config=settings)
     return None
 
 
@@ -115,7 +116,7 @@ def test_other_function_of_one_name(subject: Subject, tmp_path: Path, name: str)
     for made in FUNCTIONS[name]:
         log = _may_start(subject, tmp_path, {"pre_grad_custom_pass": made()})
         if log is not None:
-            warm.expect_cold(log, f"a start with a function of another {name}")
+            warm_start.expect_cold(log, f"a start with a function of another {name}")
 
 
 @requirement("PASS-002")
@@ -125,7 +126,7 @@ def test_pass_that_is_not_cached(subject: Subject, tmp_path: Path) -> None:
         never = make_pass(subject, None, cached=False)
         log = _may_start(subject, tmp_path, {subject.get("pass_key"): never})
         if log is not None:
-            warm.expect_cold(log, "a start with a pass whose uuid is None")
+            warm_start.expect_cold(log, "a start with a pass whose uuid is None")
 
 
 @requirement("PASS-003")

@@ -8,15 +8,21 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import graphs
-from piecewise_conformance.boundary import inside_subject
-from piecewise_conformance.capture import all_names
-from piecewise_conformance.drive import expected, run_graph
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.oracle import check
-from piecewise_conformance.splits import check_equal, given_to, graph_for, split, to_judge
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.boundary import inside_subject
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import graphs
+from piecewise_conformance.testkit.drive import expected, run_graph
+from piecewise_conformance.testkit.graph_capture import all_names
+from piecewise_conformance.testkit.oracle import check
+from piecewise_conformance.testkit.splits import (
+    check_equal,
+    given_to,
+    graph_for,
+    split,
+    to_judge,
+)
 from torch import fx
 
 every_graph = pytest.mark.parametrize("name", all_names())

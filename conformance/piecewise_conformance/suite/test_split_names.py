@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance.boundary import inside_subject
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.oracle import check, observe
-from piecewise_conformance.splits import check_equal, graph_for
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.boundary import inside_subject
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit.oracle import check, observe
+from piecewise_conformance.testkit.splits import check_equal, graph_for
 from torch import fx
 
 

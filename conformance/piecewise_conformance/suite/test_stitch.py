@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance.boundary import may_refuse
-from piecewise_conformance.drive import drive, other_values
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.oracle import describe
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.boundary import may_refuse
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit.drive import drive, other_values
+from piecewise_conformance.testkit.oracle import describe
 from piecewise_fixtures.programs import Program, program
 from torch.multiprocessing.reductions import StorageWeakRef
 

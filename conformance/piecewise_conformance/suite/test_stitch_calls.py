@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance import spy
-from piecewise_conformance.boundary import may_refuse
-from piecewise_conformance.drive import Driven, drive
-from piecewise_conformance.marks import needs, requirement, slow
-from piecewise_conformance.oracle import Observation, check
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.boundary import may_refuse
+from piecewise_conformance.core.marks import needs, requirement, slow
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.drive import Driven, drive
+from piecewise_conformance.testkit.oracle import Observation, check
 from piecewise_fixtures.programs import Program, program
 
 PROGRAM = "twice: a splitting op that calls the model for other inputs, once"

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 import torch
-from piecewise_conformance.boundary import crossing, inside_subject
-from piecewise_conformance.capture import mark_dynamic
-from piecewise_conformance.drive import Driven, options_for
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.recorded import settle, with_own_code
-from piecewise_conformance.subject import Subject
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.boundary import crossing, inside_subject
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.verdict import Violation
+from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.testkit.capture_cache import settle, with_own_code
+from piecewise_conformance.testkit.drive import Driven, options_for
+from piecewise_conformance.testkit.graph_capture import mark_dynamic
 from piecewise_fixtures.programs import Program, program
 from torch._dynamo.eval_frame import remove_from_cache
 from torch.multiprocessing.reductions import StorageWeakRef

@@ -3,9 +3,9 @@
 import os
 
 import pytest
-from piecewise_conformance.boundary import inside_subject
-from piecewise_conformance.marks import needs, requirement
-from piecewise_conformance.verdict import Unsupported, Violation
+from piecewise_conformance.core.boundary import inside_subject
+from piecewise_conformance.core.marks import needs, requirement
+from piecewise_conformance.core.verdict import Unsupported, Violation
 
 
 @pytest.fixture(autouse=True)

@@ -4,9 +4,9 @@ import os
 import signal
 import sys
 
-from piecewise_conformance.boundary import inside_subject
-from piecewise_conformance.marks import requirement
-from piecewise_conformance.verdict import Violation
+from piecewise_conformance.core.boundary import inside_subject
+from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.verdict import Violation
 
 
 def ask(subject, what):

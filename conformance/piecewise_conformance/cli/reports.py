@@ -1,0 +1,116 @@
+"""The commands that run no test: ``diff``, ``render``, ``merge`` and ``new-backend``."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..core.requirements import load
+from ..reporting.compare import as_markdown, as_text, compare
+from ..reporting.expectations import unmatched_of
+from ..reporting.html_report import write_html
+from ..reporting.junit import write_junit
+from ..reporting.report import (
+    CONFORMANT,
+    REPORT,
+    USAGE,
+    ReportError,
+    ReportWriter,
+    Result,
+    exit_status,
+    make_footer,
+    read_report,
+)
+from ..reporting.shards import merge
+from ..reporting.terminal import print_report
+from .new_backend import write_adapter
+
+
+def add_to(commands: Any) -> None:
+    """Add the commands to the subparsers of the command line."""
+    diff = commands.add_parser("diff", help="what changed from one report to another")
+    diff.add_argument("old", type=Path, metavar="OLD", help="the folder of a report")
+    diff.add_argument("new", type=Path, metavar="NEW")
+    diff.add_argument("--markdown", action="store_true", help="for a comment on a pull request")
+    render = commands.add_parser("render", help="write report.html, of several runs side by side")
+    render.add_argument("folders", type=Path, nargs="+", metavar="DIR")
+    render.add_argument("--out", type=Path, metavar="FILE", help="default: report.html in DIR")
+    merging = commands.add_parser("merge", help="one report of the reports of all shards")
+    merging.add_argument("folders", type=Path, nargs="+", metavar="DIR")
+    merging.add_argument("--out", type=Path, default=Path("conformance-report"), metavar="DIR")
+    new = commands.add_parser("new-backend", help="write an adapter to start from")
+    new.add_argument("path", type=Path, metavar="PATH", help="such as my_backend.py")
+
+
+def _told(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """The command, with what is wrong with a file as a message and exit status 2."""
+
+    def inner(options: argparse.Namespace) -> int:
+        try:
+            return command(options)
+        except (ReportError, OSError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return USAGE
+
+    return inner
+
+
+def _diff(options: argparse.Namespace) -> int:
+    found = compare(read_report(options.old / REPORT), read_report(options.new / REPORT))
+    print(as_markdown(found) if options.markdown else as_text(found))
+    return found.exit_status
+
+
+def _render(options: argparse.Namespace) -> int:
+    out = options.out or options.folders[0] / "report.html"
+    write_html(out, [(each, read_report(each / REPORT)) for each in options.folders], load())
+    print(f"report: {out}")
+    return CONFORMANT
+
+
+def _merge(options: argparse.Namespace) -> int:
+    if options.out.resolve() in [each.resolve() for each in options.folders]:
+        raise ReportError(f"--out {options.out} is one of the shards")
+    header, results, seconds = merge(options.folders)
+    writer = ReportWriter(options.out / REPORT)
+    writer.start(header)
+    for each in results:
+        writer.add(each)
+        _take_script(each, options.folders, options.out)
+    unmatched = unmatched_of(header, results)
+    writer.finish(make_footer(results, seconds=seconds, unmatched=unmatched))
+    write_junit(options.out / "junit.xml", results)
+    report, requirements = read_report(writer.path), load()
+    write_html(options.out / "report.html", [(options.out, report)], requirements)
+    print_report(sys.stdout, report, requirements, unmatched=unmatched, folder=options.out)
+    return exit_status(results, unmatched=len(unmatched))
+
+
+def _take_script(result: Result, folders: Sequence[Path], out: Path) -> None:
+    """Copy the script of ``result`` from the shard that has it; its name is of that case alone."""
+    for folder in folders if result.repro else ():
+        script = folder / str(result.repro)
+        inside = script.resolve().is_relative_to(folder.resolve())
+        if inside and script.is_file():
+            target = out / str(result.repro)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(script, target)
+
+
+def _new_backend(options: argparse.Namespace) -> int:
+    write_adapter(options.path)
+    print(f"{options.path} is written; test it by")
+    print(f"python -m piecewise_conformance run --profile smoke --backend {options.path}")
+    return CONFORMANT
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "diff": _told(_diff),
+    "render": _told(_render),
+    "merge": _told(_merge),
+    "new-backend": _told(_new_backend),
+}

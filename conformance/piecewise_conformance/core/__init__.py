@@ -1,0 +1,1 @@
+"""The words that all of the harness uses: verdicts, outcomes, requirements, options, environment."""

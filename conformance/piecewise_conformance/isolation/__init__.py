@@ -1,0 +1,1 @@
+"""Keep a subject from harming anything but its own verdict: processes, watchdog, global state."""

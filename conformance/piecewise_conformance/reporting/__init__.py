@@ -1,0 +1,1 @@
+"""Reports of a run: written, compared, merged and shown."""

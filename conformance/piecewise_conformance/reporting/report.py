@@ -1,0 +1,300 @@
+"""``report.jsonl``: a header, one line per result, and a footer without which it is incomplete.
+
+Results are appended as they come, so that a run that dies leaves what it had. The form of the
+lines is fixed: scripts depend on it. Keys may be added, never changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ..core.verdict import Status
+from . import schema
+
+REPORT = "report.jsonl"
+PREVIOUS = "report.previous.jsonl"
+
+CONFORMANT, NOT_CONFORMANT, USAGE, INCOMPLETE = 0, 1, 2, 3
+
+FAILING = (Status.FAIL, Status.CRASH, Status.TIMEOUT)
+
+
+# What came of the script of a failure in a process of its own (``repro_run``), and in words.
+FAILED, OTHERWISE, HELD, NO_VERDICT, NOT_RUN = (
+    "failed",
+    "failed otherwise",
+    "held",
+    "no verdict",
+    "not run",
+)
+_SCRIPT_WENT = {
+    FAILED: "it fails there too",
+    OTHERWISE: "it fails there too, but in another way",
+    HELD: "it did NOT fail there",
+    NO_VERDICT: "it came to no verdict there",
+    NOT_RUN: "not run: another case of the test was, or time was up",
+}
+
+
+class ReportError(Exception):
+    """A report that cannot be read, or not be gone on with; the message says why."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one test. ``case`` tells the tests of one requirement apart."""
+
+    id: str
+    case: str
+    status: Status
+    message: str = ""
+    repro: str | None = None
+    seconds: float = 0.0
+    level: str = "MUST"
+    expected: str = ""
+    got: str = ""
+    program: str = ""
+    how_to_run: str = ""
+    repro_run: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What identifies the result in a report."""
+        return self.id, self.case
+
+    @property
+    def family(self) -> str:
+        """The family of the requirement."""
+        return self.id.rpartition("-")[0]
+
+    @property
+    def failing(self) -> bool:
+        """Whether the subject did not do what the requirement says."""
+        return self.status in FAILING
+
+    def to_json(self) -> dict[str, Any]:
+        """The line of the report."""
+        return {"kind": "result", **asdict(self), "status": self.status.value}
+
+    @classmethod
+    def from_json(cls, line: Mapping[str, Any]) -> Result:
+        """The result of one line; keys that are not known are passed over."""
+        known = {each.name: line[each.name] for each in fields(cls) if each.name in line}
+        return cls(**{**known, "status": Status(line["status"])})
+
+
+def how_a_script_went(result: Result) -> str:
+    """``repro_run`` in words."""
+    return _SCRIPT_WENT.get(result.repro_run or NOT_RUN, result.repro_run or "")
+
+
+@dataclass
+class Report:
+    """A report as it was read; ``torn`` if its last line was cut off in writing."""
+
+    header: dict[str, Any]
+    results: list[Result] = field(default_factory=list)
+    footer: dict[str, Any] | None = None
+    torn: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run came to its end."""
+        return self.footer is not None
+
+
+def read_report(path: Path) -> Report:
+    """The report at ``path``. A last line without its end is left out; other damage is an error."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ReportError(f"{path} cannot be read: {error.strerror}") from error
+    *lines, rest = text.split(b"\n")
+    report: Report | None = None
+    for number, raw in enumerate(lines, start=1):
+        try:
+            line = dict(schema.check_line(json.loads(raw)))
+            kind = line["kind"]
+            if kind == "header" and report is None:
+                report = Report(line)
+            elif kind == "result" and report is not None and report.footer is None:
+                report.results.append(Result.from_json(line))
+            elif kind == "footer" and report is not None and report.footer is None:
+                report.footer = line
+            else:
+                raise ValueError(f"a {kind} line out of place")
+        except (ValueError, KeyError, TypeError) as error:
+            raise ReportError(f"{path}:{number} is no line of a report: {error}") from error
+    if report is None:
+        raise ReportError(f"{path} has no header")
+    report.torn = bool(rest)
+    return report
+
+
+class ReportWriter:
+    """Appends to a report, one whole line at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def start(self, header: Mapping[str, Any]) -> None:
+        """Begin a report. One that is there already is moved aside, never lost."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        fresh.write_text(
+            _line({"kind": "header", "schema": schema.VERSION, **header}), encoding="utf-8"
+        )
+        if self.path.exists():
+            self.path.replace(self.path.with_name(PREVIOUS))
+        fresh.replace(self.path)
+
+    def go_on(self, header: Mapping[str, Any]) -> list[Result]:
+        """Take up an incomplete report of the same run; the results that it has.
+
+        ReportError if there is none, if it is complete, or if another run wrote it.
+        """
+        report = read_report(self.path)
+        if report.complete:
+            raise ReportError(f"{self.path} is complete: there is nothing to resume")
+        for key in RESUME_KEYS:
+            before, now = report.header.get(key), header.get(key)
+            if before != now:
+                raise ReportError(f"{self.path} was begun with {key} {before!r}, not {now!r}")
+        if report.torn:
+            data = self.path.read_bytes()
+            os.truncate(self.path, data.rindex(b"\n") + 1)
+        return report.results
+
+    def add(self, result: Result) -> None:
+        """Append one result."""
+        self._append(result.to_json())
+
+    def amend(self, report: Report, results: Iterable[Result]) -> Report:
+        """Write the report once more, with ``results`` in the place of those that it has."""
+        fresh = self.path.with_name(f"{self.path.name}.new")
+        results = list(results)
+        lines = [report.header, *(each.to_json() for each in results)]
+        fresh.write_text("".join(map(_line, lines)), encoding="utf-8")
+        fresh.replace(self.path)
+        return Report(report.header, results)
+
+    def finish(self, footer: Mapping[str, Any]) -> None:
+        """Append the footer: from now on the report is complete."""
+        self._append({"kind": "footer", **footer})
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(_line(line))
+
+
+# What must be the same for results of two runs to stand in one report.
+RESUME_KEYS = (
+    "subject",
+    "device",
+    "seed",
+    "profiles",
+    "keyword",
+    "versions",
+    "shard",
+    "expectations",
+)
+
+
+def _line(value: Mapping[str, Any]) -> str:
+    # Sets and paths have no JSON of their own; text of a subject may have lone surrogates.
+    return json.dumps(value, ensure_ascii=True, default=str) + "\n"
+
+
+_WORD = re.compile(r"[\w:+\-.\[\]\\/]+")  # what pytest's -k takes for one word
+_OPERATORS = ("and", "or", "not")
+
+
+def how_to_run(spec: str, id: str, case: str, *, device: str = "cpu", seed: int = 0) -> str:
+    """The command that runs one case alone.
+
+    The parts of a case are matched each for itself, for ``-k`` knows no quoting. A case whose
+    name goes on after this one's may run as well.
+    """
+    words = [word for word in _WORD.findall(case) if word not in _OPERATORS]
+    command = ["python", "-m", "piecewise_conformance", "run", "--backend", spec]
+    command += ["--device", device] if device != "cpu" else []
+    command += ["--seed", str(seed)] if seed else []
+    return shlex.join([*command, "-k", " and ".join([id, *words])])
+
+
+# -- the verdict -----------------------------------------------------------------------------------
+
+
+def exit_status(results: Iterable[Result], *, problem: str = "", unmatched: int = 0) -> int:
+    """The exit status of a run with ``results``; ``problem`` is why it is incomplete, if it is.
+
+    ``unmatched`` is the number of expectations that matched nothing.
+
+    A verdict of a broken run is no verdict: an error of the harness beats a failure. Of failures
+    only those of a MUST count. Where nothing was judged, nothing conforms.
+    """
+    results = list(results)
+    if problem or any(each.status is Status.ERROR for each in results):
+        return INCOMPLETE
+    if unmatched or any(each.status is Status.XPASS for each in results):
+        return NOT_CONFORMANT
+    if any(each.failing and each.level == "MUST" for each in results):
+        return NOT_CONFORMANT
+    if not any(each.status is Status.PASS or each.failing for each in results):
+        return INCOMPLETE
+    return CONFORMANT
+
+
+def verdict(results: Iterable[Result], *, problem: str = "", unmatched: int = 0) -> str:
+    """The verdict in words, for the footer and for people."""
+    results = list(results)
+    status = exit_status(results, problem=problem, unmatched=unmatched)
+    if status == CONFORMANT:
+        return "conformant"
+    if status == NOT_CONFORMANT:
+        return "not conformant"
+    if problem:
+        return f"incomplete: {problem}"
+    if any(each.status is Status.ERROR for each in results):
+        return "incomplete: the harness had errors"
+    return "nothing was tested"
+
+
+def totals(results: Iterable[Result]) -> dict[str, int]:
+    """How many results there are of each status, in the order of Status; none are left out."""
+    count = Counter(each.status for each in results)
+    return {status.value: count[status] for status in Status}
+
+
+def by_family(results: Iterable[Result]) -> dict[str, dict[str, int]]:
+    """The totals of each family that has results, in alphabetical order."""
+    families: dict[str, list[Result]] = {}
+    for each in results:
+        families.setdefault(each.family, []).append(each)
+    return {family: totals(families[family]) for family in sorted(families)}
+
+
+def make_footer(
+    results: Iterable[Result], *, seconds: float, unmatched: Iterable[str] = ()
+) -> dict[str, Any]:
+    """The footer of a run that came to its end."""
+    results, unmatched = list(results), list(unmatched)
+    return {
+        "totals": totals(results),
+        "families": by_family(results),
+        "results": len(results),
+        "requirements": len({each.id for each in results}),
+        "should_failures": sum(each.failing and each.level != "MUST" for each in results),
+        "unmatched": unmatched,
+        "verdict": verdict(results, unmatched=len(unmatched)),
+        "exit_status": exit_status(results, unmatched=len(unmatched)),
+        "seconds": round(seconds, 3),
+    }

@@ -1,0 +1,200 @@
+"""The report on the terminal: a table, then every failure with what a person needs to act."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from ..core.requirements import Requirement
+from ..core.verdict import Status
+from .report import (
+    CONFORMANT,
+    Report,
+    Result,
+    by_family,
+    exit_status,
+    how_a_script_went,
+    totals,
+    verdict,
+)
+
+_CASES = 3  # printed of each requirement; the report has the rest
+_LINES = 25  # printed of each text
+_SHOWN = (
+    Status.PASS,
+    Status.FAIL,
+    Status.CRASH,
+    Status.TIMEOUT,
+    Status.ERROR,
+    Status.UNSUPPORTED,
+    Status.NOT_RUN,
+)
+_RARE = (Status.XFAIL, Status.XPASS)  # a column only where there are any
+_BAD = (Status.FAIL, Status.CRASH, Status.TIMEOUT, Status.ERROR, Status.XPASS)
+_COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1"}
+
+
+def print_report(
+    stream: TextIO,
+    report: Report,
+    requirements: Mapping[str, Requirement],
+    *,
+    problem: str = "",
+    unmatched: Sequence[str] = (),
+    folder: Path = Path(),
+    durations: int = 0,
+) -> None:
+    """Print all of the report in ``folder`` that matters to a person, the verdict last.
+
+    ``durations`` is of how many requirements to tell what they took.
+    """
+    paint = _Painter(stream.isatty())
+    parts = [
+        _head(report),
+        _table(report.results, paint),
+        *_failures(report.results, requirements, paint, folder),
+        _reasons(report.results, Status.UNSUPPORTED, "unsupported: the subject does not offer it"),
+        _reasons(report.results, Status.NOT_RUN, "not run: this machine lacks something"),
+        _durations(report.results, durations),
+        "\n".join(f"expected, and matched nothing: {each}" for each in unmatched),
+        _verdict(report.results, problem, paint, len(unmatched)),
+    ]
+    print("\n\n".join(part for part in parts if part), file=stream, flush=True)
+
+
+class _Painter:
+    def __init__(self, on: bool) -> None:
+        self.on = on
+
+    def __call__(self, colour: str, text: str) -> str:
+        return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if self.on else text
+
+
+def _head(report: Report) -> str:
+    subject, versions = report.header["subject"], report.header["versions"]
+    name = " ".join(part for part in (subject["name"], subject["version"]) if part)
+    known = [f"{key} {versions[key]}" for key in ("torch", "triton", "python") if versions.get(key)]
+    head = f"subject: {name}  ({', '.join(known)}, {report.header['device']})"
+    return "\n".join([head, *report.header.get("probe", ())])
+
+
+def _table(results: Sequence[Result], paint: _Painter) -> str:
+    families = by_family(results)
+    total = totals(results)
+    columns = [each for each in _SHOWN + _RARE if each not in _RARE or total[each.value]]
+    rows = [("", *(each.value for each in columns))]
+    for name, counts in [*families.items(), ("total", total)]:
+        rows.append((name, *(str(counts[each.value] or "-") for each in columns)))
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    lines = []
+    for number, row in enumerate(rows):
+        cells = [row[0].ljust(widths[0])]
+        for status, text, width in zip(columns, row[1:], widths[1:], strict=True):
+            cell = text.rjust(width)
+            bad = number > 0 and text != "-" and status in _BAD
+            cells.append(paint("red", cell) if bad else cell)
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _failures(
+    results: Sequence[Result],
+    requirements: Mapping[str, Requirement],
+    paint: _Painter,
+    folder: Path,
+) -> Iterator[str]:
+    bad: dict[str, list[Result]] = {}
+    for each in results:
+        if each.status in _BAD:
+            bad.setdefault(each.id, []).append(each)
+    for id in sorted(bad):
+        found = requirements.get(id)
+        level = found.level if found else bad[id][0].level
+        lines = [paint("red", f"{id} ({level}, {_counted(bad[id])})")]
+        if found:
+            lines += textwrap.wrap(found.sentence, 98, initial_indent="  ", subsequent_indent="  ")
+        for each in bad[id][:_CASES]:
+            lines += ["", *_case(each, folder)]
+        if more := len(bad[id]) - _CASES:
+            lines += ["", f"  and {more} more, in the report"] if more > 0 else []
+        yield "\n".join(lines)
+
+
+def _counted(results: Sequence[Result]) -> str:
+    count = Counter(each.status.value for each in results)
+    return ", ".join(f"{number} {status}" for status, number in count.items())
+
+
+def _case(result: Result, folder: Path) -> Iterator[str]:
+    yield f"  {result.status.value}: {result.case}"
+    yield from _text("", result.message)
+    yield from _text("expected: ", result.expected)
+    yield from _text("got:      ", result.got)
+    yield from _text("program:  ", result.program)
+    if result.how_to_run:
+        yield f"    run alone: {result.how_to_run}"
+    if result.repro:
+        came = f"  ({how_a_script_went(result)})" if result.repro_run else ""
+        yield f"    script:    python {folder / result.repro}{came}"
+
+
+def _text(label: str, text: str) -> Iterator[str]:
+    lines = text.strip("\n").splitlines() if text.strip() else []
+    if len(lines) > _LINES:
+        lines = [*lines[:_LINES], f"... {len(lines) - _LINES} lines more, in the report"]
+    for number, line in enumerate(lines):
+        yield f"    {label if number == 0 else ' ' * len(label)}{line}"
+
+
+def _reasons(results: Sequence[Result], status: Status, title: str) -> str:
+    count = Counter(_first_line(each.message) for each in results if each.status is status)
+    if not count:
+        return ""
+    return "\n".join([title, *(f"  {number:5} {reason}" for reason, number in count.most_common())])
+
+
+def _durations(results: Sequence[Result], number: int) -> str:
+    """The requirements that took longest, with the test of each that did."""
+    by_id: dict[str, list[Result]] = {}
+    for each in results:
+        by_id.setdefault(each.id, []).append(each)
+    took = {id: sum(each.seconds for each in tests) for id, tests in by_id.items()}
+    slowest = sorted(took, key=lambda id: -took[id])[:number]
+    if not slowest:
+        return ""
+    lines = [f"slowest requirements, of {sum(took.values()):.0f} s of tests in all"]
+    for id in slowest:
+        longest = max(by_id[id], key=lambda each: each.seconds)
+        tests = f"{len(by_id[id])} tests" if len(by_id[id]) > 1 else "1 test"
+        lines.append(f"  {took[id]:7.1f} s  {id}: {tests}, {longest.seconds:.1f} s {longest.case}")
+    return "\n".join(lines)
+
+
+def _first_line(text: str) -> str:
+    return text.splitlines()[0] if text.strip() else "no reason given"
+
+
+def _verdict(results: Sequence[Result], problem: str, paint: _Painter, unmatched: int = 0) -> str:
+    status = exit_status(results, problem=problem, unmatched=unmatched)
+    text = (
+        verdict(results, problem=problem, unmatched=unmatched).upper()
+        if not problem
+        else f"INCOMPLETE: {problem}"
+    )
+    counts = ", ".join(f"{number} {name}" for name, number in totals(results).items() if number)
+    lines = [
+        paint("green" if status == CONFORMANT else "red", f"{text}  ({counts or 'no results'})")
+    ]
+    if should := sum(each.failing and each.level != "MUST" for each in results):
+        lines.append(f"{should} of the failures are of a SHOULD, which does not fail the run")
+    asked = {each.id for each in results}
+    told = {each.id for each in results if each.status is Status.PASS or each.failing}
+    if asked - told:
+        lines.append(
+            f"{len(told)} of {len(asked)} requirements were judged; "
+            "the others were unsupported or not run"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""One conformance run, from the options to the last result."""

@@ -1,0 +1,1 @@
+"""The backend under test: its facets, its events, and how it is loaded."""

@@ -1,0 +1,1 @@
+"""The backends that the harness brings adapters for."""

@@ -1,1 +1,0 @@
-"""Subjects that come with the harness, and the rungs by which others are built."""

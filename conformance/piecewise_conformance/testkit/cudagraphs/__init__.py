@@ -1,0 +1,1 @@
+"""What tests of CUDA graphs are written with."""

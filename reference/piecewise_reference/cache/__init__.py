@@ -1,0 +1,1 @@
+"""Compile a piece, or find that it has been compiled before."""

@@ -1,0 +1,130 @@
+"""The identity of a graph, as text: equal for graphs that compile to the same code.
+
+The key of a cache entry is a range and an index, which says where a graph stood and not what it
+was. The graph key is kept beside the handle, so that an artifact is only ever used for the graph,
+and for the kind of inputs, that it was made from. Names of nodes and of symbols do not matter;
+constants, metadata and which inputs share memory do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import fx
+from torch._ops import OpOverload, OpOverloadPacket
+
+from ..hashing import digest
+from ..tracing.values import UNKNOWN, value_of
+from .call_key import callable_key, kernel_key, op_key
+
+
+class _Describer:
+    """Describes values; symbols and storages are numbered in the order of their appearance."""
+
+    def __init__(self) -> None:
+        self.symbols: dict[Any, str] = {}
+        self.storages: dict[int, int] = {}
+        self.texts: dict[Any, str] = {}  # of symbolic numbers: most occur again and again
+
+    def scalar(self, value: Any) -> str:
+        if not isinstance(value, (torch.SymInt, torch.SymFloat, torch.SymBool)):
+            return f"{type(value).__name__} {value!r}"
+        key = type(value).__name__, value.node.expr
+        if key not in self.texts:
+            self.texts[key] = self._symbolic(*key)
+        return self.texts[key]
+
+    def _symbolic(self, kind: str, expr: Any) -> str:
+        # sorted by name: a set of symbols has no order that is stable between processes
+        for symbol in sorted(expr.free_symbols, key=lambda symbol: symbol.name):
+            self.symbols.setdefault(symbol, f"d{len(self.symbols)}")
+        renamed = {symbol: type(symbol)(self.symbols[symbol]) for symbol in expr.free_symbols}
+        return f"{kind} {expr.xreplace(renamed)}"
+
+    def value(self, value: Any) -> str:
+        if isinstance(value, torch.Tensor):
+            return self.tensor(value)
+        if isinstance(value, (tuple, list)):
+            return f"{type(value).__name__}({', '.join(map(self.value, value))})"
+        if isinstance(value, dict):
+            return f"dict({', '.join(f'{key!r}: {self.value(v)}' for key, v in value.items())})"
+        return self.scalar(value)
+
+    def tensor(self, value: torch.Tensor) -> str:
+        facts = [str(value.dtype), str(value.device), str(value.requires_grad), str(value.layout)]
+        # views that read another number than lies in memory, as conj() does
+        facts += [str(value.is_conj()), str(value.is_neg())]
+        facts.append(", ".join(map(self.scalar, value.shape)))
+        if value.layout is torch.strided:
+            storage = value.untyped_storage()._cdata
+            shared = self.storages.setdefault(storage, len(self.storages))
+            strides = ", ".join(map(self.scalar, value.stride()))
+            facts += [strides, self.scalar(value.storage_offset()), f"storage {shared}"]
+        return f"tensor({'; '.join(facts)})"
+
+
+def _constant(value: Any) -> str:
+    """A constant that a graph holds: tensors by content, for it may be compiled in."""
+    if isinstance(value, fx.GraphModule):
+        return graph_key(value)
+    if isinstance(value, torch.Tensor):
+        flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        content = hashlib.sha256(flat.numpy().tobytes()).hexdigest()
+        return f"{_Describer().tensor(value)} {content}"
+    if isinstance(value, torch.nn.Module):
+        # not its state_dict(), which leaves out what is not to be saved
+        held = dict([*value.named_parameters(), *value.named_buffers()])
+        state = [f"{name} {_constant(each)}" for name, each in held.items()]
+        modes = [each.training for each in value.modules()]
+        return f"{type(value).__qualname__} {value!r} {state} {modes}"
+    return repr(value)
+
+
+def _target(node: fx.Node, module: fx.GraphModule) -> str:
+    if node.op in ("placeholder", "output"):
+        return ""
+    if node.op in ("get_attr", "call_module"):
+        value: Any = module
+        for part in str(node.target).split("."):
+            value = getattr(value, part)
+        return _constant(value)
+    if callable(node.target):
+        return f"{callable_key(node.target)} {kernel_key(node.kwargs)}"
+    return str(node.target)
+
+
+def _lines(module: fx.GraphModule) -> Iterable[str]:
+    numbers: dict[fx.Node, int] = {}
+    describer = _Describer()
+
+    def argument(value: Any) -> str:
+        if isinstance(value, fx.Node):
+            return f"%{numbers[value]}"
+        if isinstance(value, (tuple, list)):
+            opening, closing = "[]" if isinstance(value, list) else "()"
+            return f"{opening}{', '.join(map(argument, value))}{closing}"
+        if isinstance(value, dict):
+            return f"{{{', '.join(f'{key!r}: {argument(v)}' for key, v in value.items())}}}"
+        if isinstance(value, slice):
+            return f"slice({argument(value.start)}, {argument(value.stop)}, {argument(value.step)})"
+        if isinstance(value, (OpOverload, OpOverloadPacket)):
+            return op_key(value)  # an op that is called by another
+        return f"{type(value).__name__} {value!r}"
+
+    for number, node in enumerate(module.graph.nodes):
+        numbers[node] = number
+        value = value_of(node)
+        known = "" if value is UNKNOWN else describer.value(value)
+        # a placeholder's default is its only argument; its name is no part of what it computes
+        call = f"{_target(node, module)} {argument(node.args)} {argument(node.kwargs)}"
+        yield f"{node.op} {call} {known}"
+
+
+def graph_key(module: fx.GraphModule, example_inputs: Sequence[Any] | None = None) -> str:
+    """SHA-256, as hex, of what ``module`` computes and of the kind of its ``example_inputs``."""
+    describer = _Describer()
+    signature = [describer.value(value) for value in example_inputs or ()]
+    return digest(list(_lines(module)), signature)

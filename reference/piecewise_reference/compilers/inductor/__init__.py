@@ -1,0 +1,1 @@
+"""Inductor as a compiler: fresh, loaded from the cache, and from bytes."""

@@ -1,0 +1,1 @@
+"""Static graphs: inputs at fixed addresses, capture and replay."""

@@ -1,0 +1,1 @@
+"""Cut a captured graph at its splitting ops, and stitch the pieces together."""
