@@ -1,236 +1,236 @@
 """Load the reference a second time, under another name, with patches in its source.
 
-The modules of the reference import one another relatively, so that a copy of the package under
-another name is complete and independent: many mutants live in one process.
+The modules of the reference import one another relatively, so a copy of the package under another
+name is complete and independent of the original: mutants live beside it in one process.
 """
 
 from __future__ import annotations
 
 import ast
-import dataclasses
 import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
-import logging
 import marshal
 import sys
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
-from unittest import mock
+from typing import TYPE_CHECKING, Any
 
 from ..core import coverage
-from . import Mutant, Patch
+from .catalogue import FOLDER, Mutant, Patch, catalogue
+
+if TYPE_CHECKING:
+    from ..subject.subject import Subject
 
 
-def folder_of(package: str) -> Path:
-    """Where ``package`` is; found and not imported, which would import torch."""
+def _folder_of(package: str) -> Path:
+    """Where ``package`` is; found without importing it, which would import torch."""
     found = importlib.util.find_spec(package)
     if found is None or found.origin is None:
         raise ImportError(f"{package} is not installed")
     return Path(found.origin).parent
 
 
-REFERENCE = folder_of("piecewise_reference")
+REFERENCE = _folder_of("piecewise_reference")
 
-Compile = Callable[[str, str], Any]  # (source, path) -> code
+# -- edits of source text ------------------------------------------------------------------------
 
 
-def apply(patches: Sequence[Patch], file: str, source: str) -> str:
-    """``source`` of ``file`` with ``patches``; ValueError if a text does not stand there once."""
-    for patch in patches:
-        if patch.file == file:
-            if (count := source.count(patch.old)) != 1:
-                raise ValueError(
-                    f"the text to replace stands {count} times in {file}, not once:\n{patch.old}"
-                )
-            source = source.replace(patch.old, patch.new)
-    return source
+def span_of(patch: Patch, source: str) -> tuple[int, int, str]:
+    """What ``patch`` replaces in ``source``: start, end, and the indentation of that line.
+
+    Raises ValueError if it does not name exactly one place.
+    """
+    start, end = _function_span(patch, source) if patch.inside else (0, len(source))
+    where = f"{patch.inside} in {patch.file}" if patch.inside else patch.file
+    if patch.statement:
+        found = [
+            (first, last)
+            for first, last in _statements(source)
+            if start <= first < end and source.startswith(patch.statement, first)
+        ]
+    else:
+        found = []
+        first_line = patch.old.split("\n", 1)[0]
+        at = source.find(first_line, start, end)
+        while at >= 0:
+            text = _indented(patch.old, _indentation(source, at))
+            if source.startswith(text, at) and at + len(text) <= end:
+                found.append((at, at + len(text)))
+            at = source.find(first_line, at + 1, end)
+    if len(found) != 1:
+        wanted = patch.statement or patch.old
+        raise ValueError(f"this must occur once in {where}, not {len(found)} times:\n{wanted}")
+    ((start, end),) = found
+    return start, end, _indentation(source, start)
+
+
+def apply(patch: Patch, source: str) -> str:
+    """``source`` with ``patch``. Raises ValueError if the patch does not fit exactly once."""
+    start, end, indentation = span_of(patch, source)
+    return source[:start] + _indented(patch.new, indentation) + source[end:]
+
+
+def _indentation(source: str, at: int) -> str:
+    line = source[source.rfind("\n", 0, at) + 1 :]
+    return line[: len(line) - len(line.lstrip(" "))]
+
+
+def _indented(text: str, indentation: str) -> str:
+    """``text`` with every line after the first indented."""
+    return textwrap.indent(text, indentation)[len(indentation) :] if text.strip() else text
+
+
+def _function_span(patch: Patch, source: str) -> tuple[int, int]:
+    """The text of the function or class that ``patch.inside`` names, decorators included."""
+    body: list[ast.stmt] = ast.parse(source).body
+    found: Any = None
+    for name in patch.inside.split("."):
+        definitions = [
+            each
+            for each in body
+            if isinstance(each, ast.FunctionDef | ast.ClassDef) and each.name == name
+        ]
+        if len(definitions) != 1:
+            raise ValueError(f"{patch.file} has {len(definitions)} definitions of {patch.inside}")
+        (found,) = definitions
+        body = found.body
+    first = min([found.lineno, *(each.lineno for each in found.decorator_list)])
+    starts = _line_starts(source)
+    return starts[first - 1], starts[found.end_lineno]
+
+
+def _statements(source: str) -> list[tuple[int, int]]:
+    """Start and end of every statement."""
+    starts = _line_starts(source)
+    return [
+        (
+            starts[node.lineno - 1] + node.col_offset,
+            starts[node.end_lineno - 1] + node.end_col_offset,
+        )
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.stmt) and node.end_lineno and node.end_col_offset is not None
+    ]
+
+
+def _line_starts(source: str) -> list[int]:
+    """The position of every line, and of the end. AST columns count bytes: sources are ASCII."""
+    starts = [0]
+    for line in source.split("\n"):
+        starts.append(starts[-1] + len(line) + 1)
+    return starts
+
+
+# -- copies of the package -----------------------------------------------------------------------
+
+Edit = Callable[[str, str], Any]  # (source, path) -> code
 
 
 class _Loader(importlib.abc.Loader):
-    def __init__(self, path: Path, edit: Callable[[str, str], Any]) -> None:
+    def __init__(self, path: Path, edit: Edit) -> None:
         self.path, self.edit = path, edit
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the edited source in the new module."""
         vars(module)["__reached__"] = coverage.reached
-        code = self.edit(self.path.read_text(encoding="utf-8"), str(self.path))
-        exec(code, vars(module))
-        _share_logger(module)
-
-
-def _share_logger(module: ModuleType) -> None:
-    """Let all copies of a module log by one logger: pytest goes through all loggers that there are
-    six times a test, and each copy of the reference would bring ten.
-    """
-    loggers = logging.root.manager.loggerDict
-    own = loggers.pop(module.__name__, None)
-    loggers.pop(module.__package__ or "", None)  # the place that logging keeps for a parent
-    if own is not None:
-        shared = logging.getLogger(f"piecewise_mutants.{module.__name__.rpartition('.')[2]}")
-        members = vars(module)
-        members.update({name: shared for name, each in members.items() if each is own})
+        exec(self.edit(self.path.read_text(encoding="utf-8"), str(self.path)), vars(module))
 
 
 class _Finder(importlib.abc.MetaPathFinder):
     """Finds one copy of the reference: the package ``name`` and its modules."""
 
-    def __init__(self, name: str, edit: Callable[[str, str], Any]) -> None:
+    def __init__(self, name: str, edit: Edit) -> None:
         self.name, self.edit = name, edit
 
     def find_spec(
         self, fullname: str, path: Any = None, target: Any = None
     ) -> importlib.machinery.ModuleSpec | None:
         """The module of the copy that ``fullname`` names."""
-        package, _, module = fullname.partition(".")
+        package, *parts = fullname.split(".")
         if package != self.name:
             return None
-        file = REFERENCE / (f"{module}.py" if module else "__init__.py")
-        loader = _Loader(file, self.edit)
+        folder = REFERENCE.joinpath(*parts)
+        is_package = folder.is_dir()
+        file = folder / "__init__.py" if is_package else folder.with_suffix(".py")
         return importlib.util.spec_from_file_location(
             fullname,
             file,
-            loader=loader,
-            submodule_search_locations=None if module else [str(REFERENCE)],
+            loader=_Loader(file, self.edit),
+            submodule_search_locations=[str(folder)] if is_package else None,
         )
 
 
-def _load(name: str, edit: Callable[[str, str], Any]) -> ModuleType:
-    if name in sys.modules:
-        return sys.modules[name]
-    sys.meta_path.insert(0, _Finder(name, edit))
-    # dataclasses compile the same methods for each copy, which would be half of what a copy takes
-    with mock.patch.object(dataclasses, "exec", _exec, create=True):
-        return importlib.import_module(name)
-
-
-_compiled = cache(lambda source: compile(source, "<string>", "exec"))
-
-
-def _exec(source: str, names: dict[str, Any], own: dict[str, Any] | None = None) -> None:
-    exec(_compiled(source), names, own)
+def load_copy(name: str, edit: Edit) -> ModuleType:
+    """The reference as the package ``name``, with the code that ``edit`` makes of its sources."""
+    if name not in sys.modules:
+        sys.meta_path.insert(0, _Finder(name, edit))
+        importlib.import_module(name)
+    return sys.modules[name]
 
 
 @cache
-def _as_it_is(source: str, path: str) -> bytes:
-    """A module that most mutants share, compiled once. Each gets code objects of its own."""
+def compiled(source: str, path: str) -> bytes:
+    """The code of a module that most mutants share; marshalled, so that each gets its own."""
     return marshal.dumps(compile(source, path, "exec"))
 
 
-def _package(mutant: Mutant) -> str:
-    return "piecewise_mutant_" + mutant.name.replace("_", "__").replace("-", "_")
-
-
-def forget(mutant: Mutant) -> None:
-    """Let the next ``plant`` of ``mutant`` make it anew, without what it keeps in its modules."""
-    name = _package(mutant)
-    sys.meta_path[:] = [each for each in sys.meta_path if getattr(each, "name", None) != name]
-    for module in [each for each in sys.modules if each.partition(".")[0] == name]:
-        del sys.modules[module]
-
-
 def plant(mutant: Mutant) -> ModuleType:
-    """The package of ``mutant``; one per process, until it is forgotten."""
-    unknown = {patch.file for patch in mutant.patches} - {p.name for p in REFERENCE.glob("*.py")}
-    if unknown:
-        raise ValueError(f"mutant {mutant.name} patches {sorted(unknown)}, which do not exist")
-
-    patched = {patch.file for patch in mutant.patches}
+    """The package of ``mutant``; it stays in ``sys.modules``, so a process plants it once."""
 
     def edit(source: str, path: str) -> Any:
-        if (name := Path(path).name) not in patched:
-            return marshal.loads(_as_it_is(source, path))
-        return compile(apply(mutant.patches, name, source), path, "exec")
+        file = Path(path).relative_to(REFERENCE).as_posix()
+        patches = [patch for patch in mutant.patches if patch.file == file]
+        if not patches:
+            return marshal.loads(compiled(source, path))
+        for patch in patches:
+            source = apply(patch, source)
+        return compile(source, path, "exec")
 
-    return _load(_package(mutant), edit)
-
-
-class _Instrument(ast.NodeTransformer):
-    """Puts a call before every statement of every function, which says that it was reached."""
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self.depth = 0
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        """Statements of functions count, those of modules and classes run at import."""
-        self.depth += 1
-        visited = self.generic_visit(node)
-        self.depth -= 1
-        return visited
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        """Put a call before each statement in the lists of statements of ``node``."""
-        super().generic_visit(node)
-        if self.depth:
-            for name in ("body", "orelse", "finalbody"):
-                statements = getattr(node, name, None)
-                if isinstance(statements, list):  # a lambda's body is an expression
-                    setattr(node, name, [e for s in statements for e in self._noted(s)])
-        return node
-
-    def _noted(self, statement: ast.stmt) -> list[ast.stmt]:
-        if isinstance(statement, ast.Nonlocal | ast.Global):
-            return [statement]  # must come first
-        call = ast.parse(f"__reached__({coverage.key(self.file, statement.lineno)!r})").body
-        return [*call, statement]
+    return load_copy("piecewise_mutant_" + mutant.name.replace("-", "_"), edit)
 
 
-def instrumented() -> ModuleType:
-    """The reference itself, which tells the functions of it that run."""
-
-    def edit(source: str, path: str) -> Any:
-        tree = _Instrument(Path(path).name).visit(ast.parse(source))
-        return compile(ast.fix_missing_locations(tree), path, "exec")
-
-    return _load("piecewise_reference_instrumented", edit)
+def patched_sources(mutant: Mutant) -> dict[str, str]:
+    """The files that ``mutant`` changes, with their new text. ValueError if a patch does not fit."""
+    texts: dict[str, str] = {}
+    for patch in mutant.patches:
+        path = REFERENCE / patch.file
+        if not path.is_file():
+            raise ValueError(f"mutant {mutant.name} patches {patch.file}, which does not exist")
+        text = texts.get(patch.file) or path.read_text(encoding="utf-8")
+        texts[patch.file] = apply(patch, text)
+    return texts
 
 
 def check(mutant: Mutant) -> None:
-    """Raise ValueError if ``mutant`` cannot be planted, before a run of all mutants dies of it."""
-    for file in {patch.file for patch in mutant.patches}:
-        source = (REFERENCE / file).read_text(encoding="utf-8")
+    """Raise ValueError if ``mutant`` cannot be planted, before a run of all mutants fails for it."""
+    try:
+        texts = patched_sources(mutant)
+    except ValueError as error:
+        raise ValueError(f"mutant {mutant.name}: {error}") from None
+    for file, text in texts.items():
         try:
-            ast.parse(apply(mutant.patches, file, source))
+            ast.parse(text)
         except SyntaxError as error:
             raise ValueError(f"mutant {mutant.name} makes no valid {file}: {error}") from error
 
 
-def statements_of(mutant: Mutant) -> set[str]:
-    """The statements of the reference that ``mutant`` changes, as keys of :mod:`..reach`.
-
-    A patch outside all functions, such as of a class body or a constant, touches the whole file:
-    the key is then its name.
-    """
-    touched: set[str] = set()
-    for patch in mutant.patches:
-        source = (REFERENCE / patch.file).read_text(encoding="utf-8")
-        apply([patch], patch.file, source)  # complains if the text does not stand there once
-        start = source.count("\n", 0, source.index(patch.old)) + 1
-        end = start + patch.old.rstrip("\n").count("\n") + 1
-        statements = _statements(patch.file, source)
-        touched |= {key for key in statements[start - 1 : end - 1] if key is not None}
-    return touched
-
-
 @cache
-def _statements(file: str, source: str) -> list[str | None]:
-    """For each line the innermost statement of a function around it, or else the file; None where
-    the line is empty.
+def load(name: str) -> Subject:
+    """The mutant ``name`` as a subject. Raises ValueError for a name that is not in the catalogue.
+
+    This serves ``--backend mutant:NAME``.
     """
-    innermost = [0] * source.count("\n") + [0]
-    for function in ast.walk(ast.parse(source)):
-        if not isinstance(function, ast.FunctionDef):
-            continue
-        for statement in (each for child in function.body for each in ast.walk(child)):
-            if isinstance(statement, ast.stmt):
-                for line in range(statement.lineno, (statement.end_lineno or statement.lineno) + 1):
-                    innermost[line - 1] = max(innermost[line - 1], statement.lineno)
-    return [
-        None if not text.strip() else coverage.key(file, at) if at else file
-        for text, at in zip(source.split("\n"), innermost, strict=True)
-    ]
+    from ..subject.adapters.reference import make
+    from .instrument import INSTRUMENTED, instrumented
+
+    if name == INSTRUMENTED:
+        package = instrumented()
+    elif name in catalogue():
+        package = plant(catalogue()[name])
+    else:
+        raise ValueError(f"there is no mutant {name!r}; see the files in {FOLDER}")
+    return make(package, name=name, origin=f"mutant:{name}")

@@ -30,7 +30,7 @@ from piecewise_conformance.reporting.shards import Shard, merge
 from piecewise_conformance.runner.progress import progress_line
 from piecewise_conformance.runner.run import Settings, run
 
-MINIATURE = Path(__file__).parent / "miniature"
+MINIATURE = Path(__file__).parents[2] / "miniature"
 HEADER = {
     "subject": {"name": "s", "spec": "s", "version": "0.33.0"},
     "versions": {"torch": "2.13.0", "platform": "a"},

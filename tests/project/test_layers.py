@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "reference" / "piecewise_reference"
 FIXTURES = ROOT / "fixtures" / "piecewise_fixtures"
 CONFORMANCE = ROOT / "conformance" / "piecewise_conformance"

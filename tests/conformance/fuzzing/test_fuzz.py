@@ -15,7 +15,7 @@ from piecewise_conformance.fuzzing.search import Options, search
 from piecewise_conformance.reporting.report import FAILED, read_report
 from piecewise_fixtures.generated.corpus import CAPTURED
 
-SUBJECTS = Path(__file__).parent / "subjects"
+SUBJECTS = Path(__file__).parents[2] / "subjects"
 DEADLY = str(SUBJECTS / "deadly.py")
 
 

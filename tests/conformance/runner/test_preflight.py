@@ -18,7 +18,7 @@ from piecewise_conformance.subject.adapters import reference
 from piecewise_conformance.subject.loading import load_subject
 from piecewise_conformance.subject.subject import Subject
 
-SUBJECTS = Path(__file__).parent / "subjects"
+SUBJECTS = Path(__file__).parents[2] / "subjects"
 
 # A backend, and an adapter for it: two files, as they mostly are.
 BACKEND = """

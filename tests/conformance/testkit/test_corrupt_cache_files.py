@@ -12,7 +12,7 @@ from piecewise_conformance.subject.adapters.reference import subject
 
 
 def _suite_module() -> Any:
-    path = Path(suite_scan.__file__).parent / "suite" / "test_cache_mutations.py"
+    path = Path(suite_scan.__file__).parents[1] / "suite" / "test_cache_mutations.py"
     found = importlib.util.spec_from_file_location("cache_mutations_of_the_suite", path)
     assert found is not None
     assert found.loader is not None

@@ -15,7 +15,7 @@ import piecewise_reference
 import pytest
 from piecewise_conformance.core import requirements
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "seed.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "seed.md"
 
 # Extracted once from the page of vllm.compilation.backends, vLLM 0.15.0.
 PAGE = """

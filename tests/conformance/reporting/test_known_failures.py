@@ -13,8 +13,8 @@ from piecewise_conformance.reporting.expectations import (
     load_expectations,
 )
 
-HERE = Path(__file__).parents[1]
-FOLDER = Path(expectations.__file__).parent / "known_failures"
+HERE = Path(__file__).parents[3]
+FOLDER = Path(expectations.__file__).parents[1] / "known_failures"
 
 
 def anchors(path: Path) -> set[str]:

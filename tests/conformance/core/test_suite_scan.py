@@ -8,7 +8,7 @@ import pytest
 from piecewise_conformance.core.requirements import load
 from piecewise_conformance.core.suite_scan import SuiteError, scan, split_node
 
-MINIATURE = Path(__file__).parent / "miniature"
+MINIATURE = Path(__file__).parents[2] / "miniature"
 
 
 def test_every_test_of_the_suite_cites_a_requirement_of_the_spec() -> None:

@@ -14,7 +14,7 @@ from piecewise_conformance.core import environment
 from piecewise_conformance.reporting.report import Result, read_report
 from piecewise_conformance.runner.run import Settings, run
 
-MINIATURE = Path(__file__).parent / "miniature"
+MINIATURE = Path(__file__).parents[2] / "miniature"
 
 
 def mini(out: Path, **changes: object) -> Settings:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from piecewise_conformance.subject.loading import LoadError, load_subject
 
-ECHO = str(Path(__file__).parent / "miniature" / "echo.py")
+ECHO = str(Path(__file__).parents[2] / "miniature" / "echo.py")
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,7 @@ from piecewise_conformance.subject.subject import ABILITIES, SURFACE, Subject
 from piecewise_conformance.testkit.drive import drive, options_for
 from piecewise_fixtures.programs import program
 
-SUBJECTS = Path(__file__).parent / "subjects"
+SUBJECTS = Path(__file__).parents[2] / "subjects"
 
 COMPILERS = SUBJECTS / "compilers.py"
 # Quick cases of several families: facets of their own, and whole backends.

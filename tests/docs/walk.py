@@ -26,7 +26,7 @@ from piecewise_reference import (
 from piecewise_reference.splitting.partition import make_plan
 from torch import fx
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "architecture.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "architecture.md"
 PROGRAM = "advanced-index-after-op"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from piecewise_conformance.core.requirements import SpecError, load
 
-MINIATURE = Path(__file__).parent / "miniature" / "spec"
+MINIATURE = Path(__file__).parents[2] / "miniature" / "spec"
 
 GOOD = """# MINI – title
 

@@ -13,7 +13,7 @@ import pytest
 from piecewise_conformance.reporting.report import read_report
 from piecewise_conformance.runner.run import LOG, Settings, run
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[2]
 MINIATURE = HERE / "miniature" / "hostile"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "cuda-graphs.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "cuda-graphs.md"
 BLOCK = re.compile(r"```python( setup)?\n(.*?)```(?:\n```text\n(.*?)```)?", re.S)
 (SETUP, *PROGRAMS) = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
 
