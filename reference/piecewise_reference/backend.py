@@ -19,9 +19,10 @@ from .completion import compilation_complete_callback
 from .config.modes import CompilationMode, CUDAGraphMode
 from .config.vllm_config import VllmConfig, own_settings
 from .cudagraph.static_inputs import make_copy_and_call
-from .fastpath.direct_call import straight_line
+from .fastpath.direct_call import direct_call
 from .hashing import NoKeyError
 from .model_tag import current_model_tag
+from .pieces.installed import installed
 from .pieces.interpreter import PiecewiseCompileInterpreter
 from .pieces.piecewise_backend import PiecewiseBackend
 from .platforms import current_platform, resolve_qualified_name
@@ -114,7 +115,9 @@ class VllmBackend:
 
         inputs = self._traced_inputs(example_inputs)
         names = [item.submod_name for item in self.piecewise_graphs if not item.is_splitting_graph]
-        PiecewiseCompileInterpreter(self.split_gm, names, self.vllm_config, self).run(*inputs)
+        interpreter = PiecewiseCompileInterpreter(self.split_gm, names, self.vllm_config, self)
+        interpreter.run(*inputs)
+        self.fake_mode = interpreter.fake_mode  # pieces compile in it, later
         shape_env = self.fake_mode.shape_env if self.fake_mode is not None else None
         if evaluates_guards(config.dynamic_shapes_config) and shape_env is not None:
             relax_lower_bounds(shape_env)
@@ -126,8 +129,8 @@ class VllmBackend:
         return self.returned_callable
 
     def _function(self, inputs: list[Any]) -> VllmSerializableFunction:
-        line = straight_line(self.split_gm)
-        call: Callable[..., Any] = line
+        call_pieces = direct_call(self.split_gm)
+        call: Callable[..., Any] = call_pieces
         symbolic: list[int] | None = None
         config = self.compilation_config
         if config.cudagraph_mode is not CUDAGraphMode.NONE and config.cudagraph_copy_inputs:
@@ -137,7 +140,7 @@ class VllmBackend:
                 for index, value in enumerate(inputs)
                 if isinstance(value, torch.Tensor) and free_symbols(value)
             ]
-            call = make_copy_and_call(symbolic, [None] * len(symbolic), line)
+            call = make_copy_and_call(symbolic, [None] * len(symbolic), call_pieces)
         return VllmSerializableFunction(
             self.graph, inputs, self.prefix, call, self.is_encoder, self, symbolic
         )
@@ -184,7 +187,7 @@ class VllmBackend:
     def compiled_pieces(self) -> Iterator[tuple[str, PiecewiseBackend]]:
         """The pieces that are compiled, by the names of their places in the split graph."""
         for item in self.piecewise_graphs:
-            piece = self.split_gm.__dict__.get(item.submod_name)
+            piece = installed(self.split_gm, item.submod_name)
             piece = getattr(piece, "runnable", piece)  # out of its static-graph wrapper
             if isinstance(piece, PiecewiseBackend):
                 yield item.submod_name, piece

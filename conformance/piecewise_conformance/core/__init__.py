@@ -1,1 +1,1 @@
-"""The words that all of the harness uses: verdicts, outcomes, requirements, options, environment."""
+"""What all of the harness speaks of: verdicts, outcomes, requirements, options, environment."""

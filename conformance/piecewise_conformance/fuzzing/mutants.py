@@ -28,7 +28,8 @@ from typing import Any
 
 from piecewise_fixtures.generated import Program, Space, printing, seeded
 
-from ..mutation import Mutant, catalogue, load
+from ..mutation.catalogue import Mutant, catalogue
+from ..mutation.subjects import load
 from ..subject.loading import load_subject
 from ..subject.subject import Subject
 from .drawn import Drawn, quicken

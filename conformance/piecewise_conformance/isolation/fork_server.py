@@ -83,6 +83,16 @@ def _server() -> ForkServerContext:
     return context
 
 
+def use_in_fork() -> None:
+    """Use the fork server of the process that this one was forked off, which outlives it.
+
+    multiprocessing starts a server for each process that wants one, and waits for it as for its own
+    child, which it is not here.
+    """
+    server: Any = multiprocessing.forkserver._forkserver  # type: ignore[attr-defined]
+    server.ensure_running = lambda: None
+
+
 def _serve(
     environment: dict[str, str],
     folder: str,

@@ -27,7 +27,7 @@ _MANY_MODULES = 50
 _NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "std::bad_alloc")
 
 
-class Settled:
+class Isolation:
     """Kept by a worker. ``memory`` is what its process may allocate, in MiB; 0 is no limit."""
 
     def __init__(self, memory: int = 0) -> None:

@@ -92,10 +92,10 @@ def _parse(path: Path, kind: str, table: dict[str, Any]) -> Mutant:
 
 
 @cache
-def catalogue() -> dict[str, Mutant]:
-    """Every mutant and variant by name. Raises ValueError for a malformed table."""
+def catalogue(folder: Path = FOLDER) -> dict[str, Mutant]:
+    """Every mutant and variant in ``folder``, by name. Raises ValueError for a malformed table."""
     found: dict[str, Mutant] = {}
-    for path in sorted(FOLDER.glob("*.toml")):
+    for path in sorted(folder.glob("*.toml")):
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
         for kind in ("mutant", "variant"):
             for table in tables.get(kind, ()):
@@ -106,10 +106,10 @@ def catalogue() -> dict[str, Mutant]:
     return found
 
 
-def declared() -> dict[str, list[str]]:
+def declared(folder: Path = FOLDER) -> dict[str, list[str]]:
     """For each requirement the names of the mutants that declare to fail it."""
     by_requirement: dict[str, list[str]] = {}
-    for mutant in catalogue().values():
+    for mutant in catalogue(folder).values():
         for requirement in sorted(mutant.fails | mutant.fails_on_gpu):
             by_requirement.setdefault(requirement, []).append(mutant.name)
     return by_requirement

@@ -1,201 +1,238 @@
-"""The pytest plugin of the kill matrix: runs each test on many mutants, one after another.
+"""The pytest plugin of the kill matrix.
 
-What to run is a plan that is given, or is made round by round for a task.
-
-It stands beside the plugin of the conformance run, which judges each run of a test as always.
+One pytest process collects the suite and runs it on the instrumented reference, which must pass and
+shows what each test reaches. By then the process has imported everything and captured every program
+with Dynamo. The rest happens in forks of it, as many at a time as there are cores: each plants one
+mutant and runs tests on it until one fails. The tests that are left run in the next fork. So every
+failure is seen in a process in which nothing has failed before, no mutant ever sees what another
+one left behind, and a mutant that crashes or hangs costs one fork.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
-from _pytest.runner import runtestprotocol
 
-from ..core import coverage
-from ..core.suite_scan import split_node
-from ..runner.plugin import RESULT, SUBJECT
+from ..core import coverage, environment
+from ..isolation import fork_server
+from ..isolation.watchdog import Watch, kill_overdue, stack_file, why_dead
+from ..runner.plugin import SUBJECT
 from ..runner.selection import is_slow
-from ..subject.subject import Subject
-from . import catalogue, load, planting
-from .leader import Leader, Outcome, Task
-from .rounds import Pause, Rounds
+from ..runner.worker import RESULT
+from ..testkit.capture_cache import reuse
+from . import subjects
+from .catalogue import Mutant, catalogue
+from .instrument import INSTRUMENTED
+from .selection import Selection, SuiteTest, declaring_here
 
-_RUNS = "piecewise_matrix"
-_FAILED = ("fail", "crash", "timeout")
+Run = dict[str, Any]  # one test on one subject
+
+FAILED = ("fail", "crash", "timeout")
+PASSED = ("pass", "unsupported", "not-run")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Files: what to run, what to find out, and where what came of it goes."""
-    parser.addoption("--piecewise-plan", required=True, help="JSON: test function -> mutants")
-    parser.addoption("--piecewise-task", help="JSON: what to find out; the plan is then of tests")
+    """What to find out, and where it goes."""
+    parser.addoption("--piecewise-task", required=True, help="JSON, written by run_matrix")
     parser.addoption("--piecewise-outcome", required=True, help="where the runs go, as JSON")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Workers run, the controller collects."""
-    role = Looper if hasattr(config, "workerinput") else Collector
-    config.pluginmanager.register(role(config), "piecewise-matrix")
+    """Replace pytest's loop over the tests."""
+    config.pluginmanager.register(Matrix(config), "piecewise-matrix")
 
 
-class Looper:
-    """In a worker: runs a test for each of its mutants."""
+@dataclass
+class _Task:
+    """A mutant with the tests that it has still to be run on."""
+
+    mutant: Mutant
+    tests: list[SuiteTest]
+    output: Path  # what its present fork writes
+
+
+class Matrix:
+    """Runs the suite on the reference, then what is selected of it on the mutants."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
-        self.plan: dict[str, list[str]] = {}
-        self._learn_plan()
-        self.rounds = bool(config.getoption("--piecewise-task"))
-        self.killed: set[tuple[str, str]] = set()
-        self.loaded: dict[str, Subject] = {}
-        from ..testkit.capture_cache import reuse
-
+        self.task = json.loads(Path(config.getoption("--piecewise-task")).read_text())
+        self.scratch = Path(config.getoption("--piecewise-scratch"))
+        self.on_cpu = config.getoption("--piecewise-device") == "cpu"
+        self.items: dict[str, pytest.Item] = {}
+        self.runs: list[Run] = []
+        self.result: dict[str, Any] = {}  # of the test that ran last
         reuse(True)
         os.fsync = lambda fd: None  # tests kill processes and pull no plugs; disks are slow
 
-    def _learn_plan(self) -> None:
-        self.plan = json.loads(Path(self.config.getoption("--piecewise-plan")).read_text())
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take the result of a test from its last report."""
+        for name, value in report.user_properties:
+            if name == RESULT:
+                self.result = json.loads(str(value))
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(
-        self, session: pytest.Session, items: list[pytest.Item]
-    ) -> None:
-        """Add a pause between rounds; or leave out tests that no mutant needs."""
-        if self.rounds:
-            items.append(Pause.from_parent(session, name="pause"))
-        else:
-            # what a quick test fails no slow one of the same requirement is run on
-            items[:] = sorted((item for item in items if self._names(item)), key=_by_requirement)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
-        """All runs of one test, and one report of them."""
-        if isinstance(item, Pause):
-            self._learn_plan()
-            return True
-        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        runs = [run for name in self._names(item) if (run := self._run(item, name)) is not None]
-        report = pytest.TestReport(
-            nodeid=item.nodeid,
-            location=item.location,
-            keywords={},
-            outcome="passed",
-            longrepr=None,
-            when="call",
-            user_properties=[(_RUNS, json.dumps(runs))],
-        )
-        item.ihook.pytest_runtest_logreport(report=report)
-        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Do it all, and write what came of it."""
+        self.items = {item.nodeid: item for item in session.items}
+        began = time.monotonic()
+        baseline = self._on_reference()
+        seconds = time.monotonic() - began
+        on_gpu = environment.missing("gpu") is None
+        if all(run["status"] in PASSED for run in baseline):
+            known = catalogue(Path(self.task["folder"]))
+            mutants = {name: known[name] for name in self.task["mutants"]}
+            if self.task["part"] or on_gpu:
+                asked = {run["id"] for run in baseline}
+                mutants = declaring_here(mutants, asked, on_gpu=on_gpu)
+            gc.collect()
+            gc.freeze()  # a collection in a fork would copy every page that it looks at
+            self._on_mutants(mutants, [_as_test(r) for r in baseline if r["status"] == "pass"])
+        outcome = {"baseline": baseline, "runs": self.runs, "on_gpu": on_gpu, "seconds": seconds}
+        Path(self.config.getoption("--piecewise-outcome")).write_text(json.dumps(outcome))
         return True
 
-    def _names(self, item: pytest.Item) -> list[str]:
-        if self.rounds:
-            return self.plan.get(item.nodeid, [coverage.INSTRUMENTED])
-        return self.plan.get(split_node(item.nodeid)[0], [])
+    # -- the reference ---------------------------------------------------------------------------
 
-    def _loaded(self, name: str) -> Subject:
-        if name not in self.loaded:
-            self.loaded[name] = load(name)
-            # It stays to the end. Captures collect garbage, and would look through every mutant.
-            gc.collect()
-            gc.freeze()
-        return self.loaded[name]
+    def _on_reference(self) -> list[Run]:
+        """Every test on the instrumented reference. Slow ones are taken to pass, untraced."""
+        baseline: list[Run] = []
 
-    def _run(self, item: pytest.Item, name: str) -> dict[str, Any] | None:
-        (marker,) = item.iter_markers("requirement")
-        requirement = marker.args[0]
-        slow = is_slow(item)
-        about: dict[str, Any] = {
-            "test": item.nodeid,
-            "subject": name,
-            "id": requirement,
-            "slow": slow,
-        }
-        if slow and name == coverage.INSTRUMENTED:
-            return {**about, "status": "pass", "message": "", "seconds": 0.0, "reached": []}
-        if (name, requirement) in self.killed:
-            return None  # one failure of a requirement is as good as ten
-        run = self._judged(item, name, about)
-        if run["status"] in _FAILED and self._may_have_left_it_behind(name, requirement):
-            self._plant_anew(name)
-            run = self._judged(item, name, about)
-        if run["status"] in _FAILED:
-            self.killed.add((name, requirement))
-        return run
+        def run_all(note: Callable[[Run], None]) -> None:
+            self.config.stash[SUBJECT] = subjects.load(INSTRUMENTED)
+            for item in self.items.values():
+                coverage.take()
+                note({**self._run(item), "reached": coverage.take()})
 
-    def _may_have_left_it_behind(self, name: str, requirement: str) -> bool:
-        """Whether a failure of ``requirement`` is not declared, and may be of what the mutant left
-        in its own modules when it failed another one before.
-        """
-        mutant = catalogue().get(name)
-        failed_before = any(each == name for each, _ in self.killed)
-        return mutant is not None and failed_before and requirement not in mutant.fails
+        slow = {node: item for node, item in self.items.items() if is_slow(item)}
+        baseline += [_untraced(node, item) for node, item in slow.items()]
+        everything, self.items = self.items, {n: i for n, i in self.items.items() if n not in slow}
+        if self.on_cpu:
+            run_all(baseline.append)
+        else:  # a process that has used CUDA cannot be forked
+            output = self.scratch / "reference.jsonl"
+            _wait(self._fork(output, run_all))
+            baseline += _read(output)
+        self.items = everything
+        return baseline
 
-    def _plant_anew(self, name: str) -> None:
-        planting.forget(catalogue()[name])
-        load.cache_clear()
-        del self.loaded[name]
-
-    def _judged(self, item: pytest.Item, name: str, about: dict[str, Any]) -> dict[str, Any]:
-        item.stash[SUBJECT] = self._loaded(name)
-        item._initrequest()  # type: ignore[attr-defined]  # fresh fixtures, as reruns do it
-        self.config.pluginmanager.get_plugin("piecewise").watch.begin()  # type: ignore[union-attr]
-        coverage.take()
-        # None: the next run may be of any test, for one whose mutants are all killed has none
-        reports = runtestprotocol(item, log=False, nextitem=None)
-        (result,) = [
-            json.loads(str(value))
-            for report in reports
-            for key, value in report.user_properties
-            if key == RESULT
-        ]
+    def _run(self, item: pytest.Item) -> Run:
+        """``item`` run once, on the subject in the stash."""
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+        result = self.result
         return {
-            **about,
-            **({"result": result} if result["status"] in _FAILED else {}),
+            "test": item.nodeid,
+            "id": result["id"],
+            "slow": is_slow(item),
             "status": result["status"],
             "message": result["message"],
             "seconds": result["seconds"],
-            "reached": coverage.take(),
+            **({"result": result} if result["status"] in FAILED else {}),
         }
 
+    # -- the mutants -----------------------------------------------------------------------------
 
-def _by_requirement(item: pytest.Item) -> tuple[str, bool]:
+    def _on_mutants(self, mutants: dict[str, Mutant], tests: list[SuiteTest]) -> None:
+        selection = Selection(tests, thorough=self.task["thorough"])
+        tasks = deque(
+            _Task(mutant, selection.tests_of(mutant), self.scratch / f"{name}.jsonl")
+            for name, mutant in mutants.items()
+        )
+        running: dict[int, _Task] = {}
+        while tasks or running:
+            while tasks and len(running) < self.task["jobs"]:
+                task = tasks.popleft()
+                if task.tests:
+                    running[self._fork(task.output, lambda note, t=task: self._judge(t, note))] = (
+                        task
+                    )
+            for child, code in _ended(running):
+                task = running.pop(child)
+                self._take(task, child, code)
+                tasks.appendleft(task)
+            kill_overdue(self.scratch, self.config.getoption("--piecewise-timeout"))
+
+    def _judge(self, task: _Task, note: Callable[[Run], None]) -> None:
+        """In a fork: run the tests of ``task`` until one fails."""
+        self.config.stash[SUBJECT] = subjects.subject_of(task.mutant)
+        for test in task.tests:
+            note({"test": test.node, "id": test.requirement, "status": "running"})
+            run = self._run(self.items[test.node])
+            note(run)
+            if run["status"] in FAILED:
+                return
+
+    def _take(self, task: _Task, child: int, code: int) -> None:
+        """Take the runs of a fork that ended, and leave ``task`` with what is still to run."""
+        runs = _read(task.output)
+        task.output.unlink(missing_ok=True)
+        last = runs[-1] if runs else {"test": "", "id": "", "status": "running"}
+        runs = [run for run in runs if run["status"] != "running"]
+        if last["status"] == "running":  # the fork died in this test, or before the first
+            status, message = why_dead(stack_file(self.scratch, str(child)), code)
+            last["status"] = status.value if runs or last["test"] else "error"
+            runs.append({**last, "message": message, "slow": False, "seconds": 0.0})
+        self.runs += [{**run, "subject": task.mutant.name} for run in runs]
+        done = {run["test"] for run in runs}
+        failed = {run["id"] for run in runs if run["status"] in FAILED}
+        if not last["test"]:
+            task.tests = []
+        # one failure of a requirement is as good as ten
+        task.tests = [t for t in task.tests if t.node not in done and t.requirement not in failed]
+
+    def _fork(self, output: Path, work: Callable[[Callable[[Run], None]], None]) -> int:
+        """Do ``work`` in a fork, which notes its runs in ``output``; the number of the process."""
+        child = os.fork()
+        if child == 0:
+            self._in_fork(output, work)
+        return child
+
+    def _in_fork(self, output: Path, work: Callable[[Callable[[Run], None]], None]) -> NoReturn:
+        status = 1
+        with contextlib.suppress(BaseException):
+            fork_server.use_in_fork()
+            seconds = self.config.getoption("--piecewise-timeout")
+            watch = Watch(stack_file(self.scratch, str(os.getpid())), seconds)
+            worker: Any = self.config.pluginmanager.get_plugin("piecewise")
+            worker.go_on_in_fork(watch)
+            with output.open("w") as file:
+                work(lambda run: print(json.dumps(run), file=file, flush=True))
+            status = 0
+        os._exit(status)
+
+
+def _as_test(run: Run) -> SuiteTest:
+    return SuiteTest(run["test"], run["id"], run["slow"], run["seconds"], tuple(run["reached"]))
+
+
+def _untraced(node: str, item: pytest.Item) -> Run:
+    """What stands for the run of a slow test on the reference."""
     (marker,) = item.iter_markers("requirement")
-    return marker.args[0], is_slow(item)
+    about = {"test": node, "id": marker.args[0], "slow": True, "status": "pass"}
+    return {**about, "message": "", "seconds": 0.0, "reached": []}
 
 
-class Collector:
-    """In the controller: collects the runs, and makes rounds of them if it was given a task."""
+def _read(output: Path) -> list[Run]:
+    return [json.loads(line) for line in output.read_text().splitlines()] if output.exists() else []
 
-    def __init__(self, config: pytest.Config) -> None:
-        self.path = Path(config.getoption("--piecewise-outcome"))
-        self.runs: list[dict[str, Any]] = []
-        self.leader: Leader | None = None
-        if task := config.getoption("--piecewise-task"):
-            plan = Path(config.getoption("--piecewise-plan"))
-            self.leader = Leader(Task.read(Path(task)), plan, self.runs)
 
-    def pytest_xdist_make_scheduler(self, config: pytest.Config) -> Rounds | None:
-        """Rounds, where there is a task."""
-        workers = len(config.getoption("tx"))
-        return Rounds(workers, self.leader.next_round) if self.leader else None
+def _ended(children: dict[int, Any]) -> Iterator[tuple[int, int]]:
+    """Those of ``children`` that have ended, each with its return code as of ``Popen``."""
+    for child in list(children):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            yield child, os.waitstatus_to_exitcode(status)
+    time.sleep(0.002)
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take the runs of one test."""
-        for key, value in report.user_properties:
-            if key == _RUNS:
-                self.runs += json.loads(str(value))
 
-    def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
-        """A mutant killed the worker: all runs of that test are lost, which must be seen."""
-        self.runs.append({"test": crashitem, "status": "lost"})
-
-    def pytest_sessionfinish(self) -> None:
-        """Write what came of it."""
-        outcome = self.leader.outcome if self.leader else Outcome({}, [], [])
-        outcome.runs = self.runs
-        outcome.write(self.path)
+def _wait(child: int) -> None:
+    os.waitpid(child, 0)

@@ -18,13 +18,10 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..core import coverage
-from .catalogue import FOLDER, Mutant, Patch, catalogue
-
-if TYPE_CHECKING:
-    from ..subject.subject import Subject
+from .catalogue import Mutant, Patch
 
 
 def _folder_of(package: str) -> Path:
@@ -194,7 +191,7 @@ def plant(mutant: Mutant) -> ModuleType:
 
 
 def patched_sources(mutant: Mutant) -> dict[str, str]:
-    """The files that ``mutant`` changes, with their new text. ValueError if a patch does not fit."""
+    """The files that ``mutant`` changes, as edited; ValueError if a patch does not fit."""
     texts: dict[str, str] = {}
     for patch in mutant.patches:
         path = REFERENCE / patch.file
@@ -206,7 +203,7 @@ def patched_sources(mutant: Mutant) -> dict[str, str]:
 
 
 def check(mutant: Mutant) -> None:
-    """Raise ValueError if ``mutant`` cannot be planted, before a run of all mutants fails for it."""
+    """Raise ValueError if ``mutant`` cannot be planted."""
     try:
         texts = patched_sources(mutant)
     except ValueError as error:
@@ -216,21 +213,3 @@ def check(mutant: Mutant) -> None:
             ast.parse(text)
         except SyntaxError as error:
             raise ValueError(f"mutant {mutant.name} makes no valid {file}: {error}") from error
-
-
-@cache
-def load(name: str) -> Subject:
-    """The mutant ``name`` as a subject. Raises ValueError for a name that is not in the catalogue.
-
-    This serves ``--backend mutant:NAME``.
-    """
-    from ..subject.adapters.reference import make
-    from .instrument import INSTRUMENTED, instrumented
-
-    if name == INSTRUMENTED:
-        package = instrumented()
-    elif name in catalogue():
-        package = plant(catalogue()[name])
-    else:
-        raise ValueError(f"there is no mutant {name!r}; see the files in {FOLDER}")
-    return make(package, name=name, origin=f"mutant:{name}")

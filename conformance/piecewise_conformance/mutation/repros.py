@@ -12,7 +12,6 @@ import argparse
 import math
 import re
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -20,13 +19,12 @@ from pathlib import Path
 
 from ..core import environment
 from ..core.requirements import load as load_requirements
-from ..core.suite_scan import scan
 from ..reporting.report import FAILED, OTHERWISE, Result, how_a_script_went
 from ..repros.confirm import Rerun, confirm
 from ..repros.failures import Scripts
 from ..runner.run import Settings
-from . import Mutant, catalogue
-from .__main__ import run_plan
+from .__main__ import run_matrix
+from .catalogue import Mutant, catalogue
 
 _FAILING = (FAILED, OTHERWISE)
 _PATIENCE = 4.0  # times what a run grants a script: nobody waits here, and machines are busy
@@ -52,16 +50,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def failures_of(chosen: Iterable[Mutant], jobs: int) -> dict[tuple[str, str], Result]:
     """For each mutant, and each requirement that it declares, its first failure."""
-    plan = {
-        node: [each.name for each in chosen if test.requirement in each.fails]
-        for node, test in scan().items()
-    }
-    settings = Settings(jobs=jobs)
-    with tempfile.TemporaryDirectory(prefix="piecewise-repros-") as folder:
-        runs = run_plan(Path(folder), plan, settings)
+    mutants = {each.name: each for each in chosen}
+    runs = run_matrix(mutants, Settings(jobs=jobs))["runs"]
     failures: dict[tuple[str, str], Result] = {}
     for run in runs:
-        if "result" in run:
+        if "result" in run and run["id"] in mutants[run["subject"]].fails:
             result = Result.from_json(run["result"])
             failures.setdefault((run["subject"], result.id), result)
     return failures

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..mutation import catalogue
+from ..mutation.catalogue import catalogue
 from ..subject.loading import registered_backends
 from . import FILES
 from .sources import CONFORMANCE, PACKAGES, REFERENCE, file_of, needed
@@ -93,13 +93,8 @@ def loading_of(spec: str, folder: Path | None = None) -> Loading:
 def _planted(name: str) -> dict[str, str]:
     from ..mutation import planting
 
-    patches = catalogue()[name].patches
-    return {
-        f"{REFERENCE}/{file}": planting.apply(
-            patches, file, (planting.REFERENCE / file).read_text(encoding="utf-8")
-        )
-        for file in {patch.file for patch in patches}
-    }
+    texts = planting.patched_sources(catalogue()[name])
+    return {f"{REFERENCE}/{file}": text for file, text in texts.items()}
 
 
 def _imports(path: Path) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 from ..core import environment
 from ..core.outcome import PASSED, Outcome, outcome_of
 from ..core.verdict import NotRun, Status
-from ..isolation.isolation import Settled
+from ..isolation.isolation import Isolation
 from ..subject.loading import LoadError, load_subject
 from ..subject.subject import Subject
 from . import stand_in
@@ -36,7 +36,7 @@ def main(
     """Judge ``case``, the text in brackets, of ``test``; the exit status of the script."""
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
     faulthandler.enable()
-    settled = Settled(memory)
+    settled = Isolation(memory)
     try:
         subject = load_subject(backend)
     except LoadError as error:

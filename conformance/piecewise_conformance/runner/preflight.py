@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SECONDS = 60.0  # for all calls together
 
 _HARNESS = Path(__file__).parents[1]
-_SHIPPED = _HARNESS / "subjects"  # adapters too
+_SHIPPED = _HARNESS / "subject" / "adapters"
 # Who calls these rightly is not told of an error by them: they are no part of a subject.
 _LIBRARIES = ("torch", "pydantic")
 

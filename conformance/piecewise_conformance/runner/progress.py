@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, TextIO
 
-from .plugin import BEGUN, SELECTED
+from .plugin_options import BEGUN, SELECTED
 
 _SLOW = 15.0  # seconds after which a plain line comes also without progress
 

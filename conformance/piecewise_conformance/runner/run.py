@@ -37,14 +37,13 @@ from ..reporting.report import (
     read_report,
 )
 from ..reporting.terminal import print_report
-from .plugin import BEGUN, LOADING, SELECTED
+from .plugin_options import BEGUN, LOADING, SELECTED
 from .progress import Progress
 
 LOG = "pytest.log"
 _INI = Path(__file__).parent / "conformance.ini"
 _PLUGINS = (
     "piecewise_conformance.runner.plugin",
-    "xdist.plugin",
     "no:cacheprovider",
     "no:faulthandler",
     "no:unraisableexception",  # its last act is to collect all garbage five times over: seconds
@@ -202,32 +201,31 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 def command_of(settings: Settings, scratch: Path) -> list[str]:
     """The pytest command line of the run."""
-    suite = str((settings.suite or SUITE_FOLDER).resolve())
-    command = [sys.executable, "-m", "pytest", suite, "-c", str(_INI), "--rootdir", suite]
-    command += [f"--confcutdir={suite}", "--import-mode=importlib", "-q", "--tb=short"]
-    command += ["--assert=plain"]  # the suite has no assert: rewriting its modules is for nothing
-    for plugin in _PLUGINS:
-        command += ["-p", plugin]
-    command += [
-        "-n",
-        str(settings.workers),
-        "--dist",
-        "worksteal",
-        "--max-worker-restart",
-        str(10**6),
-    ]
-    command += [f"--basetemp={scratch / 'tmp'}", f"--piecewise-scratch={scratch}"]
-    command += [f"--piecewise-backend={settings.backend}"]
-    command += [f"--piecewise-profile={each}" for each in settings.profiles]
-    command += [f"--piecewise-device={settings.device}", f"--piecewise-seed={settings.seed}"]
-    command += [f"--piecewise-timeout={settings.timeout}", f"--piecewise-memory={settings.memory}"]
+    command = suite_command(settings, scratch)
+    command += ["-p", "xdist.plugin", "-n", str(settings.workers), "--dist", "worksteal"]
+    command += ["--max-worker-restart", str(10**6)]
     command += [f"--piecewise-shard={settings.shard}", f"--piecewise-runner={os.getpid()}"]
     if settings.expectations:
         command += [f"--piecewise-expectations={settings.expectations.resolve()}"]
     command += [f"--piecewise-report={(settings.out / REPORT).resolve()}"]
     command += ["--piecewise-accept"] if settings.accept else []
     command += [f"--piecewise-command={settings.command}"]
-    command += ["--piecewise-resume"] if settings.resume else []
+    return [*command, "--piecewise-resume"] if settings.resume else command
+
+
+def suite_command(settings: Settings, scratch: Path) -> list[str]:
+    """The pytest command line that runs the suite in one process and writes no report."""
+    suite = str((settings.suite or SUITE_FOLDER).resolve())
+    command = [sys.executable, "-m", "pytest", suite, "-c", str(_INI), "--rootdir", suite]
+    command += [f"--confcutdir={suite}", "--import-mode=importlib", "-q", "--tb=short"]
+    command += ["--assert=plain"]  # the suite has no assert: rewriting its modules is for nothing
+    for plugin in _PLUGINS:
+        command += ["-p", plugin]
+    command += [f"--basetemp={scratch / 'tmp'}", f"--piecewise-scratch={scratch}"]
+    command += [f"--piecewise-backend={settings.backend}"]
+    command += [f"--piecewise-profile={each}" for each in settings.profiles]
+    command += [f"--piecewise-device={settings.device}", f"--piecewise-seed={settings.seed}"]
+    command += [f"--piecewise-timeout={settings.timeout}", f"--piecewise-memory={settings.memory}"]
     command += [f"--piecewise-suite={suite}"]
     command += [f"--piecewise-spec={settings.spec.resolve()}"] if settings.spec else []
     return [*command, "-k", settings.keyword] if settings.keyword else command

@@ -103,9 +103,9 @@ def _dynamo(name: str) -> Subject:
 
 
 def _mutant(name: str) -> Subject:
-    from .. import mutation
+    from ..mutation import subjects
 
-    loaded: Subject = _guarded(lambda: mutation.load(name), f"mutant:{name}")
+    loaded: Subject = _guarded(lambda: subjects.load(name), f"mutant:{name}")
     return loaded
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from filelock import FileLock
 
 from ..fastpath import cache_lines
-from ..fastpath.gc_pause import without_collection
+from ..fastpath.gc_pause import gc_paused
 from ..ranges import Range
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def is_literal(value: Any) -> bool:
         return False
 
 
-@without_collection()
+@gc_paused()
 def read(path: str) -> Contents:
     """The entries in the file ``path``; none if there is no such file. Runs no code from it."""
     try:
@@ -138,7 +138,7 @@ def _set_aside(path: str) -> None:
     logger.warning("Kept the compile cache that could not be read in full as %s", aside)
 
 
-@without_collection()
+@gc_paused()
 def merge(path: str, entries: Mapping[Key, Any]) -> dict[Key, Any]:
     """Add ``entries`` to the file ``path``, over older ones of equal key; returns all it holds.
 

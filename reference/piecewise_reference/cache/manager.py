@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from ..passes.pass_context import pass_context
 from ..ranges import Range
 from . import cache_file
 from .graph_key import graph_key
-from .sharing_key import likeness
+from .sharing_key import sharing_key
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,30 @@ def is_compile_cache_enabled(compiler_config: Mapping[str, Any]) -> bool:
         or torch.compiler.config.force_disable_caches
         or compiler_config.get("force_disable_caches", False)
     )
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A piece to be made ready for one range, and what identifies it.
+
+    ``key`` is the place of its cache entry. ``identity`` is one text for all that its code depends
+    on; None if it cannot be cached. Pieces of one identity and one ``sharing_key`` may be served by
+    one artifact; None if this piece shares with no other.
+    """
+
+    graph: fx.GraphModule
+    example_inputs: list[Any]
+    settings: Mapping[str, Any]
+    key: cache_file.Key
+    identity: str | None
+    sharing_key: Hashable
+
+    def shares_with(self) -> Hashable:
+        """Equal for pieces that one artifact may serve; None if this piece shares with no other."""
+        compile_range, _, compiler_name = self.key
+        if self.sharing_key is None:
+            return None
+        return compile_range, compiler_name, self.identity, self.sharing_key
 
 
 class CompilerManager:
@@ -117,28 +142,11 @@ class CompilerManager:
         compiler_config: Mapping[str, Any] | None = None,
     ) -> Callable[..., Any] | None:
         """The callable cached for this graph in this place; None if there is none that is sound."""
-        key = (compile_range, graph_index, self.compiler.name)
-        entry = self.cache.get(key)
-        if entry is None:
-            return None
-        try:
-            with self.compile_context(compile_range, compiler_config):
-                handle = entry["graph_handle"]
-                identity = self._identity(graph, example_inputs, compiler_config or {})
-                if entry["cache_key"] != _seal(identity, handle):
-                    logger.info("Piece %d is not the one that was cached as %s", graph_index, key)
-                    return None
-                loaded = self.compiler.load(
-                    handle, graph, example_inputs, graph_index, compile_range
-                )
-                if loaded is None:
-                    raise ValueError(f"there is nothing behind the handle {handle!r}")
-        except Exception as error:
-            # Whatever is wrong with an artifact, compiling again is right.
-            logger.warning("Cannot load the cache entry %s, compiling anew: %s", key, error)
-            return None
-        events.emit(events.CacheHit(graph_index, compile_range, self.compiler.name))
-        return loaded
+        settings = compiler_config or {}
+        with self.compile_context(compile_range, settings):
+            return self._look_up(
+                self._piece(graph, example_inputs, graph_index, compile_range, settings)
+            )
 
     def compile(
         self,
@@ -150,24 +158,22 @@ class CompilerManager:
         graph_index: int = 0,
         num_graphs: int = 1,
     ) -> Callable[..., Any]:
-        """The callable for piece ``graph_index`` of ``num_graphs``: from the cache, of an equal
-        piece, or compiled.
+        """The callable for piece ``graph_index`` of ``num_graphs``: from the cache, from the
+        artifact of an equal piece, or compiled.
 
         Adds the seconds it took to ``compilation_config.compilation_time``. A compile that fails
         raises, and leaves the cache as it was. Seed: ``CompilerManager.compile``.
         """
         start = time.perf_counter()
-        runnable = self.load(
-            graph, example_inputs, graph_index, compile_range, additional_inductor_config
-        )
-        if runnable is None:
-            runnable = self._load_equal(
+        with self.compile_context(compile_range, additional_inductor_config):
+            piece = self._piece(
                 graph, example_inputs, graph_index, compile_range, additional_inductor_config
             )
-        if runnable is None:
-            runnable = self._compile(
-                graph, example_inputs, additional_inductor_config, compile_range, graph_index
-            )
+            runnable = self._look_up(piece)
+            if runnable is None:
+                runnable = self._share(piece)
+            if runnable is None:
+                runnable = self._compile(piece)
         compilation_config.compilation_time += time.perf_counter() - start
         if graph_index == num_graphs - 1 and compile_range not in self._announced:
             self._announced.add(compile_range)  # one line a range, not one a piece
@@ -179,61 +185,21 @@ class CompilerManager:
             )
         return runnable
 
-    def _load_equal(
+    def _piece(
         self,
         graph: fx.GraphModule,
         example_inputs: list[Any],
         graph_index: int,
         compile_range: Range,
-        compiler_config: Mapping[str, Any],
-    ) -> Callable[..., Any] | None:
-        """The callable of the artifact that an equal piece was compiled to, and an entry for it."""
-        if not self._handles:
-            return None  # to describe a graph takes time
-        with self.compile_context(compile_range, compiler_config):
-            identity = self._identity(graph, example_inputs, compiler_config)
-            place = self._place(graph, example_inputs, compile_range, identity)
-        if identity is None or place not in self._handles:
-            return None
+        settings: Mapping[str, Any],
+    ) -> _Piece:
+        """Describe a piece, before a compiler can change its graph."""
+        identity = self._identity(graph, example_inputs, settings)
+        shared = None
+        if identity is not None and getattr(self.compiler, "shares_artifacts", False):
+            shared = sharing_key(graph, example_inputs)
         key = (compile_range, graph_index, self.compiler.name)
-        self._store(key, self._handles[place], identity)  # and it is loaded like any other
-        runnable = self.load(graph, example_inputs, graph_index, compile_range, compiler_config)
-        if runnable is None:
-            del self.cache[key], self._unsaved[key], self._handles[place]
-        return runnable
-
-    def _compile(
-        self,
-        graph: fx.GraphModule,
-        example_inputs: list[Any],
-        compiler_config: dict[str, Any],
-        compile_range: Range,
-        graph_index: int,
-    ) -> Callable[..., Any]:
-        name = f"artifact_compile_range_{compile_range.start}_{compile_range.end}"
-        with self.compile_context(compile_range, compiler_config):
-            # before a compiler has had its hands on the graph
-            identity = self._identity(graph, example_inputs, compiler_config)
-            place = self._place(graph, example_inputs, compile_range, identity)
-            runnable, handle = self.compiler.compile(
-                graph,
-                example_inputs,
-                own_settings(compiler_config),  # it may take out what it has dealt with
-                compile_range,
-                f"{name}_subgraph_{graph_index}",
-            )
-        if runnable is None:
-            raise RuntimeError(
-                f"compiler {self.compiler.name!r} returned nothing for piece {graph_index}, "
-                f"range {compile_range}"
-            )
-        saved = False
-        if handle is not None and not self.disable_cache and identity is not None:
-            saved = self._store((compile_range, graph_index, self.compiler.name), handle, identity)
-        if saved and place is not None:
-            self._handles[place] = handle
-        events.emit(events.Compile(graph_index, compile_range, self.compiler.name, saved))
-        return runnable
+        return _Piece(graph, example_inputs, settings, key, identity, shared)
 
     def _identity(
         self, graph: fx.GraphModule, example_inputs: list[Any], compiler_config: Mapping[str, Any]
@@ -246,26 +212,81 @@ class CompilerManager:
             return None
         return digest(graph_key(graph, example_inputs), settings, self.factors)
 
-    def _place(
-        self,
-        graph: fx.GraphModule,
-        example_inputs: list[Any],
-        compile_range: Range,
-        identity: str | None,
-    ) -> Hashable:
-        """Where the handles of pieces equal to ``graph`` are; None if it is to share with none."""
-        if identity is None or not getattr(self.compiler, "shares_artifacts", False):
-            return None
-        like = likeness(graph, example_inputs)
-        return None if like is None else (compile_range, self.compiler.name, identity, like)
+    # -- the three ways to a callable ------------------------------------------------------------
 
-    def _store(self, key: cache_file.Key, handle: Any, identity: str) -> bool:
+    def _look_up(self, piece: _Piece) -> Callable[..., Any] | None:
+        """The callable of the entry of ``piece``; None if there is none that is sound."""
+        entry = self.cache.get(piece.key)
+        if entry is None:
+            return None
+        compile_range, graph_index, compiler_name = piece.key
+        try:
+            handle = entry["graph_handle"]
+            if entry["cache_key"] != _entry_digest(piece.identity, handle):
+                logger.info("Piece %d is not the one that was cached as %s", graph_index, piece.key)
+                return None
+            loaded = self.compiler.load(
+                handle, piece.graph, piece.example_inputs, graph_index, compile_range
+            )
+            if loaded is None:
+                raise ValueError(f"there is nothing behind the handle {handle!r}")
+        except Exception as error:
+            # Whatever is wrong with an artifact, compiling again is right.
+            logger.warning("Cannot load the cache entry %s, compiling again: %s", piece.key, error)
+            return None
+        events.emit(events.CacheHit(graph_index, compile_range, compiler_name))
+        return loaded
+
+    def _share(self, piece: _Piece) -> Callable[..., Any] | None:
+        """The callable of the artifact that an equal piece was compiled to; None if there is none.
+
+        ``piece`` gets an entry of its own, which is loaded like any other.
+        """
+        place = piece.shares_with()
+        if place is None or place not in self._handles:
+            return None
+        self._store(piece, self._handles[place])
+        runnable = self._look_up(piece)
+        if runnable is None:
+            del self.cache[piece.key], self._unsaved[piece.key], self._handles[place]
+        return runnable
+
+    def _compile(self, piece: _Piece) -> Callable[..., Any]:
+        """Compile ``piece``, and make an entry for it if it can be cached."""
+        compile_range, graph_index, compiler_name = piece.key
+        name = f"artifact_compile_range_{compile_range.start}_{compile_range.end}"
+        runnable, handle = self.compiler.compile(
+            piece.graph,
+            piece.example_inputs,
+            own_settings(piece.settings),  # it may take out what it has dealt with
+            compile_range,
+            f"{name}_subgraph_{graph_index}",
+        )
+        if runnable is None:
+            raise RuntimeError(
+                f"compiler {compiler_name!r} returned nothing for piece {graph_index}, "
+                f"range {compile_range}"
+            )
+        saved = False
+        if handle is not None and not self.disable_cache and piece.identity is not None:
+            saved = self._store(piece, handle)
+        if saved and (place := piece.shares_with()) is not None:
+            self._handles[place] = handle
+        events.emit(events.Compile(graph_index, compile_range, compiler_name, saved))
+        return runnable
+
+    def _store(self, piece: _Piece, handle: Any) -> bool:
+        """Make an entry for ``piece``; False, with a warning, if ``handle`` cannot be cached."""
         if not cache_file.is_literal(handle):
-            kind = type(handle).__qualname__  # nothing that runs code of the handle
-            logger.warning("Not caching %s: its handle, of %s, is no plain literal", key, kind)
+            logger.warning(
+                "Not caching %s: the compiler returned a handle of type %s, and only Python "
+                "literals can be cached",
+                piece.key,
+                type(handle).__qualname__,  # nothing that runs code of the handle
+            )
             return False
-        entry = {"graph_handle": handle, "cache_key": _seal(identity, handle)}
-        self.cache[key] = self._unsaved[key] = entry
+        entry = {"graph_handle": handle, "cache_key": _entry_digest(piece.identity, handle)}
+        self.cache[piece.key] = self._unsaved[piece.key] = entry
         return True
 
 
@@ -281,6 +302,6 @@ def _device() -> str:
     return " ".join([cpu, accelerator.type, *(str(tell()) for tell in known if tell is not None)])
 
 
-def _seal(identity: str | None, handle: Any) -> str:
-    """One digest of a graph's identity and a handle."""
+def _entry_digest(identity: str | None, handle: Any) -> str:
+    """The digest that binds a cache entry: of the piece's identity and the compiler's handle."""
     return digest(identity, handle)

@@ -27,8 +27,8 @@ from ..tracing.symbols import SYMBOLIC, scalars
 from ..tracing.values import value_of
 
 
-def likeness(graph: fx.GraphModule, example_inputs: Sequence[Any]) -> Hashable:
-    """What pieces of one identity must have in common to be equal; None for what is like no other.
+def sharing_key(graph: fx.GraphModule, example_inputs: Sequence[Any]) -> Hashable:
+    """What pieces of one identity must have in common to share; None if the piece cannot.
 
     Ask before compiling, which may change both graph and symbols.
     """

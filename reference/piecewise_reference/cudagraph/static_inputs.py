@@ -14,10 +14,10 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from torch._C._dynamo.guards import TensorGuards
 from torch.utils import _pytree as pytree
 
 from .. import events
+from ..fastpath.same_looks import same_looks
 
 
 def _span(shape: Sequence[int], strides: Sequence[int]) -> int:
@@ -230,21 +230,6 @@ def _one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
             under_way.release()
 
     return call
-
-
-def same_looks(tensors: Sequence[torch.Tensor]) -> Callable[..., bool]:
-    """A function that tells whether its arguments have the class, dtype, device, shape and strides
-    of ``tensors``; it may say no to some that have.
-
-    One call, where asking each tensor for each in Python takes as long as copying 32 KB does. It
-    is what Dynamo compares inputs by. The plain way is to say no: then :class:`_Layout` is found
-    by what the tensors say themselves.
-    """
-    return TensorGuards(  # whose types are declared for one tensor
-        *tensors,
-        dynamic_dims_sizes=[list(each.shape) for each in tensors],  # type: ignore[misc]
-        dynamic_dims_strides=[list(each.stride()) for each in tensors],  # type: ignore[misc]
-    ).check
 
 
 class _Layout:

@@ -30,8 +30,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CUDAGraphOptions:
-    """``debug_log_enable``: tell of captures. ``gc_disable``: collect no garbage in a capture.
-    ``weak_ref_output``: the output need not outlive the next capture.
+    """``debug_log_enable``: log captures. ``gc_disable``: collect no garbage in a capture.
+    ``weak_ref_output``: accepted for users of the seed's class, without effect; the wrapper always
+    owns the output of a captured graph (docs/deviations.md).
     """
 
     debug_log_enable: bool = True

@@ -28,7 +28,7 @@ def plain_function(callee: Callable[..., Any]) -> Callable[..., Any]:
     return callee.forward
 
 
-def straight_line(split_gm: fx.GraphModule) -> Callable[..., Any]:
+def direct_call(split_gm: fx.GraphModule) -> Callable[..., Any]:
     """A function that does what ``split_gm`` does, with the pieces that it has now.
 
     Pieces that are replaced later, and hooks that are added later, are not seen.

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def without_collection() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Keep the garbage collector from walking, again and again, over objects that all stay.
 
     It takes its time, and the more the larger the process. The plain way is nothing at all.

@@ -14,6 +14,7 @@ from ..config.vllm_config import VllmConfig
 from ..cudagraph.wrapper import wrap_with_cudagraph_if_needed
 from ..tracing.symbols import plain_symbol
 from ..tracing.values import UNKNOWN, value_of
+from .installed import install
 from .piecewise_backend import Owner, PiecewiseBackend
 
 
@@ -51,8 +52,8 @@ class PiecewiseCompileInterpreter(fx.Interpreter):
 
     Values are those that tracing left in the graph: running the ops a second time would create
     new symbols for data-dependent shapes, and new guards. Only what has no such value is run, on
-    fake tensors. The order of ``compile_submod_names`` numbers the pieces. Seed:
-    ``PiecewiseCompileInterpreter``.
+    fake tensors. The order of ``compile_submod_names`` numbers the pieces. After the run,
+    ``fake_mode`` is the mode of those values. Seed: ``PiecewiseCompileInterpreter``.
     """
 
     def __init__(
@@ -74,7 +75,6 @@ class PiecewiseCompileInterpreter(fx.Interpreter):
     def run(self, *args: Any) -> Any:  # type: ignore[override]  # the seed's signature
         """Walk the graph; ``args`` are its inputs as tracing saw them. Returns its fake outputs."""
         self.fake_mode = _traced_mode(args) or detect_fake_mode() or FakeTensorMode()
-        self.vllm_backend.fake_mode = self.fake_mode  # pieces compile in it, later
         fake_args = [
             # a tensor that is not fake by now is a constant of the graph: its shape is no symbol
             self.fake_mode.from_tensor(arg, static_shapes=True)
@@ -104,14 +104,14 @@ class PiecewiseCompileInterpreter(fx.Interpreter):
                 self.vllm_backend,
                 isinstance(piece.graph.output_node().args[0], (tuple, list)),
             )
-            # beside the child of this name, which stays for whoever reads or prints the graph
-            self.module.__dict__[target] = wrap_with_cudagraph_if_needed(
+            wrapped = wrap_with_cudagraph_if_needed(
                 backend,
                 self.vllm_config,
                 self.compilation_config,
                 backend.is_first_graph,
                 backend.is_last_graph,
             )
+            install(self.module, target, wrapped)
         return outputs
 
     def _is_batch_size(self, value: Any) -> bool:

@@ -42,7 +42,8 @@ class PiecewiseBackend:
     """Callable with the arguments of its piece; returns what the piece returns.
 
     ``sym_shape_indices`` are the positions of arguments that are the batch size; a piece without
-    any has one artifact, for all sizes. Seed: ``PiecewiseBackend``.
+    any has one artifact, for all sizes. ``returns_tuple`` and ``is_full_graph`` are kept for users
+    of the seed's class; nothing here reads them. Seed: ``PiecewiseBackend``.
     """
 
     def __init__(

@@ -44,7 +44,7 @@ class Piece:
 
 
 @dataclass
-class Plan:
+class Partition:
     """The pieces in the order in which they run, and the piece of each op."""
 
     pieces: list[Piece] = field(default_factory=list)
@@ -53,9 +53,9 @@ class Plan:
     regions: dict[fx.Node, tuple[fx.Node, ...]] = field(default_factory=dict)
 
 
-def make_plan(graph: fx.Graph, splitting_ops: Collection[str]) -> Plan:
+def partition_graph(graph: fx.Graph, splitting_ops: Collection[str]) -> Partition:
     """Assign each op to a piece: every splitting op its own, the ops between two another."""
-    plan = Plan()
+    partition = Partition()
     splits: dict[object, bool] = {}  # a graph calls few distinct ops many times
     regions: tuple[fx.Node, ...] = ()
     for node in graph.nodes:
@@ -68,14 +68,14 @@ def make_plan(graph: fx.Graph, splitting_ops: Collection[str]) -> Plan:
             regions = tuple(each for each in regions if each is not node.args[0])
             continue
         if regions:
-            plan.regions[node] = regions
+            partition.regions[node] = regions
         splitting = False
         if node.op == "call_function":
             if node.target not in splits:
                 splits[node.target] = not op_names(node.target).isdisjoint(splitting_ops)
             splitting = splits[node.target]
-        if splitting or not plan.pieces or plan.pieces[-1].is_splitting:
-            plan.pieces.append(Piece(splitting))
-        plan.pieces[-1].nodes.append(node)
-        plan.piece_of[node] = len(plan.pieces) - 1
-    return plan
+        if splitting or not partition.pieces or partition.pieces[-1].is_splitting:
+            partition.pieces.append(Piece(splitting))
+        partition.pieces[-1].nodes.append(node)
+        partition.piece_of[node] = len(partition.pieces) - 1
+    return partition

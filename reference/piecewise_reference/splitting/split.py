@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import fx
 
-from ..fastpath.gc_pause import without_collection
-from .partition import make_plan
+from ..fastpath.gc_pause import gc_paused
+from .partition import partition_graph
 from .stitching import stitch
 
 
@@ -34,11 +34,11 @@ def split_graph(
     Returns the stitched graph, which takes and returns what ``graph`` does, and its pieces in the
     order in which they run. Parameters are shared, never copied. Seed: ``split_graph``.
     """
-    with without_collection():
-        plan = make_plan(graph.graph, splitting_ops)
-        split_gm, names = stitch(graph, plan)
+    with gc_paused():
+        partition = partition_graph(graph.graph, splitting_ops)
+        split_gm, names = stitch(graph, partition)
         items = [
             SplitItem(name, graph_id, piece.is_splitting, getattr(split_gm, name))
-            for graph_id, (name, piece) in enumerate(zip(names, plan.pieces, strict=True))
+            for graph_id, (name, piece) in enumerate(zip(names, partition.pieces, strict=True))
         ]
     return split_gm, items

@@ -17,18 +17,18 @@ from torch import fx
 from ..fastpath.fx_building import add_node, copy_node, free_name, lazy_module
 from ..tracing.symbols import free_symbols, symbol_sources
 from ..tracing.values import UNKNOWN, Leaf, is_shape_read, leaf_value, resolve, value_of
-from .partition import EXIT_OF, Piece, Plan
+from .partition import EXIT_OF, Partition, Piece
 
 
-def stitch(graph: fx.GraphModule, plan: Plan) -> tuple[fx.GraphModule, list[str]]:
+def stitch(graph: fx.GraphModule, partition: Partition) -> tuple[fx.GraphModule, list[str]]:
     """The split graph, and the names of its children in the order in which they run."""
-    _connect(graph.graph, plan)
-    names = [f"submod_{i}" for i in range(len(plan.pieces))]
+    _connect(graph.graph, partition)
+    names = [f"submod_{i}" for i in range(len(partition.pieces))]
     children = {
-        name: lazy_module(graph, _build_piece(plan, i, piece), name)
-        for i, (name, piece) in enumerate(zip(names, plan.pieces, strict=True))
+        name: lazy_module(graph, _build_piece(partition, i, piece), name)
+        for i, (name, piece) in enumerate(zip(names, partition.pieces, strict=True))
     }
-    root, attributes = _build_root(graph, plan, names)
+    root, attributes = _build_root(graph, partition, names)
     split_gm = lazy_module({**children, **attributes}, root, "GraphModule")
     split_gm.meta.update(graph.meta)
     split_gm.training = graph.training  # train() would also reach modules shared with ``graph``
@@ -46,29 +46,33 @@ def _map_leaves(structure: Any, visit: Callable[[Leaf], Any]) -> Any:
     return structure
 
 
-def _is_local(plan: Plan, node: fx.Node, piece_id: int) -> bool:
-    return plan.piece_of.get(node) == piece_id
+def _is_local(partition: Partition, node: fx.Node, piece_id: int) -> bool:
+    return partition.piece_of.get(node) == piece_id
 
 
-def _read_again(plan: Plan, node: fx.Node, piece_id: int) -> bool:
+def _read_again(partition: Partition, node: fx.Node, piece_id: int) -> bool:
     """Whether a piece repeats a shape read: the length of the shape is not known, so that it
     cannot be taken apart, and reading it again costs nothing.
     """
-    return is_shape_read(node) and value_of(node) is UNKNOWN and not _is_local(plan, node, piece_id)
+    return (
+        is_shape_read(node)
+        and value_of(node) is UNKNOWN
+        and not _is_local(partition, node, piece_id)
+    )
 
 
-def _connect(graph: fx.Graph, plan: Plan) -> None:
+def _connect(graph: fx.Graph, partition: Partition) -> None:
     """Fill in the inputs and outputs of all pieces."""
     sources = symbol_sources(graph.nodes)
     order = {symbol: position for position, symbol in enumerate(sources)}
 
     def give(leaf: Leaf) -> None:
         """The piece that makes ``leaf`` must return it (a size is read off its tensor later)."""
-        if (maker := plan.piece_of.get(leaf.node)) is not None:
-            plan.pieces[maker].outputs[leaf._replace(dim=None)] = None
+        if (maker := partition.piece_of.get(leaf.node)) is not None:
+            partition.pieces[maker].outputs[leaf._replace(dim=None)] = None
 
-    for piece_id, piece in enumerate(plan.pieces):
-        used = _leaves_from_outside(plan, piece_id, piece)
+    for piece_id, piece in enumerate(partition.pieces):
+        used = _leaves_from_outside(partition, piece_id, piece)
         symbols = {symbol for leaf in used for symbol in free_symbols(leaf_value(leaf))}
         for symbol in sorted(symbols & order.keys(), key=order.__getitem__):
             piece.inputs[sources[symbol]] = None
@@ -79,23 +83,23 @@ def _connect(graph: fx.Graph, plan: Plan) -> None:
         _map_leaves(resolve(node), give)
 
 
-def _leaves_from_outside(plan: Plan, piece_id: int, piece: Piece) -> dict[Leaf, None]:
+def _leaves_from_outside(partition: Partition, piece_id: int, piece: Piece) -> dict[Leaf, None]:
     """The leaves that a piece uses and does not make, in the order of their use."""
     used: dict[Leaf, None] = {}
 
     def add(leaf: Leaf) -> None:
-        if leaf.node.op != "get_attr" and not _is_local(plan, leaf.node, piece_id):
+        if leaf.node.op != "get_attr" and not _is_local(partition, leaf.node, piece_id):
             used[leaf] = None
 
     seen: set[fx.Node] = set()
     for node in piece.nodes:
         for source in node.all_input_nodes:
-            if _is_local(plan, source, piece_id) or source in seen:
+            if _is_local(partition, source, piece_id) or source in seen:
                 continue
             seen.add(source)
-            while _read_again(plan, source, piece_id):
+            while _read_again(partition, source, piece_id):
                 (source,) = source.all_input_nodes
-            if not _is_local(plan, source, piece_id):
+            if not _is_local(partition, source, piece_id):
                 _map_leaves(resolve(source), add)
     return used
 
@@ -154,7 +158,7 @@ class _Mapper:
         return _map_leaves(resolve(node), self.leaf)
 
 
-def _build_piece(plan: Plan, piece_id: int, piece: Piece) -> fx.Graph:
+def _build_piece(partition: Partition, piece_id: int, piece: Piece) -> fx.Graph:
     graph = fx.Graph()
     mapper = _Mapper(graph)
     for leaf in piece.inputs:
@@ -162,8 +166,8 @@ def _build_piece(plan: Plan, piece_id: int, piece: Piece) -> fx.Graph:
         mapper.stands_for(add_node(graph, "placeholder", name, (), name), leaf)
     entered: list[tuple[fx.Node, fx.Node]] = []  # regions: the original, the copy
     for node in piece.nodes:
-        if plan.regions:
-            _enter_regions(graph, entered, plan.regions.get(node, ()))
+        if partition.regions:
+            _enter_regions(graph, entered, partition.regions.get(node, ()))
         copy = copy_node(graph, node, mapper.argument)
         mapper.copied[node] = copy
         if node.op == "call_method" and isinstance(copy.args[0], tuple):
@@ -188,14 +192,14 @@ def _enter_regions(
 
 
 def _build_root(
-    original: fx.GraphModule, plan: Plan, names: list[str]
+    original: fx.GraphModule, partition: Partition, names: list[str]
 ) -> tuple[fx.Graph, dict[str, Any]]:
     """The graph that calls the pieces, and what it reads from the original by ``get_attr``."""
     graph = fx.Graph()
     mapper = _Mapper(graph)
     for node in original.graph.find_nodes(op="placeholder"):
         mapper.copied[node] = copy_node(graph, node, mapper.argument)
-    for name, piece in zip(names, plan.pieces, strict=True):
+    for name, piece in zip(names, partition.pieces, strict=True):
         args = tuple(mapper.leaf(leaf) for leaf in piece.inputs)
         call = add_node(graph, "call_module", name, args, free_name(graph, name))
         values = tuple(leaf_value(leaf) for leaf in piece.outputs)

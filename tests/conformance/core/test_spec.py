@@ -7,9 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from piecewise_conformance import mutation
 from piecewise_conformance.core.requirements import SPEC_FOLDER, load
 from piecewise_conformance.core.suite_scan import scan
+from piecewise_conformance.mutation import catalogue as mutation
 
 AT_LEAST = 45
 NUMBERS = (1, 2, 3, 9, 10, 13, 26, 27, 51, 59, 62, 65, 69, 81, 83, 84, 85)

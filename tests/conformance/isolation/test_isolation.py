@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 from piecewise_conformance.isolation.fork_server import Fresh
-from piecewise_conformance.isolation.isolation import Settled, settle_torch
+from piecewise_conformance.isolation.isolation import Isolation, settle_torch
 from torch._logging import trace_structured
 
 guards = importlib.import_module("torch._dynamo.guards")
@@ -60,7 +60,7 @@ def test_guards_are_not_timed(trace: logging.Logger, monkeypatch: pytest.MonkeyP
 
 def test_what_is_imported_is_no_garbage() -> None:
     """Once many modules were imported the collector looks through nothing that was there before."""
-    settled = Settled()
+    settled = Isolation()
     settled.freeze()
     try:
         frozen, own = gc.get_freeze_count(), [object]
@@ -77,7 +77,7 @@ def test_what_is_imported_is_no_garbage() -> None:
 def test_hashes_of_fresh_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the seed of this process is, theirs is 1."""
     monkeypatch.syspath_prepend(Path(__file__).parent)
-    process = Fresh("test_settled:tell_hash")
+    process = Fresh("test_isolation:tell_hash")
     try:
         told = process.receive(60)
     finally:

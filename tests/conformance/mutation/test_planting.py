@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import ast
-import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from piecewise_conformance import mutation
 from piecewise_conformance.core import coverage
-from piecewise_conformance.mutation import Mutant, Patch, planting
+from piecewise_conformance.mutation import instrument, planting, subjects
+from piecewise_conformance.mutation.catalogue import Mutant, Patch, catalogue
 
 SOURCE = '''"""A module."""
 
@@ -49,7 +48,8 @@ INSIDE = "return self.start <= size <= self.end"  # of Range.__contains__
 
 def mutant(*patches: tuple[str, str, str], name: str = "self-test") -> Mutant:
     """A mutant that is in no catalogue."""
-    return Mutant(name, "A.", tuple(Patch(*each) for each in patches), frozenset(), "none.toml")
+    made = tuple(Patch(file, new, old=old) for file, old, new in patches)
+    return Mutant(name, "A.", made, frozenset(), "none.toml")
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def fresh_modules() -> Iterator[None]:
 def small_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with SOURCE in the place of the reference."""
     (tmp_path / FILE).write_text(SOURCE)
-    monkeypatch.setattr(planting, "REFERENCE", tmp_path)
+    monkeypatch.setattr(instrument, "REFERENCE", tmp_path)
     return tmp_path
 
 
@@ -77,31 +77,64 @@ def line_of(text: str) -> int:
     return found
 
 
+def edited(patch: Patch) -> str:
+    """SOURCE with ``patch``."""
+    return planting.apply(patch, SOURCE)
+
+
 @pytest.mark.parametrize(("old", "times"), [("absent", 0), ("LIMIT", 4)])
 def test_a_patch_must_match_once(old: str, times: int) -> None:
-    """Otherwise it is not known what was planted; the error names file, count and text."""
-    with pytest.raises(ValueError, match=rf"stands {times} times in module\.py[^$]*{old}"):
-        planting.apply([Patch(FILE, old, "x")], FILE, SOURCE)
+    """Otherwise nobody knows what was planted; the error names file, count and text."""
+    with pytest.raises(ValueError, match=rf"once in module\.py, not {times} times[^$]*{old}"):
+        edited(Patch(FILE, "x", old=old))
 
 
-def test_patches_of_other_files_do_not_matter() -> None:
-    """Several patches of one file are all applied."""
-    patches = [Patch("other.py", "absent", ""), Patch(FILE, "z * 2", "z * 3")]
-    patches += [Patch(FILE, "x + 1", "x + 2")]
-    changed = planting.apply(patches, FILE, SOURCE)
-    assert changed == SOURCE.replace("z * 2", "z * 3").replace("x + 1", "x + 2")
+def test_a_text_is_looked_for_inside_a_function() -> None:
+    """What occurs elsewhere in the file does not count; the name is a qualified one."""
+    patch = Patch(FILE, "LIMIT + 1", old="LIMIT", inside="Box.grow")
+    with pytest.raises(ValueError, match=r"once in Box\.grow in module\.py, not 2 times"):
+        edited(patch)
+    assert edited(Patch(FILE, "z * 3", old="z * 2", inside="outer.inner")) == SOURCE.replace(
+        "z * 2", "z * 3"
+    )
+    with pytest.raises(ValueError, match=r"module\.py has 0 definitions of Box\.shrink"):
+        edited(Patch(FILE, "x", old="LIMIT", inside="Box.shrink"))
 
 
-def test_a_patch_of_no_file(fresh_modules: None) -> None:
-    """A file that the reference does not have is told."""
-    with pytest.raises(ValueError, match=r"self-test patches \['nowhere.py'\]"):
-        planting.plant(mutant(("nowhere.py", "a", "b")))
+def test_indentation_is_relative() -> None:
+    """Lines after the first are written, and looked for, relative to the first one."""
+    old, new = "if by > LIMIT:\n    by = LIMIT", "if by < 0:\n    by = 0"
+    assert edited(Patch(FILE, new, old=old)) == SOURCE.replace(
+        "if by > LIMIT:\n            by = LIMIT", "if by < 0:\n            by = 0"
+    )
 
 
-def test_a_patch_that_does_not_match_cannot_be_planned() -> None:
-    """What a mutant changes is looked up before it is planted; that error is as clear."""
-    with pytest.raises(ValueError, match=r"0 times in ranges\.py"):
-        planting.statements_of(mutant(("ranges.py", "this stands nowhere", "x")))
+def test_a_statement_is_replaced_as_a_whole() -> None:
+    """Its beginning names it, so a patch quotes no more of it; the beginning must be unique."""
+    assert edited(Patch(FILE, "return 1", statement="return inner")) == SOURCE.replace(
+        "return inner(y)", "return 1"
+    )
+    assert "except ValueError" not in edited(Patch(FILE, "pass", statement="try:", inside="outer"))
+    with pytest.raises(ValueError, match="not 4 times"):
+        edited(Patch(FILE, "pass", statement="return"))
+
+
+def test_several_patches_of_one_file() -> None:
+    """All are applied, and patches of other files do not matter."""
+    faults = [("ranges.py", INSIDE, "return False"), ("env.py", "import os", "import os, sys")]
+    faults += [("ranges.py", "class CompileRanges:", "class CompileRanges(object):")]
+    texts = planting.patched_sources(mutant(*faults))
+    assert set(texts) == {"ranges.py", "env.py"}
+    assert "return False" in texts["ranges.py"]
+    assert "class CompileRanges(object):" in texts["ranges.py"]
+
+
+def test_a_mutant_that_cannot_be_planted() -> None:
+    """A file that the reference does not have, and Python that is not valid, are errors."""
+    with pytest.raises(ValueError, match=r"self-test patches nowhere\.py, which does not exist"):
+        planting.check(mutant(("nowhere.py", "a", "b")))
+    with pytest.raises(ValueError, match=r"self-test makes no valid ranges\.py"):
+        planting.check(mutant(("ranges.py", INSIDE, "return (")))
 
 
 def test_mutants_are_independent(fresh_modules: None) -> None:
@@ -119,32 +152,13 @@ def test_mutants_are_independent(fresh_modules: None) -> None:
     assert faulty.CompilerManager.load.__globals__["Range"] is faulty.Range
 
 
-def test_mutants_share_their_loggers(fresh_modules: None, caplog: pytest.LogCaptureFixture) -> None:
-    """However many there are, as many loggers as for one, which are heard as any other."""
-    with caplog.at_level(logging.INFO):
-        modules = [planting.plant(mutant(name=f"self-logs-{n}")) for n in range(3)]
-        loggers = [sys.modules[f"{each.__name__}.manager"].logger for each in modules]
-        loggers[0].info("said")
-    assert loggers[0] is loggers[1] is loggers[2]
-    assert "said" in caplog.messages
-    assert not any("self_logs" in name for name in logging.root.manager.loggerDict)
-
-
-def test_names_that_differ_stay_apart(fresh_modules: None) -> None:
-    """One mutant's package is never another's."""
-    patch = ("ranges.py", INSIDE, "return False")
-    assert planting.plant(mutant(name="self-a-b")) is not planting.plant(
-        mutant(patch, name="self-a_b")
-    )
-
-
 def test_a_planted_fault_is_a_subject() -> None:
     """By its name, with its name for its origin; an unknown one is told."""
-    name = next(iter(mutation.catalogue()))
-    subject = mutation.load(name)
+    name = next(iter(catalogue()))
+    subject = subjects.load(name)
     assert (subject.name, subject.origin) == (name, f"mutant:{name}")
     with pytest.raises(ValueError, match="there is no mutant 'nothing'"):
-        mutation.load("nothing")
+        subjects.load("nothing")
 
 
 @pytest.mark.parametrize(
@@ -169,12 +183,12 @@ def test_statements_of_a_patch(small_reference: Path, old: str, expected: list[s
     wanted = (
         {FILE} if expected is None else {coverage.key(FILE, line_of(each)) for each in expected}
     )
-    assert planting.statements_of(mutant((FILE, old, "x"))) == wanted
+    assert instrument.statements_of(mutant((FILE, old, "x"))) == wanted
 
 
 def test_what_is_instrumented_still_works() -> None:
     """Each statement is reported when it runs, and not before."""
-    code = ast.fix_missing_locations(planting._Instrument(FILE).visit(ast.parse(SOURCE)))
+    code = ast.fix_missing_locations(instrument._Instrument(FILE).visit(ast.parse(SOURCE)))
     names: dict[str, Any] = {"__reached__": coverage.reached, "__name__": "module"}
     coverage.take()
     exec(compile(code, FILE, "exec"), names)
@@ -188,26 +202,25 @@ def test_what_is_instrumented_still_works() -> None:
 
 def test_the_instrumented_reference_tells_its_reach() -> None:
     """A mutant's statements are among those that a test of that code reaches."""
-    package = planting.instrumented()
+    package = instrument.instrumented()
     made = package.Range(1, 4)
     coverage.take()
     assert 3 in made
     reached = set(coverage.take())
-    assert planting.statements_of(mutant(("ranges.py", INSIDE, ""))) & reached
+    assert instrument.statements_of(mutant(("ranges.py", INSIDE, ""))) & reached
     assert all(each.startswith("ranges.py:") for each in reached)
     coverage.add(["child.py:1"])
     assert coverage.take() == ["child.py:1"]
     assert coverage.take() == []
 
 
-@pytest.mark.parametrize("name", mutation.catalogue())
+@pytest.mark.parametrize("name", catalogue())
 def test_every_mutant_can_be_planted(name: str) -> None:
     """Its patches match, what they make is Python and not what was there, and can be reached."""
-    chosen = mutation.catalogue()[name]
+    chosen = catalogue()[name]
     assert chosen.patches
-    for file in {patch.file for patch in chosen.patches}:
+    for file, changed in planting.patched_sources(chosen).items():
         source = (planting.REFERENCE / file).read_text()
-        changed = planting.apply(chosen.patches, file, source)
         assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(source))
         compile(changed, file, "exec")
-    assert planting.statements_of(chosen)
+    assert instrument.statements_of(chosen)

@@ -12,7 +12,8 @@ import pytest
 from piecewise_conformance.core.requirements import load
 from piecewise_conformance.core.suite_scan import SUITE_FOLDER
 from piecewise_conformance.core.verdict import Status
-from piecewise_conformance.mutation import catalogue, repros
+from piecewise_conformance.mutation import repros
+from piecewise_conformance.mutation.catalogue import catalogue
 from piecewise_conformance.reporting.report import (
     FAILED,
     HELD,

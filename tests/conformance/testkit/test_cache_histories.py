@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from piecewise_conformance.mutation import load
+from piecewise_conformance.mutation.subjects import load
 from piecewise_conformance.testkit.caches import histories
 
 
