@@ -28,11 +28,12 @@ from typing import Any
 
 from piecewise_fixtures.generated import Program, Space, printing, seeded
 
-from ..mutation import Mutant, catalogue, load
+from ..mutation.catalogue import Mutant, catalogue
+from ..mutation.planting import load
 from ..subject.loading import load_subject
 from ..subject.subject import Subject
-from .drawn import Drawn, quicken
-from .judging import judge, prepare, shortest
+from ..testkit.generated.programs import Drawn
+from .judging import judge, prepare, quicken, shortest
 from .properties import DIRECT, DYNAMO, Property, chosen
 
 _SHARED = 2000  # programs a space
