@@ -21,7 +21,7 @@ from piecewise_conformance.reporting.report import (
     OTHERWISE,
     Result,
 )
-from piecewise_conformance.repros import readable
+from piecewise_conformance.reporting.script_text import readable
 from piecewise_conformance.repros.confirm import confirm, rerun
 from piecewise_conformance.repros.failures import Scripts, with_scripts
 from piecewise_conformance.repros.part import part_of
