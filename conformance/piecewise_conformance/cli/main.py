@@ -266,7 +266,7 @@ def _explain(requirements: Mapping[str, Requirement], id: str) -> int:
 def _mutants() -> Mapping[str, Sequence[str]]:
     """The mutants of each requirement, as far as there are any."""
     try:
-        from ..mutation import declared
+        from ..mutation.catalogue import declared
     except ImportError:
         return {}
     found: Mapping[str, Sequence[str]] = declared()
