@@ -175,6 +175,12 @@ def test_scripts_know_every_case_of_the_suite(tmp_path: Path) -> None:
     assert sorted(ours.stdout.splitlines()) == sorted(theirs)
 
 
+def test_data_of_a_module_is_in_the_script() -> None:
+    """A module that reads data from a folder next to it brings that folder's files."""
+    files = needed([], ["piecewise_conformance.mutation.catalogue"])
+    assert "piecewise_conformance/mutation/mutants/split.toml" in files
+
+
 def test_each_kind_of_failure_shows_alone(alone: None, tmp_path: Path) -> None:
     """The script of a failure of each kind fails alone, in the same way."""
     chosen = [catalogue()[name] for name in KINDS]
