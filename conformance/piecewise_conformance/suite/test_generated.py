@@ -13,7 +13,7 @@ import pytest
 import torch
 from piecewise_conformance.core.marks import requirement, slow
 from piecewise_conformance.subject.subject import Subject
-from piecewise_conformance.suite import test_split
+from piecewise_conformance.suite import test_split as split_tests
 from piecewise_conformance.testkit.generated import checks
 from piecewise_conformance.testkit.generated.programs import CONTEXT, Drawn, as_graph
 from piecewise_conformance.testkit.graph_capture import Captured, given
@@ -66,7 +66,7 @@ def _check_program(
 @drawn
 def test_drawn_same_result(subject: Subject, name: str) -> None:
     """The split of a drawn graph does what the graph does."""
-    _check_graph(test_split.test_same_result, subject, name)
+    _check_graph(split_tests.test_same_result, subject, name)
 
 
 @requirement("SPLIT-003")
@@ -74,7 +74,7 @@ def test_drawn_same_result(subject: Subject, name: str) -> None:
 @drawn
 def test_drawn_flags(subject: Subject, name: str) -> None:
     """Flagged pieces of a drawn graph hold splitting ops alone."""
-    _check_graph(test_split.test_flagged_pieces_hold_nothing_else, subject, name)
+    _check_graph(split_tests.test_flagged_pieces_hold_nothing_else, subject, name)
 
 
 @requirement("SPLIT-005")
@@ -82,7 +82,7 @@ def test_drawn_flags(subject: Subject, name: str) -> None:
 @drawn
 def test_drawn_leaves(subject: Subject, name: str) -> None:
     """Only tensors and numbers cross between the pieces of a drawn graph."""
-    _check_graph(test_split.test_only_leaves_cross, subject, name)
+    _check_graph(split_tests.test_only_leaves_cross, subject, name)
 
 
 @requirement("SPLIT-007")
@@ -90,7 +90,7 @@ def test_drawn_leaves(subject: Subject, name: str) -> None:
 @drawn
 def test_drawn_symbols(subject: Subject, name: str) -> None:
     """The symbols of a drawn graph's pieces come in as inputs."""
-    _check_graph(test_split.test_symbols_come_in, subject, name)
+    _check_graph(split_tests.test_symbols_come_in, subject, name)
 
 
 @requirement("SPLIT-008")
@@ -98,7 +98,7 @@ def test_drawn_symbols(subject: Subject, name: str) -> None:
 @drawn
 def test_drawn_order(subject: Subject, name: str) -> None:
     """The splitting ops of a drawn graph run in its order."""
-    _check_graph(test_split.test_order_of_ops, subject, name)
+    _check_graph(split_tests.test_order_of_ops, subject, name)
 
 
 @requirement("SPLIT-009")
@@ -106,7 +106,7 @@ def test_drawn_order(subject: Subject, name: str) -> None:
 @drawn
 def test_drawn_copies(subject: Subject, name: str) -> None:
     """The split of a drawn graph can be copied, recompiled and printed."""
-    _check_graph(test_split.test_can_be_copied_and_printed, subject, name)
+    _check_graph(split_tests.test_can_be_copied_and_printed, subject, name)
 
 
 @requirement("SPLIT-015")
@@ -114,7 +114,7 @@ def test_drawn_copies(subject: Subject, name: str) -> None:
 @drawn
 def test_drawn_each_op_once(subject: Subject, name: str) -> None:
     """Each op of a drawn graph is in one piece."""
-    _check_graph(test_split.test_each_op_once, subject, name)
+    _check_graph(split_tests.test_each_op_once, subject, name)
 
 
 @requirement("STITCH-001")
