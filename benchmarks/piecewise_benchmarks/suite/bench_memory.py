@@ -31,7 +31,7 @@ def peak():
 
 _SPLIT = """
 from piecewise_reference import make_copy_and_call, split_graph
-from piecewise_reference.straight_line import straight_line
+from piecewise_reference.fastpath.direct_call import straight_line
 
 root = torch.nn.Module()
 graph = fx.Graph()

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from piecewise_conformance.fuzzing.drawn import Drawn
 from piecewise_conformance.fuzzing.judging import judge, prepare
 from piecewise_conformance.fuzzing.properties import DIRECT, DYNAMO, chosen
 from piecewise_conformance.reporting.report import read_report
+from piecewise_conformance.testkit.generated.programs import Drawn
 from piecewise_fixtures.generated import seeded
 
 from piecewise_benchmarks.measure import timed

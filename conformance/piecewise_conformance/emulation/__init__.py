@@ -12,7 +12,8 @@ stricter than a device: memory that a pool may give away is poisoned, and what r
 in silence is an exception that names the op and the user's line.
 """
 
-from .context import Emulation, emulate
+from .context import emulate
+from .device import Emulation
 from .errors import (
     CaptureError,
     DeadMemory,

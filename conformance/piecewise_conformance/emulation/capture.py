@@ -14,6 +14,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from . import rules
+from .current import current_stream
 from .errors import (
     CaptureError,
     DeadMemory,
@@ -138,8 +139,6 @@ class Capture:
                 raise NotEmulated(f"a tensor of layout {tensor.layout}", op=name, where=where)
 
     def _check_stream(self, name: str, where: str) -> None:
-        from .context import current_stream
-
         stream = current_stream()
         if stream != self.stream and self.stream.cuda_stream not in stream.after:
             self.refuse(

@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
-from . import context
+from . import current
 from .capture import Capture
+from .device import Emulation, captured
 from .errors import CaptureError, StaleInput
 from .memory import unseen
 from .tape import Place
@@ -43,12 +44,12 @@ class CUDAGraph:
 
     def capture_begin(self, pool: Any = None, capture_error_mode: str = "global", **_: Any) -> None:
         """Record from here on. CaptureError in a capture, on the default stream, or again."""
-        emulation, where = context.need(), user_line()
+        emulation, where = current.need(), user_line()
         if emulation.capture is not None:
             raise CaptureError("a capture is under way", op="capture_begin", where=where)
         if self.tape is not None:
             raise CaptureError("this graph has been captured", op="capture_begin", where=where)
-        stream = context.current_stream()
+        stream = current.current_stream()
         if stream == emulation.default_stream:
             raise CaptureError(
                 "the default stream cannot be captured", op="capture_begin", where=where
@@ -58,7 +59,7 @@ class CUDAGraph:
 
     def capture_end(self) -> None:
         """Record no more. What the capture made has no content until a replay."""
-        emulation = context.need()
+        emulation = current.need()
         capture, self._capture = self._capture, None
         if capture is None or emulation.capture is not capture:
             raise CaptureError(
@@ -80,13 +81,13 @@ class CUDAGraph:
         capture.pool.captures.append(capture)
         capture.pool.served = True
         emulation.graphs.append(weakref.ref(self))
-        context.captured.add(self)
+        captured.add(self)
         if not capture.launches():
             warnings.warn("The CUDA Graph is empty.", stacklevel=2)
 
     def replay(self) -> None:
         """Run the tape; CaptureError if there is none, or in a capture."""
-        emulation, where = context.need(), user_line()
+        emulation, where = current.need(), user_line()
         if emulation.capture is not None:
             raise CaptureError("a capture is under way", op="replay", where=where)
         if self.tape is None:
@@ -130,7 +131,7 @@ class CUDAGraph:
                 for block in other.blocks:
                     block.poison(f"a replay at {where} wrote over it: the graphs share a pool")
 
-    def _check_args(self, emulation: context.Emulation) -> None:
+    def _check_args(self, emulation: Emulation) -> None:
         """StaleInput if the tape reads where an argument lay and its content is not there."""
         assert self.tape is not None
         if len(emulation.args) != len(self.args):
@@ -173,7 +174,7 @@ def graph_context(
     **_: Any,
 ) -> Iterator[None]:
     """``torch.cuda.graph``: capture what is launched inside, on a stream of its own."""
-    if context.need().capture is not None:
+    if current.need().capture is not None:
         raise CaptureError("a capture is under way", op="torch.cuda.graph", where=user_line())
     torch.cuda.synchronize()
     torch.cuda.empty_cache()
@@ -182,6 +183,6 @@ def graph_context(
         try:
             yield
         except BaseException:
-            context.need().abandon()
+            current.need().abandon()
             raise
         cuda_graph.capture_end()

@@ -13,6 +13,7 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import rules
+from .device import Emulation
 
 
 class Watching(TorchDispatchMode):
@@ -20,7 +21,7 @@ class Watching(TorchDispatchMode):
 
     supports_higher_order_operators = True
 
-    def __init__(self, emulation: Any) -> None:
+    def __init__(self, emulation: Emulation) -> None:
         super().__init__()
         self.emulation = emulation
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from . import context
+from .current import current
 
 
 def opaque(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
@@ -21,7 +21,7 @@ def opaque(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
 
     @functools.wraps(function, updated=())
     def call(*args: Any, **kwargs: Any) -> Any:
-        emulation = context.current()
+        emulation = current()
         if emulation is None:
             return function(*args, **kwargs)
         return emulation.run_opaque(shown, function, args, kwargs)

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from . import context, rules
+from . import current, graph, rules
+from .device import Emulation, new_handle
 from .errors import NotEmulated
 from .streams import Event, Stream
 
@@ -20,7 +21,7 @@ _TO_HOST = ("cpu", "tolist", "numpy", "__array__", "__repr__", "__str__", "__for
 
 
 @contextmanager
-def patched(emulation: context.Emulation) -> Iterator[None]:
+def patched(emulation: Emulation) -> Iterator[None]:
     """Inside, torch's interface to CUDA graphs and streams is the emulation's."""
     undo: list[tuple[Any, str, Any]] = []
     try:
@@ -36,22 +37,20 @@ def patched(emulation: context.Emulation) -> Iterator[None]:
                 setattr(owner, name, value)
 
 
-def _replacements(emulation: context.Emulation) -> Iterator[tuple[Any, str, Any]]:
-    from . import graph
-
+def _replacements(emulation: Emulation) -> Iterator[tuple[Any, str, Any]]:
     cuda: Any = torch.cuda
     names: dict[str, Any] = {
         "CUDAGraph": graph.CUDAGraph,
         "graph": graph.graph_context,
-        "graph_pool_handle": context.new_handle,
+        "graph_pool_handle": new_handle,
         "is_current_stream_capturing": lambda: emulation.capture is not None,
         "Stream": Stream,
         "Event": Event,
-        "current_stream": context.current_stream,
+        "current_stream": current.current_stream,
         "default_stream": lambda device=None: emulation.default_stream,
         "set_stream": functools.partial(_set_stream, emulation),
         "stream": functools.partial(_stream, emulation),
-        "synchronize": lambda device=None: context.host_waits("torch.cuda.synchronize"),
+        "synchronize": lambda device=None: current.host_waits("torch.cuda.synchronize"),
         "empty_cache": emulation.empty_cache,
         "memory_allocated": lambda device=None: emulation.reserved(),
         "memory_reserved": lambda device=None: emulation.reserved(),
@@ -81,8 +80,8 @@ def _to_host(name: str) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def method(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        context.host_waits(f"Tensor.{name}")
-        if (emulation := context.current()) is not None and rules.is_plain(self):
+        current.host_waits(f"Tensor.{name}")
+        if (emulation := current.current()) is not None and rules.is_plain(self):
             emulation.check_alive(self, f"Tensor.{name}")
         return original(self, *args, **kwargs)
 
@@ -95,7 +94,7 @@ def _to_device(original: Callable[..., Any]) -> Callable[..., Any]:
         target = kwargs.get("device", args[0] if args else None)
         # Here every tensor is on "cpu": only the word itself means the host.
         if isinstance(target, str) and target == "cpu":
-            context.host_waits("Tensor.to('cpu')")
+            current.host_waits("Tensor.to('cpu')")
         return original(self, *args, **kwargs)
 
     return to
@@ -107,7 +106,7 @@ def _from_host(name: str) -> Callable[..., Any]:
     @functools.wraps(original)
     def make(data: Any, *args: Any, **kwargs: Any) -> Any:
         if kwargs.get("device") is not None and not isinstance(data, torch.Tensor):
-            context.host_waits(f"torch.{name}")
+            current.host_waits(f"torch.{name}")
         return original(data, *args, **kwargs)
 
     return make
@@ -116,7 +115,7 @@ def _from_host(name: str) -> Callable[..., Any]:
 def _forbidden(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
-        context.forbid_in_capture(name, "allocates memory of the host")
+        current.forbid_in_capture(name, "allocates memory of the host")
         return original(*args, **kwargs)
 
     return call
@@ -127,19 +126,19 @@ def _inductor(original: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def call(self: Any, inputs: Any) -> Any:
-        return context.need().run_opaque(
+        return current.need().run_opaque(
             "a graph compiled by Inductor", lambda given: original(self, list(given)), (inputs,), {}
         )
 
     return call
 
 
-def _set_stream(emulation: context.Emulation, stream: Any) -> None:
+def _set_stream(emulation: Emulation, stream: Any) -> None:
     emulation.stream_stack[-1] = stream
 
 
 @contextmanager
-def _stream(emulation: context.Emulation, stream: Any) -> Iterator[None]:
+def _stream(emulation: Emulation, stream: Any) -> Iterator[None]:
     if stream is None:
         yield
         return
@@ -155,7 +154,7 @@ class _MemPool:
     """``torch.cuda.MemPool``, as far as its id names the pool of a capture."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
-        self.id = context.new_handle()
+        self.id = new_handle()
 
 
 def _use_mem_pool(*_: Any, **__: Any) -> Any:

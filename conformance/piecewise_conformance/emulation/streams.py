@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from .current import current, current_stream, host_waits
+
 _numbers = itertools.count(1)
 
 
@@ -16,8 +18,6 @@ class Stream:
         self.cuda_stream = self.stream_id = next(_numbers)
         self.after: set[int] = set()
         self.used = False  # in the capture under way
-        from .context import current
-
         if (emulation := current()) is not None:
             emulation.other_streams.add(self)
 
@@ -37,14 +37,10 @@ class Stream:
 
     def synchronize(self) -> None:
         """Wait for the work so far; not allowed in a capture."""
-        from .context import host_waits
-
         host_waits("Stream.synchronize")
 
     def query(self) -> bool:
         """Whether the work so far is done; not allowed in a capture."""
-        from .context import host_waits
-
         host_waits("Stream.query")
         return True
 
@@ -63,15 +59,11 @@ class Event:
 
     def record(self, stream: Any = None) -> None:
         """Stand for the work that ``stream``, or the current one, has been given."""
-        from .context import current_stream
-
         stream = stream or current_stream()
         self.after = {stream.cuda_stream} | stream.after
 
     def wait(self, stream: Any = None) -> None:
         """Let ``stream``, or the current one, come after this."""
-        from .context import current_stream
-
         (stream or current_stream()).wait_event(self)
 
     def query(self) -> bool:
@@ -81,6 +73,4 @@ class Event:
 
     def synchronize(self) -> None:
         """Wait until it is reached; not allowed in a capture."""
-        from .context import host_waits
-
         host_waits("Event.synchronize")

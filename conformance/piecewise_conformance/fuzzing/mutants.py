@@ -32,8 +32,8 @@ from ..mutation.catalogue import Mutant, catalogue
 from ..mutation.subjects import load
 from ..subject.loading import load_subject
 from ..subject.subject import Subject
-from .drawn import Drawn, quicken
-from .judging import judge, prepare, shortest
+from ..testkit.generated.programs import Drawn
+from .judging import judge, prepare, quicken, shortest
 from .properties import DIRECT, DYNAMO, Property, chosen
 
 _SHARED = 2000  # programs a space

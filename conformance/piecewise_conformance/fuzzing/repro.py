@@ -5,7 +5,7 @@ from __future__ import annotations
 from piecewise_fixtures.generated import Program, printing
 
 from ..repros.script import bundle, loading_of, said
-from .judging import as_graph
+from ..testkit.generated.programs import as_graph
 from .properties import DIRECT, properties
 
 _HEAD = """\

@@ -20,8 +20,8 @@ from ..core.verdict import Status
 from ..isolation.watchdog import Watch, end_with
 from ..subject.loading import load_subject
 from ..subject.subject import Subject
-from .drawn import Drawn, quicken
-from .judging import judge, prepare, shortest
+from ..testkit.generated.programs import Drawn
+from .judging import judge, prepare, quicken, shortest
 from .properties import DIRECT, DYNAMO, Property, chosen
 
 _SHARED = 8000  # programs a space

@@ -14,7 +14,6 @@ from html import escape
 from pathlib import Path
 
 from ..core.requirements import Requirement
-from ..repros import readable
 from .badge import badge
 from .html_runs import (
     MEANINGS,
@@ -28,6 +27,7 @@ from .html_runs import (
     verdicts,
 )
 from .report import Report, Result, how_a_script_went
+from .script_text import readable
 
 _PAGE = Path(__file__).parent / "page"
 _CASES = 5  # of one requirement in one run; report.jsonl has the rest

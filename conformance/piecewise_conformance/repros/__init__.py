@@ -8,10 +8,3 @@
 ``standalone.py`` and ``stand_in.py`` are what runs in a script: they judge as the plugin does, and
 stand for the few names that tests use of pytest.
 """
-
-FILES = "# --- What this needs of piecewise-conformance: unpacked from here by _unpack ---"
-
-
-def readable(script: str) -> str:
-    """``script`` without what a person need not read."""
-    return script.partition(FILES)[0].rstrip() + "\n"

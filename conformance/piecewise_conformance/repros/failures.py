@@ -114,7 +114,7 @@ class Scripts:
 _TOLD = ("torch", "triton", "python")
 # As the plugin does, and before the test is made: that is when it takes its settings.
 _SETTLED = """\
-from piecewise_conformance.settled import settle_hypothesis
+from piecewise_conformance.isolation.isolation import settle_hypothesis
 
 settle_hypothesis()
 """

@@ -14,20 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..mutation.catalogue import catalogue
-from ..subject.loading import registered_backends
-from . import FILES
+from ..reporting.script_text import FILES
+from ..subject.registry import BACKENDS, SCHEME_SOURCES, SCHEMES, registered
 from .sources import CONFORMANCE, PACKAGES, REFERENCE, file_of, needed
 
 STANDALONE = f"{CONFORMANCE}.repros.standalone"
 _LINES = 40  # of one text
 
 # Parts of the harness that load a subject, of which a script has those for its own.
-_MUTANTS = f"{CONFORMANCE}.mutants"
 _REFERENCE, _COMPILER, _DYNAMO = (
-    f"{CONFORMANCE}.subjects.{name}" for name in ("reference", "compiler_rung", "dynamo")
+    f"{CONFORMANCE}.subject.adapters.{name}" for name in ("reference", "compiler_rung", "dynamo")
 )
-_BY_NEED = (_MUTANTS, _REFERENCE, _COMPILER, _DYNAMO)
+_BY_NEED = (_REFERENCE, _COMPILER, _DYNAMO)
 
 _UNPACK = '''\
 def _unpack() -> None:
@@ -72,13 +70,16 @@ def loading_of(spec: str, folder: Path | None = None) -> Loading:
         return Loading(spec, "piecewise_reference", (_REFERENCE,))
     if kind == "dynamo":
         return Loading(spec, f"what has torch.compile's backend {rest}", (_DYNAMO,))
-    if kind == "mutant":
-        needs = f"nothing else: the reference is in it, with the fault {rest!r} planted"
-        return Loading("reference", needs, (_REFERENCE, REFERENCE), _planted(rest))
-    if (target := registered_backends().get(spec)) and target.module.startswith(CONFORMANCE):
+    if sources := registered(SCHEME_SOURCES).get(kind):
+        files = {f"{REFERENCE}/{file}": text for file, text in sources.load()(rest).items()}
+        needs = f"nothing else: the reference is in it, changed into {spec}"
+        return Loading("reference", needs, (_REFERENCE, REFERENCE), files)
+    any_rung = (_REFERENCE, _COMPILER)
+    if scheme := registered(SCHEMES).get(kind):
+        return Loading(spec, f"{scheme.module}, which loads {spec}", any_rung)
+    if (target := registered(BACKENDS).get(spec)) and target.module.startswith(CONFORMANCE):
         platform = f"{target.module}_platform"
         return Loading(spec, spec, (target.module, platform))
-    any_rung = (_REFERENCE, _COMPILER)
     head, colon, attribute = spec.rpartition(":")
     file, attribute = (head, attribute) if colon and head.endswith(".py") else (spec, "")
     if file.endswith(".py"):
@@ -88,13 +89,6 @@ def loading_of(spec: str, folder: Path | None = None) -> Loading:
     name = (target.module if target else spec).partition(":")[0]
     path = folder.joinpath(*name.split(".")).with_suffix(".py")
     return Loading(spec, name, (*any_rung, *_imports(path)), folder=str(folder.resolve()))
-
-
-def _planted(name: str) -> dict[str, str]:
-    from ..mutation import planting
-
-    texts = planting.patched_sources(catalogue()[name])
-    return {f"{REFERENCE}/{file}": text for file, text in texts.items()}
 
 
 def _imports(path: Path) -> list[str]:
@@ -117,7 +111,7 @@ def bundle(head: str, body: str, loading: Loading, *, modules: Iterable[str] = (
 
     ``modules`` are further parts of the harness that it needs.
     """
-    wanted = {*modules, *loading.modules, STANDALONE, f"{CONFORMANCE}.loading"}
+    wanted = {*modules, *loading.modules, STANDALONE, f"{CONFORMANCE}.subject.loading"}
     if _COMPILER in wanted:
         wanted.add(REFERENCE)
     without = {each for each in _BY_NEED if each not in wanted}

@@ -89,10 +89,12 @@ def _read(path: Path, package: str) -> tuple[dict[str, str], list[str]]:
     """The file ``path`` of ``package`` with the data that it reads, and the names in it."""
     source = without_pytest(path.read_text(encoding="utf-8"))
     files = {path.name: source}
-    if "__file__" in source:  # it reads what lies beside it
-        for suffix in (".json", ".toml"):
-            beside = path.parent.glob(f"*{suffix}")
-            files.update({each.name: each.read_text(encoding="utf-8") for each in beside})
+    if "__file__" in source:  # it reads data next to it, or in a folder there that it names
+        folders = [each for each in path.parent.iterdir() if f'"{each.name}"' in source]
+        for folder in (path.parent, *folders):
+            for data in (*folder.glob("*.json"), *folder.glob("*.toml")):
+                name = data.relative_to(path.parent).as_posix()
+                files[name] = data.read_text(encoding="utf-8")
     return files, _named(source, package)
 
 

@@ -5,57 +5,50 @@ What is loaded is somebody else's code: it may raise anything, also ``SystemExit
 
 from __future__ import annotations
 
-import difflib
 import importlib
-import importlib.metadata
 import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .load_error import LoadError, listed, near
+from .registry import BACKENDS, SCHEMES, registered
+
 if TYPE_CHECKING:
     from .subject import Subject
 
+__all__ = ["LoadError", "load_subject"]
+
 T = TypeVar("T")
-
-GROUP = "piecewise_conformance.backends"
-
-# Works also from a checkout that is not installed, where no entry point is.
-_BUILT_IN = {"reference": "piecewise_conformance.subject.adapters.reference:subject"}
-
-
-class LoadError(Exception):
-    """The subject cannot be loaded; the message says why and what to do."""
 
 
 def load_subject(spec: str) -> Subject:
     """The subject that ``spec`` names.
 
     ``spec`` is a registered name, ``module``, ``module:attribute``, ``path/to/file.py``,
-    ``path/to/file.py:attribute`` or ``dynamo:NAME``; a mutant of the reference is ``mutant:NAME``.
+    ``path/to/file.py:attribute`` or ``KIND:REST`` with a registered scheme, such as
+    ``dynamo:NAME``. Raises LoadError.
     """
     if not spec.strip():
         raise LoadError("--backend is empty: give a name, a module, a file, or dynamo:NAME")
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())
     kind, _, rest = spec.partition(":")
-    if kind == "dynamo":
-        return _dynamo(rest)
-    if kind == "mutant":
-        return _mutant(rest)
+    if scheme := registered(SCHEMES).get(kind):
+        made: Subject = _guarded(lambda: scheme.load()(rest), spec)
+        return made
     path, attribute = _split_path(spec)
     if path is not None:
         module = _import_file(path, spec)
         return _subject(module, attribute, path.stem, spec)
-    registered = registered_backends()
-    if spec in registered:
-        target = registered[spec]
+    backends = registered(BACKENDS)
+    if spec in backends:
+        target = backends[spec]
         module = _import_module(target.module, f"{spec} (registered as {target.value})")
         return _subject(module, target.attr, spec, spec)
     name, _, attribute = spec.partition(":")
@@ -65,15 +58,8 @@ def load_subject(spec: str) -> Subject:
         return _subject(_import_module(name, spec), attribute, name, spec)
     raise LoadError(
         f"no backend {spec!r}: it is no registered name and no module that can be imported; "
-        f"registered are {_listed(registered)}{_near(spec, registered)}"
+        f"registered are {listed(backends)}{near(spec, backends)}"
     )
-
-
-def registered_backends() -> dict[str, EntryPoint]:
-    """The registered backends by name."""
-    found = {name: EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()}
-    found.update({each.name: each for each in importlib.metadata.entry_points(group=GROUP)})
-    return found
 
 
 def importable(name: str) -> bool:
@@ -85,28 +71,6 @@ def importable(name: str) -> bool:
 
 
 # -- the forms of a SPEC ---------------------------------------------------------------------------
-
-
-def _dynamo(name: str) -> Subject:
-    import torch._dynamo
-
-    known = torch._dynamo.list_backends(exclude_tags=())
-    if name not in known:
-        hint = f"{_listed(known)}{_near(name, known)}"
-        raise LoadError(
-            f"torch.compile knows no backend {name!r}: install the package that brings it "
-            f"(nox: --install PACKAGE), or choose one of {hint}"
-        )
-    from .adapters import dynamo
-
-    return _guarded(lambda: dynamo.make(name), f"dynamo:{name}")
-
-
-def _mutant(name: str) -> Subject:
-    from ..mutation import subjects
-
-    loaded: Subject = _guarded(lambda: subjects.load(name), f"mutant:{name}")
-    return loaded
 
 
 def _split_path(spec: str) -> tuple[Path | None, str]:
@@ -180,7 +144,7 @@ def _attribute(module: ModuleType, attribute: str, spec: str) -> Any:
             where = getattr(found, "__file__", None) or getattr(found, "__name__", found)
             raise LoadError(
                 f"{where} has no attribute {part!r} (--backend {spec}); "
-                f"it has {_listed(public)}{_near(part, public)}"
+                f"it has {listed(public)}{near(part, public)}"
             ) from None
     return found
 
@@ -219,13 +183,3 @@ def _guarded(function: Callable[[], T], spec: str) -> T:
 
 def _is_ours(filename: str) -> bool:
     return filename.startswith("<frozen importlib") or filename == __file__
-
-
-def _listed(names: Iterable[str]) -> str:
-    found = sorted(names)
-    return (", ".join(found[:20]) + (", ..." if len(found) > 20 else "")) or "nothing"
-
-
-def _near(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(names), n=3)
-    return f"; did you mean {' or '.join(close)}?" if close else ""

@@ -6,15 +6,16 @@ these requirements, on programs that were written for them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import pytest
 import torch
 from piecewise_conformance.core.marks import requirement, slow
-from piecewise_conformance.fuzzing import properties
-from piecewise_conformance.fuzzing.drawn import Drawn
-from piecewise_conformance.fuzzing.judging import CONTEXT, as_graph
 from piecewise_conformance.subject.subject import Subject
+from piecewise_conformance.suite import test_split as split_tests
+from piecewise_conformance.testkit.generated import checks
+from piecewise_conformance.testkit.generated.programs import CONTEXT, Drawn, as_graph
 from piecewise_conformance.testkit.graph_capture import Captured, given
 from piecewise_fixtures.forward_context import set_forward_context
 from piecewise_fixtures.generated import Program, seeded
@@ -45,16 +46,19 @@ def _built(name: str) -> Generated:
     return Drawn(_program(name)).built
 
 
-def _check(subject: Subject, key: str, name: str) -> None:
-    """One property of one program."""
-    chosen = properties.properties()[key]
+def _check_graph(check: Callable[[Subject, str], None], subject: Subject, name: str) -> None:
+    """A test of the suite that takes any graph, on the graph of one generated program."""
+    subject.get("split_graph")
+    with set_forward_context(CONTEXT), torch.no_grad(), given(_graph(name)) as graph:
+        check(subject, graph)
+
+
+def _check_program(
+    check: Callable[[Subject, Generated], None], subject: Subject, name: str
+) -> None:
+    """A check of compiled programs, on one generated program."""
     with set_forward_context(CONTEXT), torch.no_grad():
-        if chosen.capture == properties.DYNAMO:
-            chosen.check(subject, _built(name))
-            return
-        subject.get("split_graph")
-        with given(_graph(name)) as graph:
-            chosen.check(subject, graph)
+        check(subject, _built(name))
 
 
 @requirement("SPLIT-001")
@@ -62,7 +66,7 @@ def _check(subject: Subject, key: str, name: str) -> None:
 @drawn
 def test_drawn_same_result(subject: Subject, name: str) -> None:
     """The split of a drawn graph does what the graph does."""
-    _check(subject, "SPLIT-001:same_result", name)
+    _check_graph(split_tests.test_same_result, subject, name)
 
 
 @requirement("SPLIT-003")
@@ -70,7 +74,7 @@ def test_drawn_same_result(subject: Subject, name: str) -> None:
 @drawn
 def test_drawn_flags(subject: Subject, name: str) -> None:
     """Flagged pieces of a drawn graph hold splitting ops alone."""
-    _check(subject, "SPLIT-003:flagged_pieces_hold_nothing_else", name)
+    _check_graph(split_tests.test_flagged_pieces_hold_nothing_else, subject, name)
 
 
 @requirement("SPLIT-005")
@@ -78,7 +82,7 @@ def test_drawn_flags(subject: Subject, name: str) -> None:
 @drawn
 def test_drawn_leaves(subject: Subject, name: str) -> None:
     """Only tensors and numbers cross between the pieces of a drawn graph."""
-    _check(subject, "SPLIT-005:only_leaves_cross", name)
+    _check_graph(split_tests.test_only_leaves_cross, subject, name)
 
 
 @requirement("SPLIT-007")
@@ -86,7 +90,7 @@ def test_drawn_leaves(subject: Subject, name: str) -> None:
 @drawn
 def test_drawn_symbols(subject: Subject, name: str) -> None:
     """The symbols of a drawn graph's pieces come in as inputs."""
-    _check(subject, "SPLIT-007:symbols_come_in", name)
+    _check_graph(split_tests.test_symbols_come_in, subject, name)
 
 
 @requirement("SPLIT-008")
@@ -94,7 +98,7 @@ def test_drawn_symbols(subject: Subject, name: str) -> None:
 @drawn
 def test_drawn_order(subject: Subject, name: str) -> None:
     """The splitting ops of a drawn graph run in its order."""
-    _check(subject, "SPLIT-008:order_of_ops", name)
+    _check_graph(split_tests.test_order_of_ops, subject, name)
 
 
 @requirement("SPLIT-009")
@@ -102,7 +106,7 @@ def test_drawn_order(subject: Subject, name: str) -> None:
 @drawn
 def test_drawn_copies(subject: Subject, name: str) -> None:
     """The split of a drawn graph can be copied, recompiled and printed."""
-    _check(subject, "SPLIT-009:can_be_copied_and_printed", name)
+    _check_graph(split_tests.test_can_be_copied_and_printed, subject, name)
 
 
 @requirement("SPLIT-015")
@@ -110,7 +114,7 @@ def test_drawn_copies(subject: Subject, name: str) -> None:
 @drawn
 def test_drawn_each_op_once(subject: Subject, name: str) -> None:
     """Each op of a drawn graph is in one piece."""
-    _check(subject, "SPLIT-015:each_op_once", name)
+    _check_graph(split_tests.test_each_op_once, subject, name)
 
 
 @requirement("STITCH-001")
@@ -118,7 +122,7 @@ def test_drawn_each_op_once(subject: Subject, name: str) -> None:
 @captured
 def test_drawn_calls(subject: Subject, name: str) -> None:
     """A drawn program, compiled, does what it does at every size, in a drawn order of calls."""
-    _check(subject, "STITCH-001:drawn_calls", name)
+    _check_program(checks.drawn_calls, subject, name)
 
 
 @requirement("STITCH-002")
@@ -126,7 +130,7 @@ def test_drawn_calls(subject: Subject, name: str) -> None:
 @captured
 def test_drawn_copied_inputs(subject: Subject, name: str) -> None:
     """So it does with copied inputs, or the call is refused."""
-    _check(subject, "STITCH-002:copied_inputs", name)
+    _check_program(checks.copied_inputs, subject, name)
 
 
 @requirement("RANGE-005")
@@ -134,7 +138,7 @@ def test_drawn_copied_inputs(subject: Subject, name: str) -> None:
 @captured
 def test_drawn_ranges(subject: Subject, name: str) -> None:
     """So it does with drawn ranges and single sizes, at their ends and inside."""
-    _check(subject, "RANGE-005:drawn_ranges", name)
+    _check_program(checks.drawn_ranges, subject, name)
 
 
 @requirement("SERIAL-002")
@@ -143,4 +147,4 @@ def test_drawn_ranges(subject: Subject, name: str) -> None:
 def test_drawn_bytes(subject: Subject, name: str) -> None:
     """A drawn program that went through bytes, compiled, does what it does."""
     subject.get("serialize")
-    _check(subject, "SERIAL-002:drawn_bytes", name)
+    _check_program(checks.drawn_bytes, subject, name)

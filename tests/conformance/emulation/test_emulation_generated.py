@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from piecewise_conformance.emulation import HostSync, emulate
-from piecewise_conformance.fuzzing.judging import CONTEXT
+from piecewise_conformance.testkit.generated.programs import CONTEXT
 from piecewise_fixtures.forward_context import set_forward_context
 from piecewise_fixtures.generated import (
     SIZES,

@@ -74,7 +74,7 @@ FAULTS = {
          "test_a_wait_inside_a_custom_op_names_both"),
     ),
     "opaque-callables-not-recorded": Fault(
-        "context.Emulation.run_opaque", "if self.capture is None or self._resting:", "if True:",
+        "device.Emulation.run_opaque", "if self.capture is None or self.is_resting:", "if True:",
         ("test_an_opaque_callable_is_one_launch",),
     ),
     "out-of-no-size-lost": Fault(
@@ -94,7 +94,7 @@ FAULTS = {
         ("test_the_host_must_not_wait[mask]", "test_the_host_must_not_wait[write by mask]"),
     ),
     "host-reads-allowed": Fault(
-        "context.host_waits", "_current.capture is not None", "False",
+        "current.host_waits", "_in_capture()", "False",
         ("test_the_host_must_not_wait[cpu]", "test_the_host_must_not_wait[synchronize]",
          "test_the_host_must_not_wait[print]"),
     ),
@@ -107,7 +107,7 @@ FAULTS = {
         ("test_the_host_must_not_wait[item]",),
     ),
     "nested-captures": Fault(
-        "graph.graph_context", "if context.need().capture is not None:", "if False:",
+        "graph.graph_context", "if current.need().capture is not None:", "if False:",
         ("test_order_of_calls",),
     ),
     "replay-in-a-capture": Fault(
@@ -148,7 +148,7 @@ FAULTS = {
         ("test_memory_of_a_result_that_died_goes_to_the_next_capture",),
     ),
     "pools-run-together": Fault(
-        "context.Emulation.begin", "pool = self.pools.get(handle) if handle is not None else None",
+        "device.Emulation.begin", "pool = self.pools.get(handle) if handle is not None else None",
         "handle = handle or (0, 0); pool = self.pools.get(handle)", ("test_pools_are_apart",),
     ),
     "later-graphs-not-overrun": Fault(
@@ -168,7 +168,7 @@ FAULTS = {
         ("test_an_input_elsewhere",),
     ),
     "arguments-looked-at-late": Fault(
-        "context.Emulation.called_with", "a.clone()", "a",
+        "device.Emulation.called_with", "a.clone()", "a",
         ("test_inputs_that_change_places",),
     ),
     "values-asked-in-a-capture": Fault(
@@ -176,7 +176,7 @@ FAULTS = {
         ("test_an_index_that_is_filled_after_the_capture[select]",),
     ),
     "inputs-in-containers-not-seen": Fault(
-        "context.Emulation.called_with",
+        "device.Emulation.called_with",
         "pytree.tree_leaves((args, dict(sorted(kwargs.items()))))", "args",
         ("test_an_input_elsewhere",),
     ),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from piecewise_conformance.fuzzing.drawn import Drawn
 from piecewise_conformance.fuzzing.judging import judge
 from piecewise_conformance.fuzzing.properties import DIRECT, Property
+from piecewise_conformance.testkit.generated.programs import Drawn
 from piecewise_fixtures.generated import seeded
 
 

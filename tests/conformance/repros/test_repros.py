@@ -22,7 +22,7 @@ from piecewise_conformance.reporting.report import (
     OTHERWISE,
     Result,
 )
-from piecewise_conformance.repros import readable
+from piecewise_conformance.reporting.script_text import readable
 from piecewise_conformance.repros.confirm import confirm, rerun
 from piecewise_conformance.repros.failures import Scripts, with_scripts
 from piecewise_conformance.repros.part import part_of
@@ -174,6 +174,12 @@ def test_scripts_know_every_case_of_the_suite(tmp_path: Path) -> None:
     ]
     assert len(theirs) > 2000
     assert sorted(ours.stdout.splitlines()) == sorted(theirs)
+
+
+def test_data_of_a_module_is_in_the_script() -> None:
+    """A module that reads data from a folder next to it brings that folder's files."""
+    files = needed([], ["piecewise_conformance.mutation.catalogue"])
+    assert "piecewise_conformance/mutation/mutants/split.toml" in files
 
 
 def test_each_kind_of_failure_shows_alone(alone: None, tmp_path: Path) -> None:

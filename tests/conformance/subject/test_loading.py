@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from piecewise_conformance.repros.script import loading_of
 from piecewise_conformance.subject.loading import LoadError, load_subject
+from piecewise_conformance.subject.registry import SCHEME_SOURCES, SCHEMES
 
 ECHO = str(Path(__file__).parents[2] / "miniature" / "echo.py")
 
@@ -136,3 +139,46 @@ def test_unknown_backend_of_dynamo() -> None:
 def test_backend_of_dynamo() -> None:
     """Any backend that torch.compile knows is a subject, those for debugging too."""
     assert load_subject("dynamo:eager").name == "dynamo:eager"
+
+
+def test_dynamo_without_an_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a checkout that is not installed ``dynamo:NAME`` and the reference can be loaded too."""
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: ())
+    assert load_subject("dynamo:eager").name == "dynamo:eager"
+    assert load_subject("reference").name == "reference"
+
+
+@pytest.fixture
+def scheme(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed distribution that registers the scheme ``mine`` and its sources."""
+    monkeypatch.syspath_prepend(folder)
+    information = folder / "mine-1.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
+    (information / "entry_points.txt").write_text(
+        f"[{SCHEMES}]\nmine = my_scheme:load\n[{SCHEME_SOURCES}]\nmine = my_scheme:sources\n"
+    )
+    (folder / "my_scheme.py").write_text(
+        "from piecewise_conformance.subject.subject import Subject\n"
+        "def load(name):\n"
+        "    if name != 'good':\n"
+        "        raise ValueError(f'there is no {name}')\n"
+        "    return Subject(name, f'mine:{name}', {'make_backend': print})\n"
+        "def sources(name):\n"
+        "    return {'cache/manager.py': f'# {name}'}\n"
+    )
+
+
+@pytest.mark.usefixtures("scheme")
+def test_a_registered_scheme() -> None:
+    """``KIND:REST`` is loaded by the function that is registered as the scheme KIND."""
+    assert load_subject("mine:good").origin == "mine:good"
+    assert "ValueError: there is no bad" in message("mine:bad")
+
+
+@pytest.mark.usefixtures("scheme")
+def test_a_script_embeds_the_sources_of_a_scheme() -> None:
+    """A script for a subject of a scheme with sources loads the reference with these files."""
+    loading = loading_of("mine:good")
+    assert loading.spec == "reference"
+    assert loading.files == {"piecewise_reference/cache/manager.py": "# good"}

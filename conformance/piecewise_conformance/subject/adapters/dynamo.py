@@ -5,15 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from ...core.options import Options
+from ..load_error import LoadError, listed, near
 from ..subject import Subject
 
 # These run the very ops of the captured graph, so that results must equal eager to the bit.
 _EAGER = ("eager",)
 
 
-def make(name: str) -> Subject:
-    """The backend ``name`` as a subject: a whole backend that neither splits nor caches."""
-    import torch
+def load(name: str) -> Subject:
+    """The backend ``name`` as a subject: a whole backend that neither splits nor caches.
+
+    Raises LoadError if ``torch.compile`` knows no such backend.
+    """
+    import torch._dynamo
+
+    known = torch._dynamo.list_backends(exclude_tags=())
+    if name not in known:
+        raise LoadError(
+            f"torch.compile knows no backend {name!r}: install the package that brings it "
+            f"(nox: --install PACKAGE), or choose one of {listed(known)}{near(name, known)}"
+        )
 
     def make_backend(options: Options) -> Any:
         from torch._dynamo.backends.registry import lookup_backend

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import random
 from functools import cached_property
 
 import torch
+from piecewise_fixtures.forward_context import ForwardContext
 from piecewise_fixtures.generated import (
     SIZES,
     Program,
@@ -19,25 +19,13 @@ from piecewise_fixtures.generated import (
 )
 from piecewise_fixtures.generated.build import Generated
 
-from ..testkit.capture_cache import forget as forget_recorded
-from ..testkit.capture_cache import reuse
-from ..testkit.graph_capture import Captured
+from ..capture_cache import forget as forget_recorded
+from ..graph_capture import Captured
+
+# Every batch is one sequence of one token and padding: attention's context fits every size.
+CONTEXT = ForwardContext((1,))
 
 _ALL_SIZES = 5  # one program of so many runs for all sizes, the others for two
-
-
-def quicken() -> None:
-    """Make this process, which does nothing but search, capture as quickly as it can.
-
-    What Dynamo captured serves all properties of a program; a script asks again, without. And
-    Dynamo does not measure its guards, for which it empties the processor's cache: nobody reads it.
-    Of what torch brought with it nothing is ever garbage: it is not looked through for any.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
-    reuse(True)
-    vars(torch._dynamo.guards)["profile_guard_manager"] = lambda *args: 0.0
 
 
 class Drawn:
