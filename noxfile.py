@@ -141,7 +141,7 @@ def gpu(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The project's own tests: lint, types, self-tests, the reference's conformance, mutants."""
-    rest = install(session, "ruff", "mypy")
+    rest = install(session, "mypy", "playwright", "ruff")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     # By package name, from elsewhere: the installed packages are checked, not the checkout.

@@ -7,7 +7,6 @@ the noise; a change counts when it is larger than twice that and than the thresh
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,8 +14,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 from statistics import median
 
+from piecewise_conformance.reporting.templating import render
+
 from .results import Figure, read
 from .table import duration
+
+_TEMPLATE = Path(__file__).parent / "templates" / "comparison.html.j2"
 
 THRESHOLDS = {"copy_and_call *": 0.25, "cold and warm": 0.25, "*": 0.15}
 """The least change that counts, by group; the first pattern that matches."""
@@ -96,28 +99,30 @@ def gone(old_runs: Sequence[list[Figure]], new_runs: Sequence[list[Figure]]) -> 
     return sorted(_by_name(old_runs).keys() - _by_name(new_runs).keys())
 
 
-def chart(found: Sequence[Change]) -> str:
-    """A page of its own: a bar a benchmark, to the right where the new side is slower."""
-    rows, colours = [], {"regression": "#c0392b", "gain": "#2471a3", "same": "#95a5a6"}
-    for place, each in enumerate(found):
-        width = max(-200.0, min(200.0, 200 * math.log2(each.ratio)))
-        y = 20 * place
-        allowed = 200 * math.log2(1 + each.allowed)
-        rows.append(
-            f'<text x="0" y="{y + 13}">{html.escape(each.name)}</text>'
-            f'<rect x="{640 - allowed:.0f}" y="{y + 1}" width="{2 * allowed:.0f}" height="16" '
-            'fill="#eee"/>'
-            f'<rect x="{640 + min(width, 0):.0f}" y="{y + 4}" width="{abs(width):.1f}" height="10" '
-            f'fill="{colours[each.verdict]}"/>'
-            f'<text x="860" y="{y + 13}">{each.ratio:.2f} ({duration(each.old)} to '
-            f"{duration(each.new)}) {each.verdict}</text>"
-        )
-    return (
-        "<!doctype html><meta charset='utf-8'><title>benchmarks compared</title>"
-        "<p>New over old; the grey band is what noise and threshold allow, a full bar is twice.</p>"
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="1250" height="{20 * len(found) + 10}" '
-        f'font-family="monospace" font-size="12">{"".join(rows)}</svg>\n'
+@dataclass(frozen=True)
+class Bar:
+    """One benchmark in the chart; lengths are powers of two of the ratio."""
+
+    name: str
+    figures: str
+    verdict: str
+    length: float
+    allowed: float
+
+
+def _bar(change: Change) -> Bar:
+    return Bar(
+        name=change.name,
+        figures=f"{change.ratio:.2f} ({duration(change.old)} to {duration(change.new)})",
+        verdict=change.verdict,
+        length=max(-1.0, min(1.0, math.log2(change.ratio))),
+        allowed=math.log2(1 + change.allowed),
     )
+
+
+def chart(found: Sequence[Change]) -> str:
+    """Return an HTML page with one bar per benchmark, to the right where the new side is slower."""
+    return render(_TEMPLATE, bars=[_bar(each) for each in found])
 
 
 def compare_files(

@@ -1,21 +1,26 @@
 """The page in a headless Chromium, as people use it: by mouse, by keyboard, on a phone, on paper.
 
-Skipped where there is no browser (see ``conftest.py``).
+The tests are skipped where there is no browser (see ``conftest.py``).
 """
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import itertools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from piecewise_conformance.core.requirements import load
 from piecewise_conformance.core.verdict import Status
 from piecewise_conformance.reporting.html_report import write_html
 from piecewise_conformance.reporting.report import Report, Result, make_footer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    Open = Callable[..., Page]
 
 FAILED: dict[str, Any] = {
     "message": "output 0 has other values",
@@ -26,7 +31,7 @@ FAILED: dict[str, Any] = {
     "repro": "repros/x.py",
 }
 STATUSES = list(Status)
-SHOWN = "document.querySelectorAll('tbody[data-family]:not([hidden])').length"
+OPEN_ALL = "document.querySelectorAll('details').forEach((e) => { e.open = true; })"
 
 
 def write(folder: Path, *, requirements: int, runs: int) -> Path:
@@ -71,17 +76,17 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("several"), requirements=18, runs=3)
 
 
-def choose(browser: Any, statement: str) -> tuple[int, str]:
-    """Set a filter as the form would; how many requirements are shown, and what is said of it."""
-    script = f"const form = document.getElementById('filters'); {statement}; "
-    script += "form.dispatchEvent(new Event('input', {bubbles: true}))"
-    browser.js(f"(() => {{ {script} }})()")
-    return browser.js(SHOWN), browser.js("document.getElementById('shown').textContent")
+def shown(page: Page) -> int:
+    """Return how many requirements the filters show; the page must say the same number."""
+    number = page.locator("tbody[data-family]:not([hidden])").count()
+    total = page.locator("tbody[data-family]").count()
+    assert page.locator("#shown").text_content() == f"{number} of {total} requirements"
+    return number
 
 
-def focused(browser: Any) -> dict[str, Any]:
-    """What has the focus, and whether one sees that it has."""
-    found: dict[str, Any] = browser.js(
+def focused(page: Page) -> dict[str, Any]:
+    """Return which element has the focus, and whether a reader sees that it has."""
+    found: dict[str, Any] = page.evaluate(
         "(() => { const e = document.activeElement, style = getComputedStyle(e); return "
         "{tag: e.tagName, text: e.textContent, name: e.name ?? '', "
         "ring: style.outlineStyle != 'none' && parseFloat(style.outlineWidth) > 1}; })()"
@@ -89,95 +94,92 @@ def focused(browser: Any) -> dict[str, Any]:
     return found
 
 
-def tab_to(browser: Any, tag: str, text: str = "") -> None:
-    """Press Tab until it is there; what comes on the way must be seen to have the focus."""
+def tab_to(page: Page, tag: str, text: str = "") -> None:
+    """Press Tab until the element has the focus; every element on the way must show its focus."""
     for _ in range(120):
-        browser.press("Tab")
-        at = focused(browser)
+        page.keyboard.press("Tab")
+        at = focused(page)
         assert at["tag"] == "BODY" or at["ring"], at
         if at["tag"] == tag and text in at["text"] + at["name"]:
             return
-    pytest.fail(f"no {tag} with {text!r} is reached by keyboard")
+    pytest.fail(f"Tab does not reach a {tag} with {text!r}")
 
 
-def test_filters(browser: Any, several: Path) -> None:
-    """By status, family and text, together and each alone; and back."""
-    browser.open(several)
-    assert browser.js("document.getElementById('filters').hidden") is False
-    assert browser.js(SHOWN) == 18
-    check = "form.querySelector('[value={}]').checked = {}"
-    assert choose(browser, check.format("fail", "true")) == (6, "6 of 18 requirements")
-    assert choose(browser, check.format("crash", "true"))[0] == 8
-    assert choose(browser, "form.elements.family.value = 'ODD'")[0] == 2
-    assert choose(browser, "form.elements.text.value = 'no such text'")[0] == 0
-    assert choose(browser, "form.elements.text.value = 'Odd-0'")[0] == 2
-    browser.js("document.querySelector('#filters [type=reset]').click()")
-    assert browser.js(f"new Promise((go) => setTimeout(() => go({SHOWN})))") == 18
-    assert browser.said == []
+def test_filters(open_page: Open, several: Path) -> None:
+    """The filters work by status, family and text, alone and together, and can be reset."""
+    page = open_page(several)
+    assert shown(page) == 18
+    page.locator("[name=status][value=fail]").check()
+    assert shown(page) == 6
+    page.locator("[name=status][value=crash]").check()
+    assert shown(page) == 8
+    page.get_by_role("combobox", name="family").select_option("ODD")
+    assert shown(page) == 2
+    page.get_by_role("searchbox", name="text").fill("no such text")
+    assert shown(page) == 0
+    page.get_by_role("searchbox", name="text").fill("Odd-0")
+    assert shown(page) == 2
+    page.get_by_role("button", name="Show all").click()
+    page.get_by_text("18 of 18 requirements").wait_for()
+    assert shown(page) == 18
 
 
-@pytest.mark.parametrize("page", ["small", "several"])
-def test_links(browser: Any, page: str, request: pytest.FixtureRequest) -> None:
-    """Each leads somewhere; one to a requirement that is filtered away brings that back, open."""
-    browser.open(request.getfixturevalue(page))
-    links = browser.js(
+@pytest.mark.parametrize("which", ["small", "several"])
+def test_links(open_page: Open, which: str, request: pytest.FixtureRequest) -> None:
+    """Every link has a target; a link to a requirement that is filtered away shows it, open."""
+    page = open_page(request.getfixturevalue(which))
+    links = page.evaluate(
         "Array.from(document.links, (e) => [e.getAttribute('href'), "
         "document.getElementById(decodeURIComponent(e.hash.slice(1))) != null])"
     )
     assert len(links) > 18
     assert [href for href, leads in links if not (href.startswith("#") and leads)] == []
-    assert choose(browser, "form.elements.text.value = 'no such text'")[0] == 0
-    to = "BIG-003"  # crash, and others
-    browser.js(f"document.querySelector('a[href=\"#{to}\"]').click()")
-    at = f"document.getElementById('{to}')"
-    seen = browser.js(
-        f"new Promise((go) => setTimeout(() => go({at}.getBoundingClientRect().top)))"
-    )
-    assert browser.js(f"{at}.hidden") is False
-    assert 0 <= seen < 900
-    assert browser.js(f"{at}.querySelector('details').open")
-    assert browser.said == []
+    page.get_by_role("searchbox", name="text").fill("no such text")
+    assert shown(page) == 0
+    page.locator("a[href='#BIG-003']").first.click()  # crash, and others
+    page.locator("#BIG-003 details[open]").wait_for()
+    box = page.locator("#BIG-003").bounding_box()
+    assert box
+    assert 0 <= box["y"] < 900
 
 
-def test_a_link_from_elsewhere(browser: Any, small: Path) -> None:
+def test_a_link_from_elsewhere(open_page: Open, small: Path) -> None:
     """Opened at a requirement, the page shows what happened there."""
-    browser.open(small, fragment="#ODD-001")
-    assert browser.js("document.querySelector('#ODD-001 details').open")
+    page = open_page(small, fragment="#ODD-001")
+    assert page.locator("#ODD-001 details[open]").is_visible()
 
 
-def test_keyboard(browser: Any, small: Path) -> None:
-    """All can be reached and done without a mouse: skip, filter, open, copy."""
-    browser.open(small)
-    browser.press("Tab")
-    assert focused(browser)["text"] == "Skip to the requirements"
-    browser.press("Enter")
-    assert browser.js("location.hash") == "#requirements"
-    tab_to(browser, "INPUT", "status")
-    browser.press(" ")
-    assert browser.js(SHOWN) < 18
-    browser.press(" ")
-    assert browser.js(SHOWN) == 18
-    tab_to(browser, "SUMMARY", "ODD-001: what happened")
-    browser.press("Enter")
-    assert browser.js("document.querySelector('#ODD-001 details').open")
-    tab_to(browser, "BUTTON", "Copy")
-    browser.press("Enter")
-    told = "document.activeElement.textContent"
-    changed = f"new Promise((go) => {{ const look = () => {told} == 'Copy' "
-    browser.js(changed + "? setTimeout(look) : go(); look(); })")
-    if browser.js(told) != "Copied":  # the clipboard is not for every page
-        assert browser.js("String(getSelection())").strip() == FAILED["how_to_run"]
-    assert browser.said == []
+def test_keyboard(open_page: Open, small: Path) -> None:
+    """A reader can skip, filter, open and copy without a mouse."""
+    page = open_page(small)
+    page.keyboard.press("Tab")
+    assert focused(page)["text"] == "Skip to the requirements"
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#requirements")
+    tab_to(page, "INPUT", "status")
+    page.keyboard.press("Space")
+    assert shown(page) < 18
+    page.keyboard.press("Space")
+    assert shown(page) == 18
+    tab_to(page, "SUMMARY", "ODD-001: what happened")
+    page.keyboard.press("Enter")
+    page.locator("#ODD-001 details[open]").wait_for()
+    tab_to(page, "BUTTON", "Copy")
+    page.keyboard.press("Enter")
+    button = page.locator("button.copy:focus").filter(has_not_text="Copy")
+    button.wait_for()
+    if button.text_content() != "Copied":  # a browser may keep the page from the clipboard
+        assert page.evaluate("String(getSelection())").strip() == FAILED["how_to_run"]
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
-@pytest.mark.parametrize("page", ["small", "several"])
-def test_width(browser: Any, page: str, width: int, request: pytest.FixtureRequest) -> None:
-    """Nothing sticks out sideways, all details open; what is wider scrolls in a box of its own."""
-    browser.open(request.getfixturevalue(page), width=width)
-    browser.js("document.querySelectorAll('details').forEach((e) => { e.open = true; })")
-    assert browser.js("innerWidth") == width
-    assert browser.js("document.documentElement.scrollWidth") <= width
+@pytest.mark.parametrize("which", ["small", "several"])
+def test_width(open_page: Open, which: str, width: int, request: pytest.FixtureRequest) -> None:
+    """With all details open the page is no wider than the window; wide parts scroll in a box."""
+    page = open_page(request.getfixturevalue(which), width=width)
+    page.evaluate(OPEN_ALL)
+    assert page.evaluate("innerWidth") == width
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 CONTRASTS = """(() => {
@@ -205,23 +207,24 @@ CONTRASTS = """(() => {
 })()"""
 
 
-def test_light_and_dark(browser: Any, several: Path) -> None:
-    """The page follows the reader's scheme, and each text stands out from what is behind it."""
+def test_light_and_dark(open_page: Open, several: Path) -> None:
+    """The page follows the reader's color scheme, and all text has enough contrast in both."""
     papers = []
     for dark in (False, True):
-        browser.open(several, dark=dark)
-        browser.js("document.querySelectorAll('details').forEach((e) => { e.open = true; })")
-        papers.append(browser.js("getComputedStyle(document.body).backgroundColor"))
-        assert browser.js(CONTRASTS) == []
+        page = open_page(several, dark=dark)
+        page.evaluate(OPEN_ALL)
+        papers.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        assert page.evaluate(CONTRASTS) == []
     assert papers[0] != papers[1]
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_screen_reader(browser: Any, several: Path, width: int) -> None:
-    """What one can act on has a name, tables stay tables, headings skip no level."""
-    browser.open(several, width=width)
-    browser.js("document.querySelectorAll('details').forEach((e) => { e.open = true; })")
-    nodes = [n for n in browser.call("Accessibility.getFullAXTree")["nodes"] if not n["ignored"]]
+def test_screen_reader(open_page: Open, several: Path, width: int) -> None:
+    """Every control has a name, tables stay tables, and headings skip no level."""
+    page = open_page(several, width=width)
+    page.evaluate(OPEN_ALL)
+    tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")
+    nodes = [node for node in tree["nodes"] if not node["ignored"]]
     roles = [node["role"]["value"] for node in nodes]
     acting = ("button", "link", "checkbox", "combobox", "searchbox", "DisclosureTriangle")
     unnamed = [
@@ -231,50 +234,48 @@ def test_screen_reader(browser: Any, several: Path, width: int) -> None:
     ]
     assert unnamed == []
     assert {"button", "checkbox", "combobox", "searchbox", "main", "status"} <= set(roles)
-    assert roles.count("table") == browser.js("document.querySelectorAll('table').length")
+    assert roles.count("table") == page.locator("table").count()
     assert roles.count("rowheader") >= 18
     names = {node.get("name", {}).get("value") for node in nodes}
     assert "Copy: run alone" in names
-    levels = browser.js(
+    levels = page.evaluate(
         "Array.from(document.querySelectorAll('h1,h2,h3,h4'), (e) => +e.tagName[1])"
     )
     assert levels[0] == 1
     assert all(b <= a + 1 for a, b in itertools.pairwise(levels))
 
 
-def test_print(browser: Any, small: Path) -> None:
-    """On paper what happened is there, although nothing was opened; filters and buttons are not."""
-    browser.open(small)
-    seen = "document.querySelector('#ODD-001 pre').checkVisibility()"
-    assert browser.js(seen) is False
-    browser.media("print")
-    assert browser.js(seen) is True
-    for gone in ("#filters", "button.copy", ".skip"):
-        assert browser.js(f"document.querySelector('{gone}').offsetParent") is None
-    assert base64.b64decode(browser.call("Page.printToPDF")["data"]).startswith(b"%PDF")
+def test_print(open_page: Open, small: Path) -> None:
+    """A printed page shows closed details as well, and hides the filters and buttons."""
+    page = open_page(small)
+    details = page.locator("#ODD-001 pre").first
+    assert not details.is_visible()
+    page.emulate_media(media="print")
+    assert details.is_visible()
+    for hidden in ("#filters", "button.copy", ".skip"):
+        assert not page.locator(hidden).first.is_visible()
+    assert page.pdf().startswith(b"%PDF")
 
 
-def test_a_big_page(browser: Any, tmp_path: Path) -> None:
-    """500 requirements by 12 runs: few nodes, one layout a filter. Times are printed, no more."""
-    path = write(tmp_path, requirements=500, runs=12)
-    browser.call("Performance.enable")
-    browser.open(path)
-    assert browser.js(SHOWN) == 500
-    loaded = browser.js("performance.getEntriesByType('navigation')[0].loadEventEnd")
-    before = _metrics(browser)
-    script = "const form = document.getElementById('filters'); form.elements.text.value = 'big-0'; "
-    script += "const begun = performance.now(); "
-    script += "form.dispatchEvent(new Event('input', {bubbles: true})); document.body.offsetHeight"
-    took = browser.js(f"(() => {{ {script}; return performance.now() - begun; }})()")
-    after = _metrics(browser)
-    size = path.stat().st_size >> 10
-    print(f"500 by 12, {size} KiB: {loaded:.0f} ms to load, {took:.0f} ms to filter")
-    assert browser.js(SHOWN) == 34
+def test_a_big_page(open_page: Open, tmp_path: Path) -> None:
+    """A page of 500 requirements and 12 runs has few nodes, and a filter costs one layout."""
+    page = open_page(write(tmp_path, requirements=500, runs=12))
+    assert shown(page) == 500
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+
+    def metrics() -> dict[str, float]:
+        found = session.send("Performance.getMetrics")["metrics"]
+        return {each["name"]: each["value"] for each in found}
+
+    before = metrics()
+    page.evaluate(
+        "(() => { const form = document.getElementById('filters'); "
+        "form.elements.text.value = 'big-0'; "
+        "form.dispatchEvent(new Event('input', {bubbles: true})); "
+        "document.body.offsetHeight; })()"
+    )
+    after = metrics()
+    assert shown(page) == 34
     assert after["LayoutCount"] - before["LayoutCount"] <= 2
     assert after["Nodes"] < 150_000
-    assert browser.said == []
-
-
-def _metrics(browser: Any) -> dict[str, float]:
-    told = browser.call("Performance.getMetrics")["metrics"]
-    return {each["name"]: each["value"] for each in told}

@@ -1,0 +1,26 @@
+"""Render Jinja2 templates: Python prepares the data, a template lays it out."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+
+@cache
+def _environment(folder: Path) -> Environment:
+    # Reports hold text of the backend under test, so every value is escaped.
+    return Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def render(template: Path, **data: object) -> str:
+    """Return the text of the template file ``template``, filled with ``data``."""
+    return _environment(template.parent).get_template(template.name).render(data)
