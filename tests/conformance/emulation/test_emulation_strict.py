@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import inspect
 from collections.abc import Callable, Iterator
@@ -354,9 +355,12 @@ def test_python_state_that_a_capture_changes() -> None:
     """A counter, a list, and a tensor that is rebound and not written."""
 
     class Model(torch.nn.Module):
+        total: torch.Tensor
+
         def __init__(self) -> None:
             super().__init__()
-            self.count, self.seen = 0, []
+            self.count = 0
+            self.seen: list[int] = []
             self.register_buffer("total", torch.zeros(4))
 
     def count(model: Any) -> None:
@@ -374,7 +378,7 @@ def test_python_state_that_a_capture_changes() -> None:
             emulate(model),
             pytest.raises(emulation.PythonEffect, match=rf"Model\.{name}"),
         ):
-            captured(lambda change=change, model=model: change(model))
+            captured(functools.partial(change, model))
     model = Model()
     with emulate(model):
         captured(lambda: model.total.add_(X))
