@@ -10,8 +10,10 @@ import subprocess
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import nox
+import nox.project
 
 TORCH = "2.13.0"
 PACKAGES = {
@@ -21,36 +23,74 @@ PACKAGES = {
     "piecewise_benchmarks": "benchmarks",
 }
 HERE = Path(__file__).parent
+PYPROJECT = nox.project.load_toml(HERE / "pyproject.toml")
 
 # A process a core; one that has nothing left takes half of what another one has still to do.
 WORKERS = ("-n", "auto", "--maxprocesses", "8", "--dist", "worksteal")
+PYTEST = ("python", "-m", "pytest", "-rs", *WORKERS)
 
 PEERS = {"vllm": "vllm==0.33.0", "sglang": "sglang==0.5.23"}
 PEERS_IMPORT = HERE / ".ci" / "peers.txt"
 
+nox.needs_version = ">=2025.2.9"  # the first with nox.project.dependency_groups
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["tests"]
 
 
-def install(session: nox.Session, *tools: str, arguments: Iterable[str] | None = None) -> list[str]:
-    """Install torch, the project as its users get it, and ``tools``; the arguments left over."""
-    torch, extra, rest = TORCH, [], []
-    arguments = iter(session.posargs if arguments is None else arguments)
+class Own(NamedTuple):
+    """The arguments of every session, and the ``rest``, which are for what the session runs."""
+
+    torch: str
+    requirements: list[str]
+    rest: list[str]
+
+
+def own(session: nox.Session) -> Own:
+    """Read ``--torch VERSION`` and ``--install REQUIREMENT``, or ``--torch=VERSION`` and so on."""
+    torch = TORCH
+    requirements: list[str] = []
+    rest: list[str] = []
+    arguments = iter(session.posargs)
     for argument in arguments:
         name, equals, value = argument.partition("=")
         if name not in ("--torch", "--install"):
             rest.append(argument)
             continue
-        if not equals and (value := next(arguments, "")) == "":
-            session.error(f"{name} needs a value")
+        if not equals and not (value := next(arguments, "")):
+            session.error(f"{name} needs a value, as in {name} VALUE or {name}=VALUE")
         if name == "--torch":
             torch = value
         else:
-            extra.append(value)
-    # Not editable: what is tested is what a wheel holds. pip builds a path anew each time.
-    session.install(f"torch=={torch}", ".[models,triton]", *tools, *extra)
+            requirements.append(value)
+    return Own(torch, requirements, rest)
+
+
+# What this run of nox has installed, so that `tests`, which is many steps, builds the project once.
+_installed: set[tuple[str, ...]] = set()
+
+
+def install(session: nox.Session, *groups: str, without: Iterable[str] = ()) -> list[str]:
+    """Install torch, the project as its users get it, and dependency ``groups``.
+
+    Requirements of ``--install`` that are in ``without`` are left out. Returns the arguments for
+    what the session runs.
+    """
+    torch, requirements, rest = own(session)
+    extra = [each for each in requirements if each not in without]
+    # Not editable: what is tested is what a wheel holds. pip builds a path again at each call.
+    project = (f"torch=={torch}", ".[models,triton]", *extra)
+    if (session.name, *project) not in _installed:
+        session.install(*project)
+        _installed.add((session.name, *project))
+    install_groups(session, *groups)
     return rest
+
+
+def install_groups(session: nox.Session, *groups: str) -> None:
+    """Install dependency ``groups`` of pyproject.toml."""
+    if groups:
+        session.install(*nox.project.dependency_groups(PYPROJECT, *groups))
 
 
 @nox.session
@@ -70,20 +110,11 @@ def conformance(session: nox.Session) -> None:
 @nox.parametrize("peer", list(PEERS))
 def peers(session: nox.Session, peer: str) -> None:
     """The released vLLM, and the released SGLang, each in an environment of its own."""
-    own, others = [], []
-    arguments = iter(session.posargs)
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if name == "--install":
-            value = value if equals else next(arguments, "")
-            (own if value.startswith(peer) else others).append(f"--install={value}")
-        else:
-            others.append(argument)
-    rest = install(session, arguments=others)
-    wheels = [each.removeprefix("--install=") for each in own] or [PEERS[peer]]
-    install_peers(session, *wheels)
+    wheels = [each for each in own(session).requirements if each.startswith(peer)]
+    rest = install(session, without=wheels)
+    install_peers(session, *(wheels or [PEERS[peer]]))
     if peer == "vllm" and not rest:  # what the tests session cannot run; any argument is for `run`
-        session.run("python", "-m", "pytest", str(HERE / "tests" / "test_peers.py"))
+        session.run("python", "-m", "pytest", "tests/conformance/subject/test_peers.py")
     if _backend(rest) is None:
         rest += ["--backend", peer, "--out", f"conformance-report-{peer}"]
     session.run("python", "-m", "piecewise_conformance", "run", *rest)
@@ -92,21 +123,16 @@ def peers(session: nox.Session, peer: str) -> None:
 def install_peers(session: nox.Session, *wheels: str) -> None:
     """Install the wheels of peers without their dependencies, among which is another torch."""
     session.install("--no-deps", *wheels)
-    torch = _argument(session.posargs, "--torch") or TORCH
-    session.install("-r", str(PEERS_IMPORT), f"torch=={torch}")
-
-
-def _argument(arguments: list[str], wanted: str) -> str | None:
-    """The value of the argument ``wanted``, as ``--name value`` or ``--name=value``."""
-    for at, argument in enumerate(arguments):
-        name, equals, value = argument.partition("=")
-        if name == wanted:
-            return value if equals else next(iter(arguments[at + 1 :]), None)
-    return None
+    session.install("-r", str(PEERS_IMPORT), f"torch=={own(session).torch}")
 
 
 def _backend(arguments: list[str]) -> str | None:
-    return _argument(arguments, "--backend")
+    """The value of ``--backend SPEC`` or ``--backend=SPEC``."""
+    for at, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name == "--backend":
+            return value if equals else next(iter(arguments[at + 1 :]), None)
+    return None
 
 
 @nox.session
@@ -140,19 +166,65 @@ def gpu(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The project's own tests: lint, types, self-tests, the reference's conformance, mutants."""
-    rest = install(session, "mypy", "playwright", "ruff")
+    """Run lint, types, unit, docs, conformance and mutants, one after the other: what CI runs."""
+    # Called here rather than queued by session.notify, so that all of them share the environment of
+    # this session: in one of its own each step would install torch, which has several gigabytes.
+    if rest := own(session).rest:
+        session.error(
+            f"tests was given {' '.join(rest)}, but takes only --torch and --install; "
+            "give other arguments to one of its steps, as in: nox -s unit -- -k NAME"
+        )
+    for step in (lint, types, unit, docs, conformance, mutants):
+        step(session)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check the style of the code with ruff."""
+    install_groups(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    # By package name, from elsewhere: the installed packages are checked, not the checkout.
-    packages = [part for name in PACKAGES for part in ("-p", name)]
-    config = str(HERE / "pyproject.toml")
-    cache = f"--cache-dir={HERE / '.mypy_cache'}"
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of the packages, the tests and this file with mypy."""
+    install(session, "types")
+    mypy = (
+        "mypy",
+        f"--config-file={HERE / 'pyproject.toml'}",
+        f"--cache-dir={HERE / '.mypy_cache'}",
+    )
+    # From another folder: the installed packages are checked, not the checkout.
     with session.chdir(session.create_tmp()):
-        session.run("mypy", f"--config-file={config}", cache, *packages)
-    session.run("python", "-m", "pytest", "tests", "-rs", *WORKERS, *rest)
-    session.run("python", "-m", "piecewise_conformance", "run")
-    session.run("python", "-m", "piecewise_conformance.mutation")
+        session.run(*mypy, *(part for name in PACKAGES for part in ("-p", name)))
+        session.run(*mypy, str(HERE / "noxfile.py"), str(HERE / "tests"))
+
+
+@nox.session
+def unit(session: nox.Session) -> None:
+    """Run the self-tests, except those of the documentation."""
+    rest = install(session, "tests")
+    session.run(*PYTEST, "tests", "--ignore=tests/docs", *rest)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Check the documentation: its commands, links and programs, and the changelog fragments."""
+    rest = install(session, "docs")
+    session.run("towncrier", "build", "--draft", "--version", "next", silent=True)
+    session.run(*PYTEST, "tests/docs", *rest)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Report which branches the self-tests reach: a table, and htmlcov/index.html."""
+    rest = install(session, "tests")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", *PYTEST[1:], "tests", *rest)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "html", "--quiet")
+    session.run("coverage", "report")
 
 
 @nox.session
@@ -172,16 +244,17 @@ def repros(session: nox.Session) -> None:
 def programs(session: nox.Session) -> None:
     """What self-tests show of hundreds of drawn programs, shown of thousands: ten minutes."""
     rest = install(session)
-    run = ("python", "-m", "pytest", *WORKERS)
-    emulation = ("tests/test_emulation_generated.py", "tests/test_emulation_programs.py")
-    session.run(*run, *emulation, *rest, env={"PIECEWISE_PROGRAMS": "5000"})
-    session.run(*run, "tests/test_generated.py", *rest, env={"PIECEWISE_PROGRAMS": "2000"})
+    folder = "tests/conformance/emulation"
+    emulation = (f"{folder}/test_emulation_generated.py", f"{folder}/test_emulation_programs.py")
+    session.run(*PYTEST, *emulation, *rest, env={"PIECEWISE_PROGRAMS": "5000"})
+    generated = "tests/fixtures/test_generated.py"
+    session.run(*PYTEST, generated, *rest, env={"PIECEWISE_PROGRAMS": "2000"})
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure: nox -s bench [-- --peers] [--out FILE]; read docs/benchmarks.md."""
-    rest = install(session, "pytest-benchmark")
+    rest = install(session, "bench")
     if "--peers" in rest:
         install_peers(session, *PEERS.values())
     session.run("python", "-m", "piecewise_benchmarks", "run", *rest)
@@ -190,7 +263,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(name="bench-compare")
 def bench_compare(session: nox.Session) -> None:
     """Compare two measurements: nox -s bench-compare -- OLD NEW; fails on any change, both ways."""
-    rest = install(session, "pytest-benchmark")
+    rest = install(session, "bench")
     session.run("python", "-m", "piecewise_benchmarks", "compare", *rest)
 
 
@@ -203,10 +276,7 @@ def build(session: nox.Session) -> None:
     session.run("python", "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(folder), ".")
     (wheel,) = folder.glob("*.whl")
     check_contents(session, wheel)
-    torch = next(
-        (b for a, b in zip(session.posargs, session.posargs[1:], strict=False) if a == "--torch"),
-        TORCH,
-    )
+    torch = own(session).torch
     session.install(f"torch=={torch}")
     session.install("--force-reinstall", "--no-deps", str(wheel))
     session.install(f"torch=={torch}", str(wheel))

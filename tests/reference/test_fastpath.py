@@ -95,7 +95,8 @@ def test_copied_nodes_are_what_torch_copies(name: str) -> None:
     original = captured(name).gm.graph
 
     def copied(copy: Any) -> fx.Graph:
-        graph, found = fx.Graph(), {}
+        graph = fx.Graph()
+        found: dict[fx.Node, fx.Node] = {}
         for node in original.nodes:
             found[node] = copy(graph, node, found.__getitem__)
         return graph
@@ -213,7 +214,7 @@ def test_straight_line_is_the_split_graph() -> None:
         for got, expected in zip(line(x), split_gm(x), strict=True):
             assert torch.equal(got, expected)
         with torch.no_grad():
-            gm.inner.weight.add_(1)
+            gm.get_parameter("inner.weight").add_(1)
 
 
 def test_a_piece_with_hooks_is_called_as_a_module() -> None:

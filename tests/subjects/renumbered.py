@@ -55,7 +55,8 @@ def split_graph(gm: fx.GraphModule, ops: list[str]) -> tuple[fx.GraphModule, lis
     for at, part in enumerate(parts):
         name = f"stage_{chr(ord('a') + at % 26)}{at}"
         made = part.gm.graph.output_node()
-        made.args = (list(made.args[0]),)
+        outputs: Any = made.args[0]
+        made.args = (list(outputs),)
         part.gm.recompile()
         root.add_module(name, part.gm)
         call = graph.call_module(name, tuple(leaf(*place) for place in part.takes))
@@ -67,7 +68,7 @@ def split_graph(gm: fx.GraphModule, ops: list[str]) -> tuple[fx.GraphModule, lis
             return env[node]
         if node.op == "get_attr":
             held = f"held_{node.name}"
-            setattr(root, held, operator.attrgetter(node.target)(gm))
+            setattr(root, held, operator.attrgetter(str(node.target))(gm))
             return graph.get_attr(held)
         places = iter([leaf(node.name, path) for path in paths(known(node))])
         return put_together(known(node), places, graph)

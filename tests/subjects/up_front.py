@@ -129,6 +129,11 @@ def ranges(options: Any) -> list[Ends]:
     return [*singles, *map(Ends, starts, cuts)]
 
 
+def _for_any_size(function: Callable[..., Any]) -> Callable[[int | None], Callable[..., Any]]:
+    """The code of a piece that is the same for every batch size."""
+    return lambda size: function
+
+
 def concrete(value: Any, size: int, batch: Any) -> Any:
     """An example input for a batch of one size: its own fake tensor, or number."""
 
@@ -139,7 +144,9 @@ def concrete(value: Any, size: int, batch: Any) -> Any:
         return int(result) if result.is_number else each
 
     if isinstance(value, torch.Tensor):
-        with torch._guards.detect_fake_mode(value):
+        mode = torch._guards.detect_fake_mode(value)
+        assert mode is not None
+        with mode:
             return torch.empty_strided(
                 tuple(map(number, value.shape)),
                 tuple(map(number, value.stride())),
@@ -192,7 +199,7 @@ class Run:
 
     def _whole(self, values: dict[Place, Any], node: fx.Node) -> Any:
         if node.op == "get_attr":
-            return operator.attrgetter(node.target)(self.gm)
+            return operator.attrgetter(str(node.target))(self.gm)
 
         def build(seen: Any, path: Any) -> Any:
             if not isinstance(seen, (tuple, list)):
@@ -272,7 +279,7 @@ class Backend:
                 (folder / "computation_graph.py").write_text(text)
         for at, part in enumerate(parts):
             if part.splitting:
-                run.code.append(lambda size, gm=part.gm: gm)
+                run.code.append(_for_any_size(part.gm))
             else:
                 run.code.append(self._compiled(store, at, part, batch[1]))
         return run

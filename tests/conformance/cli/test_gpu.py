@@ -14,6 +14,7 @@ from piecewise_benchmarks import gpu_ways
 from piecewise_conformance.cli import gpu
 from piecewise_conformance.core import environment
 from piecewise_conformance.core.verdict import Unsupported, Violation
+from piecewise_conformance.reporting.report import CONFORMANT, INCOMPLETE, NOT_CONFORMANT
 from piecewise_conformance.subject.adapters.reference import subject
 from piecewise_conformance.testkit.cudagraphs import llama_graphs
 
@@ -23,7 +24,7 @@ without_gpu = pytest.mark.skipif(environment.missing("gpu") is None, reason="the
 @without_gpu
 def test_without_a_gpu_each_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     """Every type and way, and the status of a run that judged nothing."""
-    assert gpu.main([]) == gpu.INCOMPLETE
+    assert gpu.main([]) == INCOMPLETE
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == len(gpu.DTYPES) * len(gpu.WAYS) == 12
     assert all(": not-run: no GPU" in line for line in printed)
@@ -58,7 +59,7 @@ def test_the_code_for_the_device_runs_on_the_emulator(monkeypatch: pytest.Monkey
     ways = {name: way for name, way in gpu.WAYS.items() if not way[0]}
     monkeypatch.setattr(gpu, "WAYS", ways)
     found, status = gpu.lines(subject, "cpu")
-    assert status == gpu.CONFORMANT, found
+    assert status == CONFORMANT, found
     assert [line.partition(" (")[0] for line in found] == [
         "bfloat16  piecewise eager: pass",
         "bfloat16  piecewise CUDA graphs: pass",
@@ -136,7 +137,7 @@ def test_what_goes_wrong_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         "float32   lacking: unsupported: no CUDAGraphWrapper",
         "float32   broken: fail: KeyError: 'weight'",
     ]
-    assert status == gpu.NOT_CONFORMANT
+    assert status == NOT_CONFORMANT
     monkeypatch.setattr(gpu, "WAYS", {"ours": raising(ValueError("a bug of the harness"))})
     with pytest.raises(ValueError, match="a bug of the harness"):
         gpu.lines(subject, "cpu")

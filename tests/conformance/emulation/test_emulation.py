@@ -76,7 +76,8 @@ def test_a_replay_writes_into_the_captured_results() -> None:
 @pytest.mark.usefixtures("device")
 def test_a_replay_repeats_no_python() -> None:
     """Neither the function nor the branch that it took."""
-    x, calls = torch.ones(2), []
+    x = torch.ones(2)
+    calls: list[int] = []
 
     def function() -> torch.Tensor:
         calls.append(len(calls))

@@ -67,7 +67,7 @@ def _memory(tensor: Tensor) -> Tensor:
     """All memory that ``tensor`` lies in, gaps included: a program may write there."""
     memory = tensor.untyped_storage()
     count = memory.nbytes() // tensor.element_size()
-    return torch.empty(0, dtype=tensor.dtype).set_(memory, 0, (count,))
+    return torch.empty(0, dtype=tensor.dtype).set_(memory, 0, (count,), (1,))
 
 
 def _compare(ours: Any, theirs: Any) -> None:

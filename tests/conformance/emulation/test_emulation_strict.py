@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import inspect
 from collections.abc import Callable, Iterator
@@ -356,7 +357,7 @@ def test_python_state_that_a_capture_changes() -> None:
     class Model(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.count, self.seen = 0, []
+            self.count, self.seen = 0, list[int]()
             self.register_buffer("total", torch.zeros(4))
 
     def count(model: Any) -> None:
@@ -374,10 +375,10 @@ def test_python_state_that_a_capture_changes() -> None:
             emulate(model),
             pytest.raises(emulation.PythonEffect, match=rf"Model\.{name}"),
         ):
-            captured(lambda change=change, model=model: change(model))
+            captured(functools.partial(change, model))
     model = Model()
     with emulate(model):
-        captured(lambda: model.total.add_(X))
+        captured(lambda: model.get_buffer("total").add_(X))
 
 
 def test_an_empty_graph(device: Emulation) -> None:

@@ -17,7 +17,7 @@ import pytest
 import torch
 from piecewise_conformance.isolation.fork_server import Fresh
 from piecewise_conformance.isolation.isolation import Isolation, settle_torch
-from torch._logging import trace_structured
+from torch._logging._internal import trace_structured
 
 guards = importlib.import_module("torch._dynamo.guards")
 
@@ -42,14 +42,24 @@ def test_trace(trace: logging.Logger, wanted: str, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv(wanted, "1")
     settle_torch()
     made: list[str] = []
-    trace_structured("something", payload_fn=lambda: made.append("a trace") or "text")
+
+    def payload() -> str:
+        made.append("a trace")
+        return "text"
+
+    trace_structured("something", payload_fn=payload)
     assert made == ["a trace"] * bool(wanted)
 
 
 def test_guards_are_not_timed(trace: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does it time the guards of a graph, which it compiles as before."""
     timed: list[Any] = []
-    monkeypatch.setattr(guards, "profile_guard_manager", lambda *args: timed.append(args) or 1.0)
+
+    def profile(*args: Any) -> float:
+        timed.append(args)
+        return 1.0
+
+    monkeypatch.setattr(guards, "profile_guard_manager", profile)
     for count in (1, 0):
         torch._dynamo.reset()
         timed.clear()
@@ -77,7 +87,7 @@ def test_what_is_imported_is_no_garbage() -> None:
 def test_hashes_of_fresh_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the seed of this process is, theirs is 1."""
     monkeypatch.syspath_prepend(Path(__file__).parent)
-    process = Fresh("test_isolation:tell_hash")
+    process = Fresh(f"{Path(__file__).stem}:tell_hash")
     try:
         told = process.receive(60)
     finally:

@@ -19,9 +19,9 @@ pytestmark = pytest.mark.skipif(
 
 _COMPILED_BY_THE_PLATFORM = """
 import json, sys
+from piecewise_conformance.subject.loading import load_subject
 from piecewise_conformance.testkit import spy
 from piecewise_conformance.testkit.drive import drive
-from piecewise_conformance.subject.loading import load_subject
 from piecewise_fixtures.programs import program
 subject = load_subject("vllm")
 from vllm.platforms import current_platform

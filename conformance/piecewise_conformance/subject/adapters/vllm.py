@@ -1,8 +1,9 @@
 """The released vLLM as a subject: its parts as they are, made and called as vLLM makes them.
 
-Nothing of vLLM is changed on disk. It runs on an out-of-tree platform (``vllm_platform.py``), and
-what it did is derived from a manager that watches: a subclass that takes the place of
-``CompilerManager`` while a backend is made.
+Nothing of vLLM is changed on disk. It runs on an out-of-tree platform (``vllm_platform.py``), which
+becomes a plug-in of vLLM when this module is loaded (``vllm_plugin.py``). What vLLM did is derived
+from a manager that watches: a subclass that takes the place of ``CompilerManager`` while a backend
+is made.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from unittest import mock
 
 from ...core.options import Options
 from ..subject import ABILITIES, Subject
+from . import vllm_plugin
 
-os.environ["PIECEWISE_CONFORMANCE_PLATFORM"] = "1"
+vllm_plugin.activate()
 os.environ["VLLM_USE_MEGA_AOT_ARTIFACT"] = "0"  # with it there is no cache file
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
 
 import torch
-from vllm import forward_context  # after the platform was asked for
+from vllm import forward_context  # after the platform plug-in was activated
 from vllm.compilation import backends, caching, counter, cuda_graph
 from vllm.config import (
     CompilationConfig,

@@ -1,8 +1,8 @@
 """An out-of-tree platform of vLLM, through which its parts run on a machine without a GPU.
 
-vLLM finds it by its own plug-in mechanism, the entry-point group ``vllm.platform_plugins``. It is
-there for the harness alone: ``register`` declines unless the harness asked for it, so that an
-installed harness changes nothing for who uses vLLM beside it.
+vLLM finds it by its own plug-in mechanism, the entry-point group ``vllm.platform_plugins``. The
+entry point exists only in processes that load the harness's vLLM adapter (``vllm_plugin.py``), so
+an installed harness changes nothing for other uses of vLLM.
 
 What a backend may be told by its platform, the harness tells by ``chosen``: the class of the
 compiler, and the class of the static-graph wrapper.
@@ -10,7 +10,6 @@ compiler, and the class of the static-graph wrapper.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -23,12 +22,10 @@ try:
 except ImportError:  # where the seed's release has it
     from vllm.compilation import inductor_pass as inductor_pass
 
-SWITCH = "PIECEWISE_CONFORMANCE_PLATFORM"
 
-
-def register() -> str | None:
-    """The platform's qualified name, if the harness runs; vLLM calls this."""
-    return f"{__name__}.HarnessPlatform" if os.environ.get(SWITCH) == "1" else None
+def register() -> str:
+    """Return the platform's qualified name; vLLM calls this."""
+    return f"{__name__}.HarnessPlatform"
 
 
 @dataclass
