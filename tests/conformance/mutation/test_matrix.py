@@ -14,32 +14,31 @@ TABLE = """
 name = "{name}"
 about = "A."
 file = "ranges.py"
-in = "Range.__contains__"
-statement = "return"
+in = "Range.__post_init__"
+statement = "if"
 new = '''
 {new}'''
-fails = ["RANGE-001"]
+fails = ["RANGE-004"]
 """
 
 # What it changes lasts as long as the process, and no test puts it back.
 POISON = """\
-import dataclasses, torch
-torch.set_default_dtype(torch.float64)
-dataclasses.FrozenInstanceError = dataclasses.replace = None
-type(self).__eq__ = lambda self, other: True
-type(self).__hash__ = lambda self: 1
-globals()["dataclass"] = None
+import torch
 import piecewise_conformance.core.boundary as boundary
+torch.set_default_dtype(torch.float64)
 boundary.expect_refusal = None
-return self.start <= size <= self.end"""
+type(self).__eq__ = lambda self, other: True
+type(self).__contains__ = lambda self, size: True
+if self.end < self.start:
+    raise ValueError(f"{self.start} to {self.end}")"""
 
 FAULTS = {
-    "before": "return False",
+    "before": "pass",
     "poison": POISON,
-    "after": "return False",
-    "ends-itself": "__import__('os')._exit(0)",
-    "never-ends": "while True:\n    pass",
-    "last": "return False",
+    "after": "pass",
+    "ends-itself": "if self.end < self.start:\n    __import__('os')._exit(0)",
+    "never-ends": "while self.end < self.start:\n    pass",
+    "last": "pass",
 }
 
 
@@ -57,8 +56,8 @@ def test_mutants_see_nothing_of_one_another(tmp_path: Path) -> None:
     verdicts = {each.mutant.name: each for each in judge(chosen, found["runs"])}
     assert list(verdicts) == list(FAULTS)
     poisoned = verdicts.pop("poison")
-    assert set(poisoned.failed) - {"RANGE-001"} or poisoned.errors
-    assert all(set(each.failed) == {"RANGE-001"} for each in verdicts.values())
+    assert set(poisoned.failed) - {"RANGE-004"} or poisoned.errors
+    assert all(set(each.failed) == {"RANGE-004"} for each in verdicts.values())
     assert all(each.right for each in verdicts.values())
     status = {run["subject"]: run["status"] for run in found["runs"] if run["status"] != "pass"}
     assert status["ends-itself"] == "crash"
