@@ -1,7 +1,10 @@
 """A readable reference for piecewise ``torch.compile`` backends.
 
-Read in this order: ``ranges``, ``config``, ``plan``, ``values``, ``stitching``, ``splitting``,
-``manager``, ``piecewise_backend``, ``interpreter``, ``backend``.
+Read the modules and folders in this order; docs/architecture.md lists every module in it:
+``ranges``, ``config``, ``tracing``, ``splitting``, ``pieces``, ``cache``, ``compilers``,
+``passes``, ``backend``, ``cudagraph``, ``serialization``, ``saving``, ``hashing``, ``env``,
+``platforms``, ``model_tag``, ``completion``, ``events``, ``counters``. The folder ``fastpath`` has
+optimisations that are not needed to understand the algorithm: read it last.
 """
 
 from .backend import VllmBackend
@@ -27,11 +30,7 @@ from .cudagraph.forward_context import (
     set_forward_context,
 )
 from .cudagraph.static_inputs import make_copy_and_call
-from .cudagraph.wrapper import (
-    CUDAGraphOptions,
-    CUDAGraphWrapper,
-    wrap_with_cudagraph_if_needed,
-)
+from .cudagraph.wrapper import CUDAGraphOptions, CUDAGraphWrapper, wrap_with_cudagraph_if_needed
 from .events import record_events
 from .model_tag import current_model_tag, set_model_tag
 from .passes.inductor_pass import InductorPass

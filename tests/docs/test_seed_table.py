@@ -8,6 +8,7 @@ import inspect
 import re
 import textwrap
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -191,10 +192,15 @@ def instance_attributes(cls: type) -> set[str]:
 
 def resolve(path: str) -> None:
     """AssertionError unless ``path``, module and attributes, leads to something."""
-    module, *attributes = path.split(".")
+    value: Any = piecewise_reference
+    attributes = path.split(".")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of torch's own modules
-        value: Any = importlib.import_module(f"{piecewise_reference.__name__}.{module}")
+        while attributes and find_spec(module := f"{value.__name__}.{attributes[0]}"):
+            value = importlib.import_module(module)
+            attributes.pop(0)
+            if not hasattr(value, "__path__"):
+                break
     assert attributes, f"{path} is a module only"
     for number, name in enumerate(attributes, 1):
         if hasattr(value, name):

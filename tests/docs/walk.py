@@ -23,7 +23,7 @@ from piecewise_reference import (
     VllmConfig,
     record_events,
 )
-from piecewise_reference.splitting.partition import make_plan
+from piecewise_reference.splitting.partition import partition_graph
 from torch import fx
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "architecture.md"
@@ -83,7 +83,7 @@ def show_plan(graph: fx.Graph, splitting_ops: tuple[str, ...]) -> str:
     return "\n".join(
         f"piece {number}{' (splitting)' if piece.is_splitting else ''}: "
         + ", ".join(node.name for node in piece.nodes)
-        for number, piece in enumerate(make_plan(graph, splitting_ops).pieces)
+        for number, piece in enumerate(partition_graph(graph, splitting_ops).pieces)
     )
 
 

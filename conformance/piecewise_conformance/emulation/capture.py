@@ -15,14 +15,7 @@ from torch.utils import _pytree as pytree
 
 from . import rules
 from .current import current_stream
-from .errors import (
-    CaptureError,
-    DeadMemory,
-    ForeignAllocation,
-    HostSync,
-    NotEmulated,
-    PythonEffect,
-)
+from .errors import CaptureError, DeadMemory, ForeignAllocation, HostSync, NotEmulated, PythonEffect
 from .memory import AddressBook, Block, Pool, owners, unseen
 from .streams import Stream
 from .tape import Entry, Launch, Place, Recycle, places_in, places_of

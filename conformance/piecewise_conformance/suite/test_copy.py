@@ -11,16 +11,9 @@ from piecewise_conformance.core.marks import requirement
 from piecewise_conformance.core.verdict import Violation
 from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit import spy
-from piecewise_conformance.testkit.cudagraphs.static_buffers import (
-    WIDTH,
-    Seen,
-    buffers,
-    refusal,
-    rows,
-    same,
-)
 from piecewise_conformance.testkit.drive import drive
 from piecewise_conformance.testkit.oracle import describe
+from piecewise_conformance.testkit.static_buffers import WIDTH, Seen, buffers, refusal, rows, same
 from piecewise_fixtures.programs import program
 
 

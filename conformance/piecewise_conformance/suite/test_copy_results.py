@@ -11,8 +11,8 @@ from piecewise_conformance.core.boundary import expect_refusal, may_refuse
 from piecewise_conformance.core.marks import requirement
 from piecewise_conformance.core.verdict import Violation
 from piecewise_conformance.subject.subject import Subject
-from piecewise_conformance.testkit.cudagraphs.static_buffers import Seen, rows, same
 from piecewise_conformance.testkit.oracle import describe
+from piecewise_conformance.testkit.static_buffers import Seen, rows, same
 from torch.utils import _pytree as pytree
 
 

@@ -13,8 +13,8 @@ from piecewise_conformance.core.boundary import may_refuse
 from piecewise_conformance.core.marks import requirement
 from piecewise_conformance.core.verdict import Violation
 from piecewise_conformance.subject.subject import Subject
-from piecewise_conformance.testkit.cudagraphs.static_buffers import WIDTH, Seen, rows, same
 from piecewise_conformance.testkit.oracle import describe
+from piecewise_conformance.testkit.static_buffers import WIDTH, Seen, rows, same
 
 OVERLAPS: dict[str, Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]] = {
     "one buffer": lambda block: (block[:8], block[:8]),

@@ -10,12 +10,7 @@ import torch
 from piecewise_conformance.core.marks import requirement
 from piecewise_conformance.core.verdict import Unsupported, Violation
 from piecewise_conformance.subject.subject import Subject
-from piecewise_conformance.testkit.cudagraphs.graph_wrapper import (
-    Counted,
-    Graphs,
-    graphs,
-    same,
-)
+from piecewise_conformance.testkit.cudagraphs.graph_wrapper import Counted, Graphs, graphs, same
 
 FACTS: dict[str, tuple[Any, ...]] = {
     "num_reqs": (None, 1, 11),

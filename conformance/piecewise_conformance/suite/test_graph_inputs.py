@@ -9,12 +9,7 @@ import pytest
 import torch
 from piecewise_conformance.core.marks import requirement
 from piecewise_conformance.subject.subject import Subject
-from piecewise_conformance.testkit.cudagraphs.graph_wrapper import (
-    graphs,
-    kept,
-    or_refused,
-    same,
-)
+from piecewise_conformance.testkit.cudagraphs.graph_wrapper import graphs, kept, or_refused, same
 
 
 def _in_place(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

@@ -13,11 +13,7 @@ from piecewise_conformance.core.verdict import Violation
 from piecewise_conformance.subject.event_trace import Event, Trace
 from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit.cudagraphs import llama_graphs
-from piecewise_conformance.testkit.cudagraphs.graph_wrapper import (
-    Counted,
-    graphs,
-    or_refused,
-)
+from piecewise_conformance.testkit.cudagraphs.graph_wrapper import Counted, graphs, or_refused
 from piecewise_conformance.testkit.cudagraphs.llama_graphs import batch
 from piecewise_conformance.testkit.drive import drive, other_values
 

@@ -16,13 +16,7 @@ from piecewise_conformance.testkit import graphs
 from piecewise_conformance.testkit.drive import expected, run_graph
 from piecewise_conformance.testkit.graph_capture import all_names
 from piecewise_conformance.testkit.oracle import check
-from piecewise_conformance.testkit.splits import (
-    check_equal,
-    given_to,
-    graph_for,
-    split,
-    to_judge,
-)
+from piecewise_conformance.testkit.splits import check_equal, given_to, graph_for, split, to_judge
 from torch import fx
 
 every_graph = pytest.mark.parametrize("name", all_names())

@@ -8,10 +8,7 @@ from pathlib import Path
 import pytest
 from piecewise_conformance.core.requirements import load
 from piecewise_conformance.reporting import expectations
-from piecewise_conformance.reporting.expectations import (
-    find_expectations,
-    load_expectations,
-)
+from piecewise_conformance.reporting.expectations import find_expectations, load_expectations
 
 HERE = Path(__file__).parents[3]
 FOLDER = Path(expectations.__file__).parents[1] / "known_failures"

@@ -9,13 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from piecewise_conformance.testkit.oracle import (
-    Observation,
-    check,
-    copy_values,
-    describe,
-    observe,
-)
+from piecewise_conformance.testkit.oracle import Observation, check, copy_values, describe, observe
 
 
 def rows() -> torch.Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ...core.boundary import may_refuse
+from ..core.boundary import may_refuse
 
 WIDTH = 4
 
