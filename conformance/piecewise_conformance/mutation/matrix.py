@@ -40,6 +40,8 @@ Run = dict[str, Any]  # one test on one subject
 FAILED = ("fail", "crash", "timeout")
 PASSED = ("pass", "unsupported", "not-run")
 
+_POLL = 0.01  # seconds between two looks at the forks
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """What to find out, and where it goes."""
@@ -174,7 +176,6 @@ class Matrix:
     def _take(self, task: _Task, child: int, code: int) -> None:
         """Take the runs of a fork that ended, and leave ``task`` with what is still to run."""
         runs = _read(task.output)
-        task.output.unlink(missing_ok=True)
         last = runs[-1] if runs else {"test": "", "id": "", "status": "running"}
         runs = [run for run in runs if run["status"] != "running"]
         if last["status"] == "running":  # the fork died in this test, or before the first
@@ -182,6 +183,12 @@ class Matrix:
             last["status"] = status.value if runs or last["test"] else "error"
             runs.append({**last, "message": message, "slow": False, "seconds": 0.0})
         self.runs += [{**run, "subject": task.mutant.name} for run in runs]
+        for left in (
+            task.output,
+            stack_file(self.scratch, str(child)),
+            self.scratch / f"clock-{child}.txt",
+        ):
+            left.unlink(missing_ok=True)
         done = {run["test"] for run in runs}
         failed = {run["id"] for run in runs if run["status"] in FAILED}
         if not last["test"]:
@@ -231,7 +238,7 @@ def _ended(children: dict[int, Any]) -> Iterator[tuple[int, int]]:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             yield child, os.waitstatus_to_exitcode(status)
-    time.sleep(0.002)
+    time.sleep(_POLL)
 
 
 def _wait(child: int) -> None:
