@@ -13,11 +13,11 @@ import torch
 from piecewise_conformance.testkit.graph_capture import all_names, captured
 from piecewise_reference import split_graph
 from piecewise_reference.cache.cache_file import parse_key
-from piecewise_reference.cudagraph.static_inputs import same_looks
 from piecewise_reference.fastpath.cache_lines import parse
-from piecewise_reference.fastpath.direct_call import plain_function, straight_line
+from piecewise_reference.fastpath.direct_call import direct_call, plain_function
 from piecewise_reference.fastpath.fx_building import LazyModule, copy_node, lazy_module
-from piecewise_reference.fastpath.gc_pause import without_collection
+from piecewise_reference.fastpath.gc_pause import gc_paused
+from piecewise_reference.fastpath.same_looks import same_looks
 from torch import fx
 
 LINE = "    ((1, 8), 0, 'c'): {'graph_handle': ('k', 'p'), 'cache_key': 'd'},"
@@ -177,12 +177,12 @@ def test_training_is_taken_over(train: bool) -> None:
 def test_collection_is_as_it_was() -> None:
     """The collector is off inside and afterwards what it was, also after an exception."""
     assert gc.isenabled()
-    with pytest.raises(ZeroDivisionError), without_collection():
+    with pytest.raises(ZeroDivisionError), gc_paused():
         _ = (1 if gc.isenabled() else 0) / 0
     assert gc.isenabled()
     gc.disable()
     try:
-        with without_collection():
+        with gc_paused():
             pass
         assert not gc.isenabled()
     finally:
@@ -203,12 +203,12 @@ def _graph() -> fx.GraphModule:
     return fx.GraphModule(root, graph)
 
 
-def test_straight_line_is_the_split_graph() -> None:
+def test_direct_call_is_the_split_graph() -> None:
     """Without modules in between the pieces give the same, and read weights as they are now."""
     gm = _graph()
     split_gm, items = split_graph(gm, ["aten::sin"])
     assert len(items) == 3
-    line = straight_line(split_gm)
+    line = direct_call(split_gm)
     x = torch.ones(4)
     for _ in range(2):
         for got, expected in zip(line(x), split_gm(x), strict=True):
@@ -223,7 +223,7 @@ def test_a_piece_with_hooks_is_called_as_a_module() -> None:
     seen: list[str] = []
     items[1].graph.register_forward_hook(lambda *_: seen.append("call"))
     assert plain_function(items[1].graph) is items[1].graph
-    straight_line(split_gm)(torch.ones(4))
+    direct_call(split_gm)(torch.ones(4))
     assert seen == ["call"]
 
 

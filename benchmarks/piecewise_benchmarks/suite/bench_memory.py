@@ -31,7 +31,7 @@ def peak():
 
 _SPLIT = """
 from piecewise_reference import make_copy_and_call, split_graph
-from piecewise_reference.fastpath.direct_call import straight_line
+from piecewise_reference.fastpath.direct_call import direct_call
 
 root = torch.nn.Module()
 graph = fx.Graph()
@@ -46,7 +46,7 @@ gm = fx.GraphModule(root, graph)
 
 before = peak()
 split_gm, items = split_graph(gm, ["aten::sin"])
-line = straight_line(split_gm)
+line = direct_call(split_gm)
 call = make_copy_and_call([0], [None], lambda x: x)
 call(torch.ones(4))
 print(peak() - before)

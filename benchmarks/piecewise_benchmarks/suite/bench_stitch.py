@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from piecewise_reference import split_graph
-from piecewise_reference.fastpath.direct_call import straight_line
+from piecewise_reference.fastpath.direct_call import direct_call
 from torch import fx
 
 from piecewise_benchmarks.graphs import SPLITTING_OPS, inputs_of, many_tiny_pieces
@@ -24,7 +24,7 @@ def callables(gm: fx.GraphModule, by: str) -> Any:
         split: Any = subject(by).surface["split_graph"]
         return split(gm, SPLITTING_OPS)[0]
     split_gm, _ = split_graph(gm, SPLITTING_OPS)
-    return split_gm if by == "reference, as a module" else straight_line(split_gm)
+    return split_gm if by == "reference, as a module" else direct_call(split_gm)
 
 
 WHO = ["limit: the graph unsplit", "reference, as a module", *measured("split_graph")]

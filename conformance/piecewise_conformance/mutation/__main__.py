@@ -59,10 +59,11 @@ def main(arguments: list[str] | None = None) -> int:
     verdicts = judge(chosen, found["runs"])
     if options.accept:
         accept(verdicts)
+        verdicts = judge({name: catalogue()[name] for name in chosen}, found["runs"])
     print(f"the reference: {len(found['baseline'])} tests, {found['seconds']:.0f} s")
     print(f"the mutants: {len(found['runs'])} runs of tests")
     seconds = time.monotonic() - began
-    ok = show(verdicts, seconds, accepted=options.accept, on_gpu=found["on_gpu"])
+    ok = show(verdicts, seconds, on_gpu=found["on_gpu"])
     if options.json:
         options.json.write_text(json.dumps([each.to_json() for each in verdicts], indent=1))
     return 0 if ok else 1

@@ -16,8 +16,9 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,6 +37,7 @@ from .instrument import INSTRUMENTED
 from .selection import Selection, SuiteTest, declaring_here
 
 Run = dict[str, Any]  # one test on one subject
+Note = Callable[[Run], None]  # keeps a run
 
 FAILED = ("fail", "crash", "timeout")
 PASSED = ("pass", "unsupported", "not-run")
@@ -60,7 +62,6 @@ class _Task:
 
     mutant: Mutant
     tests: list[SuiteTest]
-    output: Path  # what its present fork writes
 
 
 class Matrix:
@@ -70,7 +71,7 @@ class Matrix:
         self.config = config
         self.task = json.loads(Path(config.getoption("--piecewise-task")).read_text())
         self.scratch = Path(config.getoption("--piecewise-scratch"))
-        self.on_cpu = config.getoption("--piecewise-device") == "cpu"
+        self.seconds = config.getoption("--piecewise-timeout")
         self.items: dict[str, pytest.Item] = {}
         self.runs: list[Run] = []
         self.result: dict[str, Any] = {}  # of the test that ran last
@@ -94,8 +95,7 @@ class Matrix:
             known = catalogue(Path(self.task["folder"]))
             mutants = {name: known[name] for name in self.task["mutants"]}
             if self.task["part"] or on_gpu:
-                asked = {run["id"] for run in baseline}
-                mutants = declaring_here(mutants, asked, on_gpu=on_gpu)
+                mutants = declaring_here(mutants, {run["id"] for run in baseline}, on_gpu=on_gpu)
             gc.collect()
             gc.freeze()  # a collection in a fork would copy every page that it looks at
             self._on_mutants(mutants, [_as_test(r) for r in baseline if r["status"] == "pass"])
@@ -103,67 +103,55 @@ class Matrix:
         Path(self.config.getoption("--piecewise-outcome")).write_text(json.dumps(outcome))
         return True
 
-    # -- the reference ---------------------------------------------------------------------------
+    def _run(self, item: pytest.Item) -> Run:
+        """``item`` run once, on the subject in the stash."""
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+        run = {key: self.result[key] for key in ("id", "status", "message", "seconds")}
+        failed = {"result": self.result} if run["status"] in FAILED else {}
+        return {"test": item.nodeid, "slow": is_slow(item), **run, **failed}
 
     def _on_reference(self) -> list[Run]:
         """Every test on the instrumented reference. Slow ones are taken to pass, untraced."""
         baseline: list[Run] = []
 
-        def run_all(note: Callable[[Run], None]) -> None:
+        def run_quick(note: Note) -> None:
             self.config.stash[SUBJECT] = subjects.load(INSTRUMENTED)
             for item in self.items.values():
-                coverage.take()
-                note({**self._run(item), "reached": coverage.take()})
+                if not is_slow(item):
+                    coverage.take()
+                    note({**self._run(item), "reached": coverage.take()})
 
-        slow = {node: item for node, item in self.items.items() if is_slow(item)}
-        baseline += [_untraced(node, item) for node, item in slow.items()]
-        everything, self.items = self.items, {n: i for n, i in self.items.items() if n not in slow}
-        if self.on_cpu:
-            run_all(baseline.append)
+        if self.config.getoption("--piecewise-device") == "cpu":
+            run_quick(baseline.append)
         else:  # a process that has used CUDA cannot be forked
-            output = self.scratch / "reference.jsonl"
-            _wait(self._fork(output, run_all))
-            baseline += _read(output)
-        self.items = everything
+            child = self._fork(run_quick)
+            os.waitpid(child, 0)
+            baseline += self._noted(child)
+        for node, item in self.items.items():
+            if is_slow(item):
+                (marker,) = item.iter_markers("requirement")
+                about = {"test": node, "id": marker.args[0], "slow": True, "status": "pass"}
+                baseline.append({**about, "message": "", "seconds": 0.0, "reached": []})
         return baseline
-
-    def _run(self, item: pytest.Item) -> Run:
-        """``item`` run once, on the subject in the stash."""
-        item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
-        result = self.result
-        return {
-            "test": item.nodeid,
-            "id": result["id"],
-            "slow": is_slow(item),
-            "status": result["status"],
-            "message": result["message"],
-            "seconds": result["seconds"],
-            **({"result": result} if result["status"] in FAILED else {}),
-        }
-
-    # -- the mutants -----------------------------------------------------------------------------
 
     def _on_mutants(self, mutants: dict[str, Mutant], tests: list[SuiteTest]) -> None:
         selection = Selection(tests, thorough=self.task["thorough"])
-        tasks = deque(
-            _Task(mutant, selection.tests_of(mutant), self.scratch / f"{name}.jsonl")
-            for name, mutant in mutants.items()
-        )
+        tasks = deque(_Task(each, selection.tests_of(each)) for each in mutants.values())
         running: dict[int, _Task] = {}
         while tasks or running:
             while tasks and len(running) < self.task["jobs"]:
-                task = tasks.popleft()
-                if task.tests:
-                    running[self._fork(task.output, lambda note, t=task: self._judge(t, note))] = (
-                        task
-                    )
-            for child, code in _ended(running):
-                task = running.pop(child)
-                self._take(task, child, code)
-                tasks.appendleft(task)
-            kill_overdue(self.scratch, self.config.getoption("--piecewise-timeout"))
+                if (task := tasks.popleft()).tests:
+                    running[self._fork(partial(self._judge, task))] = task
+            time.sleep(_POLL)
+            kill_overdue(self.scratch, self.seconds)
+            for child in list(running):
+                ended, status = os.waitpid(child, os.WNOHANG)
+                if ended:
+                    task = running.pop(child)
+                    self._take(task, child, os.waitstatus_to_exitcode(status))
+                    tasks.appendleft(task)
 
-    def _judge(self, task: _Task, note: Callable[[Run], None]) -> None:
+    def _judge(self, task: _Task, note: Note) -> None:
         """In a fork: run the tests of ``task`` until one fails."""
         self.config.stash[SUBJECT] = subjects.subject_of(task.mutant)
         for test in task.tests:
@@ -175,71 +163,46 @@ class Matrix:
 
     def _take(self, task: _Task, child: int, code: int) -> None:
         """Take the runs of a fork that ended, and leave ``task`` with what is still to run."""
-        runs = _read(task.output)
-        last = runs[-1] if runs else {"test": "", "id": "", "status": "running"}
-        runs = [run for run in runs if run["status"] != "running"]
-        if last["status"] == "running":  # the fork died in this test, or before the first
+        noted = self._noted(child)
+        runs = [run for run in noted if run["status"] != "running"]
+        if not noted:
+            noted = [{"test": "planting", "id": "", "status": "running"}]
+        if (last := noted[-1])["status"] == "running":  # the fork died in this test
             status, message = why_dead(stack_file(self.scratch, str(child)), code)
-            last["status"] = status.value if runs or last["test"] else "error"
+            last["status"] = status.value if last["id"] else "error"
             runs.append({**last, "message": message, "slow": False, "seconds": 0.0})
+        for kept in self.scratch.glob(f"*-{child}.*"):
+            kept.unlink()
         self.runs += [{**run, "subject": task.mutant.name} for run in runs]
-        for left in (
-            task.output,
-            stack_file(self.scratch, str(child)),
-            self.scratch / f"clock-{child}.txt",
-        ):
-            left.unlink(missing_ok=True)
         done = {run["test"] for run in runs}
         failed = {run["id"] for run in runs if run["status"] in FAILED}
-        if not last["test"]:
-            task.tests = []
-        # one failure of a requirement is as good as ten
-        task.tests = [t for t in task.tests if t.node not in done and t.requirement not in failed]
+        # One failure of a requirement is as good as ten.
+        left = [t for t in task.tests if t.node not in done and t.requirement not in failed]
+        task.tests = left if last["id"] else []
 
-    def _fork(self, output: Path, work: Callable[[Callable[[Run], None]], None]) -> int:
-        """Do ``work`` in a fork, which notes its runs in ``output``; the number of the process."""
+    def _fork(self, work: Callable[[Note], None]) -> int:
+        """Do ``work`` in a fork, which notes runs; the number of the process."""
         child = os.fork()
         if child == 0:
-            self._in_fork(output, work)
+            self._in_fork(work)
         return child
 
-    def _in_fork(self, output: Path, work: Callable[[Callable[[Run], None]], None]) -> NoReturn:
-        status = 1
+    def _in_fork(self, work: Callable[[Note], None]) -> NoReturn:
         with contextlib.suppress(BaseException):
             fork_server.use_in_fork()
-            seconds = self.config.getoption("--piecewise-timeout")
-            watch = Watch(stack_file(self.scratch, str(os.getpid())), seconds)
             worker: Any = self.config.pluginmanager.get_plugin("piecewise")
-            worker.go_on_in_fork(watch)
-            with output.open("w") as file:
+            own = str(os.getpid())
+            worker.go_on_in_fork(Watch(stack_file(self.scratch, own), self.seconds))
+            with (self.scratch / f"runs-{own}.jsonl").open("w") as file:
                 work(lambda run: print(json.dumps(run), file=file, flush=True))
-            status = 0
-        os._exit(status)
+            os._exit(0)
+        os._exit(1)
+
+    def _noted(self, child: int) -> list[Run]:
+        """The runs that a fork noted."""
+        path = self.scratch / f"runs-{child}.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def _as_test(run: Run) -> SuiteTest:
     return SuiteTest(run["test"], run["id"], run["slow"], run["seconds"], tuple(run["reached"]))
-
-
-def _untraced(node: str, item: pytest.Item) -> Run:
-    """What stands for the run of a slow test on the reference."""
-    (marker,) = item.iter_markers("requirement")
-    about = {"test": node, "id": marker.args[0], "slow": True, "status": "pass"}
-    return {**about, "message": "", "seconds": 0.0, "reached": []}
-
-
-def _read(output: Path) -> list[Run]:
-    return [json.loads(line) for line in output.read_text().splitlines()] if output.exists() else []
-
-
-def _ended(children: dict[int, Any]) -> Iterator[tuple[int, int]]:
-    """Those of ``children`` that have ended, each with its return code as of ``Popen``."""
-    for child in list(children):
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            yield child, os.waitstatus_to_exitcode(status)
-    time.sleep(_POLL)
-
-
-def _wait(child: int) -> None:
-    os.waitpid(child, 0)

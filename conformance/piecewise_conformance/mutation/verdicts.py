@@ -24,8 +24,9 @@ class Verdict:
 
     @property
     def right(self) -> bool:
-        """Whether it failed exactly what it declares."""
-        return not self.errors and self.tests > 0 and set(self.failed) == self.mutant.fails
+        """Whether it failed exactly what it declares, which is something unless it is a variant."""
+        judged = self.tests > 0 and (bool(self.failed) or self.mutant.is_variant)
+        return judged and not self.errors and set(self.failed) == self.mutant.fails
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as plain data."""
@@ -73,26 +74,25 @@ def accept(verdicts: list[Verdict], folder: Path = FOLDER) -> None:
     catalogue.cache_clear()
 
 
-def show(verdicts: list[Verdict], seconds: float, *, accepted: bool, on_gpu: bool) -> bool:
+def show(verdicts: list[Verdict], seconds: float, *, on_gpu: bool) -> bool:
     """Print the matrix; whether everything is as declared."""
-    wrong = 0
     # what is wrong comes last, where it is seen
     for verdict in sorted(verdicts, key=lambda v: (not v.right, v.mutant.source, v.mutant.name)):
         mutant, failed = verdict.mutant, set(verdict.failed)
-        mark = "ok" if verdict.right or (accepted and failed and not verdict.errors) else "WRONG"
-        wrong += mark != "ok"
+        mark = "ok" if verdict.right else "WRONG"
         kind = "passes" if mutant.is_variant else "fails"
         names = ", ".join(sorted(failed)) or "-"
         print(f"{mark:5} {mutant.name}: {kind} {names} ({verdict.tests})")
-        for requirement in sorted(mutant.fails - failed) if not accepted else ():
+        for requirement in sorted(mutant.fails - failed):
             print(f"        not failed: {requirement}")
-        for requirement in sorted(failed - mutant.fails) if not accepted else ():
+        for requirement in sorted(failed - mutant.fails):
             print(f"        not declared: {requirement}: {verdict.failed[requirement][:300]}")
         for error in verdict.errors[:3]:
             print(f"        error: {error}")
         if not verdict.tests:
             print("        no test reaches it")
     bare = _without_mutant(verdicts, on_gpu=on_gpu) if len(verdicts) == len(catalogue()) else []
+    wrong = sum(not verdict.right for verdict in verdicts)
     if bare:
         print(f"WRONG MUST without a mutant that fails it: {', '.join(bare)}")
     print(f"{len(verdicts) - wrong} passed, {wrong} failed in {seconds:.0f} s")

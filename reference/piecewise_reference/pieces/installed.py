@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from torch import fx
+from torch import nn
 
 
-def install(split_gm: fx.GraphModule, name: str, runnable: Callable[..., Any]) -> None:
+def install(split_gm: nn.Module, name: str, runnable: Callable[..., Any]) -> None:
     """Have ``split_gm`` call ``runnable`` instead of its child ``name``."""
     split_gm.__dict__[name] = runnable
 
 
-def installed(split_gm: fx.GraphModule, name: str) -> Callable[..., Any] | None:
+def installed(split_gm: nn.Module, name: str) -> Callable[..., Any] | None:
     """What ``split_gm`` calls instead of its child ``name``; None if it calls the child."""
     return split_gm.__dict__.get(name)
