@@ -83,11 +83,15 @@ def _server() -> ForkServerContext:
     return context
 
 
-def use_in_fork() -> None:
-    """Use the fork server of the process that this one was forked off, which outlives it.
+def start() -> None:
+    """Start the fork server now, for processes that are going to be forked off this one."""
+    _server()
 
-    multiprocessing starts a server for each process that wants one, and waits for it as for its own
-    child, which it is not here.
+
+def use_in_fork() -> None:
+    """Use the fork server that the process which forked this one has started.
+
+    multiprocessing checks on the server as on a child of its own, which it is not here.
     """
     server: Any = multiprocessing.forkserver._forkserver  # type: ignore[attr-defined]
     server.ensure_running = lambda: None

@@ -96,6 +96,7 @@ class Matrix:
             mutants = {name: known[name] for name in self.task["mutants"]}
             if self.task["part"] or on_gpu:
                 mutants = declaring_here(mutants, {run["id"] for run in baseline}, on_gpu=on_gpu)
+            fork_server.start()
             gc.collect()
             gc.freeze()  # a collection in a fork would copy every page that it looks at
             self._on_mutants(mutants, [_as_test(r) for r in baseline if r["status"] == "pass"])
