@@ -15,7 +15,7 @@ import gc
 import json
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -75,6 +75,7 @@ class Matrix:
         self.items: dict[str, pytest.Item] = {}
         self.runs: list[Run] = []
         self.result: dict[str, Any] = {}  # of the test that ran last
+        self.kills: Counter[str] = Counter()  # by test: how many mutants it has failed
         reuse(True)
         os.fsync = lambda fd: None  # tests kill processes and pull no plugs; disks are slow
 
@@ -142,6 +143,7 @@ class Matrix:
         while tasks or running:
             while tasks and len(running) < self.task["jobs"]:
                 if (task := tasks.popleft()).tests:
+                    task.tests.sort(key=partial(self._rank, task.mutant))
                     running[self._fork(partial(self._judge, task))] = task
             time.sleep(_POLL)
             kill_overdue(self.scratch, self.seconds)
@@ -151,6 +153,10 @@ class Matrix:
                     task = running.pop(child)
                     self._take(task, child, os.waitstatus_to_exitcode(status))
                     tasks.appendleft(task)
+
+    def _rank(self, mutant: Mutant, test: SuiteTest) -> tuple[bool, int]:
+        """Declared requirements first, and of their tests those that failed most mutants so far."""
+        return test.requirement not in mutant.fails, -self.kills[test.node]
 
     def _judge(self, task: _Task, note: Note) -> None:
         """In a fork: run the tests of ``task`` until one fails."""
@@ -177,6 +183,7 @@ class Matrix:
         self.runs += [{**run, "subject": task.mutant.name} for run in runs]
         done = {run["test"] for run in runs}
         failed = {run["id"] for run in runs if run["status"] in FAILED}
+        self.kills.update(run["test"] for run in runs if run["status"] in FAILED)
         # One failure of a requirement is as good as ten.
         left = [t for t in task.tests if t.node not in done and t.requirement not in failed]
         task.tests = left if last["id"] else []

@@ -76,7 +76,7 @@ class Selection:
                 self._reaching[key.partition(":")[0]].add(at)
 
     def tests_of(self, mutant: Mutant) -> list[SuiteTest]:
-        """The tests that ``mutant`` is run on, those of declared requirements first."""
+        """The tests that ``mutant`` is run on."""
         reaching: dict[int, list[SuiteTest]] = defaultdict(list)
         places = [self._reaching[key] for key in statements_of(mutant) if key in self._reaching]
         for at in sorted(set().union(*places)):
@@ -87,7 +87,7 @@ class Selection:
         for above in range(level + 1, _SLOW + 1):
             judged = {test.requirement for test in chosen} if above == _SLOW else set()
             chosen += [t for t in reaching[above] if t.requirement in mutant.fails - judged]
-        return sorted(chosen, key=lambda test: test.requirement not in mutant.fails)
+        return chosen
 
     def _sampled(self, tests: Sequence[SuiteTest], declared: frozenset[str]) -> list[SuiteTest]:
         """All tests of the requirements ``declared``, and a sample of the others.

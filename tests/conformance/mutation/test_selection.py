@@ -70,10 +70,10 @@ def test_declared_requirements_are_run_in_full() -> None:
     assert selected(*slow, fails=["A-001"]) == ["A-001[1]", "A-001[2]"]
 
 
-def test_declared_requirements_come_first() -> None:
-    """They decide the verdict; then the sample, of which quick tests are preferred."""
+def test_a_sample_prefers_quick_tests() -> None:
+    """It judges nothing that is declared, so it should cost little."""
     tests = [case("a", "B-001", seconds=9.0), case("b", "B-001"), case("c", seconds=9.0)]
-    assert selected(*tests, fails=["A-001"]) == ["c", "b"]
+    assert sorted(selected(*tests, fails=["A-001"])) == ["b", "c"]
 
 
 def test_a_variant_is_sampled_everywhere() -> None:
