@@ -35,6 +35,6 @@ def test_one_warning(
         record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING
     ]
     assert "3, 'spy'" in line
-    assert "plain literal" in line
+    assert "Python literals" in line
     assert type(make()).__qualname__ in line
     assert not manager.cache
