@@ -51,7 +51,7 @@ def test_the_lowest_level_that_reaches_a_fault_is_run() -> None:
     part, slow = case("part"), case("slow", slow=True, reached=[])
     whole = case("whole", reached=[*REACHED, "backend.py:1"])
     other = case("other", "A-002", reached=[*REACHED, "backend.py:1"])
-    declared = {"fails": ["A-001"]}
+    declared: dict[str, Any] = {"fails": ["A-001"]}
     assert selected(part, other, slow, **declared) == ["part"]
     assert selected(part, whole, slow, **declared) == ["part", "whole"]
     assert selected(whole, slow, **declared) == ["whole"]
