@@ -2,10 +2,10 @@
 
 One pytest process collects the suite and runs it on the instrumented reference, which must pass and
 shows what each test reaches. By then the process has imported everything and captured every program
-with Dynamo. The rest happens in forks of it, as many at a time as there are cores: each plants one
-mutant and runs tests on it until one fails. The tests that are left run in the next fork. So every
-failure is seen in a process in which nothing has failed before, no mutant ever sees what another
-one left behind, and a mutant that crashes or hangs costs one fork.
+with Dynamo. The rest happens in forks of it, as many at a time as there are cores. Each plants one
+mutant and forks once more for its tests, which run until one fails; the tests that are left run in
+the next fork. So every failure is seen in a process in which nothing has failed before, no mutant
+ever sees what another one left behind, and a mutant that crashes or hangs costs one fork.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -54,14 +53,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Replace pytest's loop over the tests."""
     config.pluginmanager.register(Matrix(config), "piecewise-matrix")
-
-
-@dataclass
-class _Task:
-    """A mutant with the tests that it has still to be run on."""
-
-    mutant: Mutant
-    tests: list[SuiteTest]
 
 
 class Matrix:
@@ -126,9 +117,7 @@ class Matrix:
         if self.config.getoption("--piecewise-device") == "cpu":
             run_quick(baseline.append)
         else:  # a process that has used CUDA cannot be forked
-            child = self._fork(run_quick)
-            os.waitpid(child, 0)
-            baseline += self._noted(child)
+            baseline += self._runs_of(self._fork(run_quick), wait=True) or []
         for node, item in self.items.items():
             if is_slow(item):
                 (marker,) = item.iter_markers("requirement")
@@ -138,55 +127,51 @@ class Matrix:
 
     def _on_mutants(self, mutants: dict[str, Mutant], tests: list[SuiteTest]) -> None:
         selection = Selection(tests, thorough=self.task["thorough"])
-        tasks = deque(_Task(each, selection.tests_of(each)) for each in mutants.values())
-        running: dict[int, _Task] = {}
-        while tasks or running:
-            while tasks and len(running) < self.task["jobs"]:
-                if (task := tasks.popleft()).tests:
-                    task.tests.sort(key=partial(self._rank, task.mutant))
-                    running[self._fork(partial(self._judge, task))] = task
+        waiting = deque((each, selection.tests_of(each)) for each in mutants.values())
+        running: dict[int, Mutant] = {}
+        while waiting or running:
+            while waiting and len(running) < self.task["jobs"]:
+                mutant, chosen = waiting.popleft()
+                chosen.sort(key=partial(self._rank, mutant))
+                if chosen:
+                    running[self._fork(partial(self._on_mutant, mutant, chosen))] = mutant
             time.sleep(_POLL)
             kill_overdue(self.scratch, self.seconds)
             for child in list(running):
-                ended, status = os.waitpid(child, os.WNOHANG)
-                if ended:
-                    task = running.pop(child)
-                    self._take(task, child, os.waitstatus_to_exitcode(status))
-                    tasks.appendleft(task)
+                if (runs := self._runs_of(child)) is not None:
+                    mutant = running.pop(child)
+                    self.runs += [{**run, "subject": mutant.name} for run in runs]
+                    self.kills.update(run["test"] for run in runs if run["status"] in FAILED)
 
     def _rank(self, mutant: Mutant, test: SuiteTest) -> tuple[bool, int]:
         """Declared requirements first, and of their tests those that failed most mutants so far."""
         return test.requirement not in mutant.fails, -self.kills[test.node]
 
-    def _judge(self, task: _Task, note: Note) -> None:
-        """In a fork: run the tests of ``task`` until one fails."""
-        self.config.stash[SUBJECT] = subjects.subject_of(task.mutant)
-        for test in task.tests:
+    def _on_mutant(self, mutant: Mutant, tests: list[SuiteTest], note: Note) -> None:
+        """In a fork: plant ``mutant`` and have forks run ``tests``, each until one fails."""
+        self.config.stash[SUBJECT] = subjects.subject_of(mutant)
+        gc.freeze()
+        while tests:
+            child = self._fork(partial(self._until_one_fails, tests))
+            runs = self._runs_of(child, wait=True) or []
+            for run in runs:
+                note(run)
+            if not any(run["id"] for run in runs):
+                return  # the fork could not even begin
+            done = {run["test"] for run in runs}
+            failed = {run["id"] for run in runs if run["status"] in FAILED}
+            # One failure of a requirement is as good as ten.
+            tests = [t for t in tests if t.node not in done and t.requirement not in failed]
+
+    def _until_one_fails(self, tests: list[SuiteTest], note: Note) -> None:
+        for test in tests:
             note({"test": test.node, "id": test.requirement, "status": "running"})
             run = self._run(self.items[test.node])
             note(run)
             if run["status"] in FAILED:
                 return
 
-    def _take(self, task: _Task, child: int, code: int) -> None:
-        """Take the runs of a fork that ended, and leave ``task`` with what is still to run."""
-        noted = self._noted(child)
-        runs = [run for run in noted if run["status"] != "running"]
-        if not noted:
-            noted = [{"test": "planting", "id": "", "status": "running"}]
-        if (last := noted[-1])["status"] == "running":  # the fork died in this test
-            status, message = why_dead(stack_file(self.scratch, str(child)), code)
-            last["status"] = status.value if last["id"] else "error"
-            runs.append({**last, "message": message, "slow": False, "seconds": 0.0})
-        for kept in self.scratch.glob(f"*-{child}.*"):
-            kept.unlink()
-        self.runs += [{**run, "subject": task.mutant.name} for run in runs]
-        done = {run["test"] for run in runs}
-        failed = {run["id"] for run in runs if run["status"] in FAILED}
-        self.kills.update(run["test"] for run in runs if run["status"] in FAILED)
-        # One failure of a requirement is as good as ten.
-        left = [t for t in task.tests if t.node not in done and t.requirement not in failed]
-        task.tests = left if last["id"] else []
+    # -- forks -----------------------------------------------------------------------------------
 
     def _fork(self, work: Callable[[Note], None]) -> int:
         """Do ``work`` in a fork, which notes runs; the number of the process."""
@@ -206,10 +191,28 @@ class Matrix:
             os._exit(0)
         os._exit(1)
 
-    def _noted(self, child: int) -> list[Run]:
-        """The runs that a fork noted."""
+    def _runs_of(self, child: int, *, wait: bool = False) -> list[Run] | None:
+        """The runs that a fork noted; None if it has not ended, and nobody waits for that.
+
+        A fork that died in a test has that run with the status of its end; one that died outside of
+        a test has an error.
+        """
+        ended, status = os.waitpid(child, 0 if wait else os.WNOHANG)
+        if not ended:
+            return None
         path = self.scratch / f"runs-{child}.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        lines = path.read_text().splitlines() if path.exists() else []
+        noted = [json.loads(line) for line in lines]
+        runs = [run for run in noted if run["status"] != "running"]
+        if code := os.waitstatus_to_exitcode(status):
+            died, message = why_dead(stack_file(self.scratch, str(child)), code)
+            last = noted[-1] if noted else {"test": "planting", "id": "", "status": ""}
+            in_test = last["status"] == "running"
+            about = {"status": died.value if in_test else "error", "message": message}
+            runs.append({**last, **about, "slow": False, "seconds": 0.0})
+        for kept in self.scratch.glob(f"*-{child}.*"):
+            kept.unlink()
+        return runs
 
 
 def _as_test(run: Run) -> SuiteTest:
