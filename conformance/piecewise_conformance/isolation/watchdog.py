@@ -48,6 +48,11 @@ class Watch:
         faulthandler.cancel_dump_traceback_later()
         self._tell("")
 
+    def close(self) -> None:
+        """Close its files, in a fork that has a watch of its own."""
+        self.file.close()
+        self.clock.close()
+
     def out_of_memory(self, limit: int) -> NoReturn:
         """End the process, which what the subject still holds has made useless."""
         self.file.write(f"Memory ({limit} MiB)")
@@ -77,7 +82,10 @@ def end_with(runner: int) -> None:
 def kill_overdue(folder: Path, seconds: float) -> None:
     """Kill workers that are long past their time: a subject may have called off their own alarm."""
     for clock in folder.glob("clock-*.txt"):
-        told = clock.read_text().split()
+        try:
+            told = clock.read_text().split()
+        except FileNotFoundError:  # its process has ended
+            continue
         if told and time.monotonic() - float(told[1]) > 1.5 * seconds + _GRACE:
             clock.write_text("")
             limit = datetime.timedelta(seconds=seconds)

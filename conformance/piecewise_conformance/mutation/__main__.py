@@ -121,7 +121,7 @@ def run_matrix(
                 check=False,
             )
         if not (scratch / "outcome.json").exists():
-            print(log.read_text(errors="replace")[-3000:])
+            print(log.read_text(errors="replace")[-5000:])
             raise SystemExit(3)
         found: dict[str, Any] = json.loads((scratch / "outcome.json").read_text())
         return found

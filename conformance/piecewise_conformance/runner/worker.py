@@ -55,6 +55,7 @@ class WorkerPlugin:
 
     def go_on_in_fork(self, watch: Watch) -> None:
         """Go on as the worker of this process, which was forked off the one that began."""
+        self.watch.close()
         self.watch = watch
         self.isolation.process = os.getpid()
 
