@@ -216,4 +216,4 @@ class Matrix:
 
 
 def _as_test(run: Run) -> SuiteTest:
-    return SuiteTest(run["test"], run["id"], run["slow"], run["seconds"], tuple(run["reached"]))
+    return SuiteTest(run["test"], run["id"], run["slow"], tuple(run["reached"]))

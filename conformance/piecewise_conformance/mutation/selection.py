@@ -21,7 +21,6 @@ from .catalogue import Mutant
 from .instrument import statements_of
 
 _PART, _WHOLE, _SLOW = range(3)
-_QUICK = 0.25  # seconds: a sample prefers tests that take no longer
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,6 @@ class SuiteTest:
     node: str  # pytest's ID
     requirement: str
     slow: bool
-    seconds: float
     reached: tuple[str, ...]  # statements, as keys of core.coverage
 
     @property
@@ -67,7 +65,7 @@ class Selection:
 
     def __init__(self, tests: Iterable[SuiteTest], *, thorough: bool = False) -> None:
         self.thorough = thorough
-        self.tests = sorted(tests, key=lambda test: (test.seconds > _QUICK, test.node))
+        self.tests = sorted(tests, key=lambda test: test.node)  # the same sample each time
         self.slow = [test for test in self.tests if test.slow]
         self._reaching: dict[str, set[int]] = defaultdict(set)  # by statement, and by file
         for at, test in enumerate(self.tests):
