@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-INSTRUMENTED = "instrumented"
-
 _reached: set[str] = set()
 
 reached = _reached.add
