@@ -91,7 +91,7 @@ def start() -> None:
 def use_in_fork() -> None:
     """Use the fork server that the process which forked this one has started.
 
-    multiprocessing checks on the server as on a child of its own, which it is not here.
+    multiprocessing expects the server to be a child of this process, and here it is not.
     """
     server: Any = multiprocessing.forkserver._forkserver  # type: ignore[attr-defined]
     server.ensure_running = lambda: None

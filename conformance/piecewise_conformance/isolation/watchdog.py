@@ -49,7 +49,7 @@ class Watch:
         self._tell("")
 
     def close(self) -> None:
-        """Close its files, in a fork that has a watch of its own."""
+        """Close the files, in a fork that keeps another watch."""
         self.file.close()
         self.clock.close()
 

@@ -77,7 +77,7 @@ class Matrix:
                 self.result = json.loads(str(value))
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Do it all, and write what came of it."""
+        """Run the reference, then the mutants, and write all runs."""
         self.items = {item.nodeid: item for item in session.items}
         began = time.monotonic()
         baseline = self._on_reference()
