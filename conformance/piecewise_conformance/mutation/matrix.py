@@ -10,11 +10,11 @@ ever sees what another one left behind, and a mutant that crashes or hangs costs
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import json
 import os
 import time
+import traceback
 from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
@@ -78,6 +78,8 @@ class Matrix:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run the reference, then the mutants, and write all runs."""
+        if session.testsfailed:
+            raise session.Interrupted("a module of the suite cannot be collected")
         self.items = {item.nodeid: item for item in session.items}
         began = time.monotonic()
         baseline = self._on_reference()
@@ -181,14 +183,17 @@ class Matrix:
         return child
 
     def _in_fork(self, work: Callable[[Note], None]) -> NoReturn:
-        with contextlib.suppress(BaseException):
-            fork_server.use_in_fork()
-            worker: Any = self.config.pluginmanager.get_plugin("piecewise")
-            own = str(os.getpid())
-            worker.go_on_in_fork(Watch(stack_file(self.scratch, own), self.seconds))
-            with (self.scratch / f"runs-{own}.jsonl").open("w") as file:
-                work(lambda run: print(json.dumps(run), file=file, flush=True))
-            os._exit(0)
+        own = str(os.getpid())
+        with (self.scratch / f"runs-{own}.jsonl").open("w") as file:
+            note: Note = lambda run: print(json.dumps(run), file=file, flush=True)  # noqa: E731
+            try:
+                fork_server.use_in_fork()
+                worker: Any = self.config.pluginmanager.get_plugin("piecewise")
+                worker.go_on_in_fork(Watch(stack_file(self.scratch, own), self.seconds))
+                work(note)
+                os._exit(0)
+            except BaseException:
+                note({"status": "raised", "message": traceback.format_exc()[-2000:]})
         os._exit(1)
 
     def _runs_of(self, child: int, *, wait: bool = False) -> list[Run] | None:
@@ -203,12 +208,17 @@ class Matrix:
         path = self.scratch / f"runs-{child}.jsonl"
         lines = path.read_text().splitlines() if path.exists() else []
         noted = [json.loads(line) for line in lines]
+        raised = [noted.pop()["message"]] if noted and noted[-1]["status"] == "raised" else []
         runs = [run for run in noted if run["status"] != "running"]
-        if code := os.waitstatus_to_exitcode(status):
+        code = os.waitstatus_to_exitcode(status)
+        last = noted[-1] if noted else {"test": "none", "id": "", "status": ""}
+        in_test = last["status"] == "running"
+        if code or in_test:  # a subject may end its process with status 0
             died, message = why_dead(stack_file(self.scratch, str(child)), code)
-            last = noted[-1] if noted else {"test": "planting", "id": "", "status": ""}
-            in_test = last["status"] == "running"
-            about = {"status": died.value if in_test else "error", "message": message}
+            about = {
+                "status": died.value if in_test else "error",
+                "message": (raised or [message])[0],
+            }
             runs.append({**last, **about, "slow": False, "seconds": 0.0})
         for kept in self.scratch.glob(f"*-{child}.*"):
             kept.unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from piecewise_conformance.mutation.__main__ import run_matrix
 from piecewise_conformance.mutation.catalogue import catalogue
 from piecewise_conformance.mutation.verdicts import judge
@@ -38,14 +39,15 @@ FAULTS = {
     "after": "pass",
     "ends-itself": "if self.end < self.start:\n    __import__('os')._exit(0)",
     "never-ends": "while self.end < self.start:\n    pass",
+    "interrupts": "if self.end < self.start:\n    raise KeyboardInterrupt",
     "last": "pass",
 }
 
 
 def test_mutants_see_nothing_of_one_another(tmp_path: Path) -> None:
     """A mutant that poisons its process fails tests that have nothing to do with its fault, and
-    changes the verdict of no other mutant. One that ends its process, or never ends, fails the
-    test in which it does.
+    changes the verdict of no other mutant. One that ends its process, interrupts it, or never
+    ends, fails the test in which it does.
     """
     text = "".join(TABLE.format(name=name, new=new) for name, new in FAULTS.items())
     (tmp_path / "mutants.toml").write_text(text)
@@ -57,8 +59,17 @@ def test_mutants_see_nothing_of_one_another(tmp_path: Path) -> None:
     assert list(verdicts) == list(FAULTS)
     poisoned = verdicts.pop("poison")
     assert set(poisoned.failed) - {"RANGE-004"} or poisoned.errors
-    assert all(set(each.failed) == {"RANGE-004"} for each in verdicts.values())
+    failed = {name: set(each.failed) for name, each in verdicts.items()}
+    assert failed == {name: {"RANGE-004"} for name in verdicts}
     assert all(each.right for each in verdicts.values())
     status = {run["subject"]: run["status"] for run in found["runs"] if run["status"] != "pass"}
-    assert status["ends-itself"] == "crash"
+    assert status["ends-itself"] == status["interrupts"] == "crash"
     assert status["never-ends"] == "timeout"
+
+
+def test_a_suite_that_cannot_be_collected(tmp_path: Path) -> None:
+    """It ends the matrix, rather than leaving out the tests of the module that is broken."""
+    (tmp_path / "test_broken.py").write_text("raise RuntimeError\n")
+    with pytest.raises(SystemExit) as ended:
+        run_matrix({}, Settings(jobs=1, suite=tmp_path))
+    assert ended.value.code == 3
