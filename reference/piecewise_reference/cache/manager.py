@@ -40,8 +40,7 @@ class _Piece:
     """A piece to be made ready for one range, and what identifies it.
 
     ``key`` is the place of its cache entry. ``identity`` is one text for all that its code depends
-    on; None if it cannot be cached. Pieces of one identity and one ``sharing_key`` may be served by
-    one artifact; None if this piece shares with no other.
+    on; None if it cannot be cached.
     """
 
     graph: fx.GraphModule
@@ -49,14 +48,6 @@ class _Piece:
     settings: Mapping[str, Any]
     key: cache_file.Key
     identity: str | None
-    sharing_key: Hashable
-
-    def shares_with(self) -> Hashable:
-        """Equal for pieces that one artifact may serve; None if this piece shares with no other."""
-        compile_range, _, compiler_name = self.key
-        if self.sharing_key is None:
-            return None
-        return compile_range, compiler_name, self.identity, self.sharing_key
 
 
 class CompilerManager:
@@ -101,9 +92,8 @@ class CompilerManager:
         """
         rules: Any = nullcontext()
         if self.compilation_config.use_inductor_graph_partition:
-            from ..compilers.inductor.partition_rules import (
-                inductor_partition_rule_context,  # imports Inductor
-            )
+            # imports Inductor
+            from ..compilers.inductor.partition_rules import inductor_partition_rule_context
 
             rules = inductor_partition_rule_context(self.compilation_config.splitting_ops)
         with pass_context(compile_range, compiler_config), rules:
@@ -171,9 +161,10 @@ class CompilerManager:
             )
             runnable = self._look_up(piece)
             if runnable is None:
-                runnable = self._share(piece)
-            if runnable is None:
-                runnable = self._compile(piece)
+                place = self._place(piece)  # before a compiler can change the graph
+                runnable = self._share(piece, place)
+                if runnable is None:
+                    runnable = self._compile(piece, place)
         compilation_config.compilation_time += time.perf_counter() - start
         if graph_index == num_graphs - 1 and compile_range not in self._announced:
             self._announced.add(compile_range)  # one line a range, not one a piece
@@ -195,11 +186,8 @@ class CompilerManager:
     ) -> _Piece:
         """Describe a piece, before a compiler can change its graph."""
         identity = self._identity(graph, example_inputs, settings)
-        shared = None
-        if identity is not None and getattr(self.compiler, "shares_artifacts", False):
-            shared = sharing_key(graph, example_inputs)
         key = (compile_range, graph_index, self.compiler.name)
-        return _Piece(graph, example_inputs, settings, key, identity, shared)
+        return _Piece(graph, example_inputs, settings, key, identity)
 
     def _identity(
         self, graph: fx.GraphModule, example_inputs: list[Any], compiler_config: Mapping[str, Any]
@@ -237,12 +225,19 @@ class CompilerManager:
         events.emit(events.CacheHit(graph_index, compile_range, compiler_name))
         return loaded
 
-    def _share(self, piece: _Piece) -> Callable[..., Any] | None:
+    def _place(self, piece: _Piece) -> Hashable:
+        """Where the handles of pieces equal to ``piece`` are; None if it shares with no other."""
+        if piece.identity is None or not getattr(self.compiler, "shares_artifacts", False):
+            return None
+        shared = sharing_key(piece.graph, piece.example_inputs)
+        compile_range, _, compiler_name = piece.key
+        return None if shared is None else (compile_range, compiler_name, piece.identity, shared)
+
+    def _share(self, piece: _Piece, place: Hashable) -> Callable[..., Any] | None:
         """The callable of the artifact that an equal piece was compiled to; None if there is none.
 
         ``piece`` gets an entry of its own, which is loaded like any other.
         """
-        place = piece.shares_with()
         if place is None or place not in self._handles:
             return None
         self._store(piece, self._handles[place])
@@ -251,7 +246,7 @@ class CompilerManager:
             del self.cache[piece.key], self._unsaved[piece.key], self._handles[place]
         return runnable
 
-    def _compile(self, piece: _Piece) -> Callable[..., Any]:
+    def _compile(self, piece: _Piece, place: Hashable) -> Callable[..., Any]:
         """Compile ``piece``, and make an entry for it if it can be cached."""
         compile_range, graph_index, compiler_name = piece.key
         name = f"artifact_compile_range_{compile_range.start}_{compile_range.end}"
@@ -270,7 +265,7 @@ class CompilerManager:
         saved = False
         if handle is not None and not self.disable_cache and piece.identity is not None:
             saved = self._store(piece, handle)
-        if saved and (place := piece.shares_with()) is not None:
+        if saved and place is not None:
             self._handles[place] = handle
         events.emit(events.Compile(graph_index, compile_range, compiler_name, saved))
         return runnable

@@ -29,9 +29,8 @@ def make_compiler(config: CompilationConfig) -> CompilerInterface:
         return EagerAdaptor()
     if config.backend == "inductor":
         if standalone and hasattr(torch._inductor, "standalone_compile"):
-            from .inductor.standalone_adaptor import (
-                InductorStandaloneAdaptor,  # imports Inductor: seconds
-            )
+            # imports Inductor: seconds
+            from .inductor.standalone_adaptor import InductorStandaloneAdaptor
 
             return InductorStandaloneAdaptor(config.compile_cache_save_format)
         from .inductor.compile_fx_adaptor import InductorAdaptor

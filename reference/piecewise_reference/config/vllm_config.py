@@ -159,9 +159,8 @@ class CompilationConfig:
         """A function at a hook for passes becomes a pass; the user's own dict is left alone."""
         settings = self.inductor_compile_config
         if hooks := [key for key in settings if key.endswith("_grad_custom_post_pass")]:
-            from ..passes.inductor_pass import (
-                as_pass,  # imports Inductor, which a config without passes need not
-            )
+            # imports Inductor, which a config without passes need not
+            from ..passes.inductor_pass import as_pass
 
             self.inductor_compile_config = dict(settings) | {
                 key: as_pass(settings[key], f"inductor_compile_config[{key!r}]") for key in hooks
