@@ -13,6 +13,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 
 @dataclass(frozen=True)
 class Platform:
@@ -50,3 +52,11 @@ def resolve_qualified_name(name: str, what: str) -> Any:
         raise ValueError(
             f"no {what} {name!r} ({error}): give the qualified name package.module.Class"
         ) from error
+
+
+def is_capturing() -> bool:
+    """Whether a CUDA graph is being captured on the current stream."""
+    try:
+        return torch.cuda.is_current_stream_capturing()
+    except RuntimeError:  # of a torch that was built without CUDA
+        return False

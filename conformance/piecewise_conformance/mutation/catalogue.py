@@ -56,6 +56,17 @@ class Mutant:
     is_variant: bool = False
 
 
+_OF_A_PATCH = {"file", "in", "old", "statement", "new"}
+_OF_A_MUTANT = {"name", "about", "patch", "fails", "fails_on_gpu", "faults", "slow"}
+_OF_A_MUTANT |= {"beyond_programs"}
+
+
+def _refuse_unknown(table: dict[str, Any], known: set[str], what: str) -> None:
+    """ValueError for keys that nothing reads, such as ``fails`` behind the first patch."""
+    if unknown := sorted(table.keys() - known):
+        raise ValueError(f"{what} has no key {', '.join(unknown)}; its keys: {sorted(known)}")
+
+
 def _parse_patch(table: dict[str, Any]) -> Patch:
     patch = Patch(
         file=table["file"],
@@ -73,10 +84,15 @@ def _parse(path: Path, kind: str, table: dict[str, Any]) -> Mutant:
     if not re.fullmatch(r"[a-z0-9-]+", name := table.get("name", "x")):
         raise ValueError(f"{path.name}: {name!r} must consist of small letters, digits and hyphens")
     try:
+        patches = table.get("patch") or [{k: v for k, v in table.items() if k in _OF_A_PATCH}]
+        of_both = set() if "patch" in table else _OF_A_PATCH
+        _refuse_unknown(table, _OF_A_MUTANT | of_both, "a mutant")
+        for patch in patches:
+            _refuse_unknown(patch, _OF_A_PATCH, "a patch")
         return Mutant(
             name=table["name"],
             about=table["about"],
-            patches=tuple(map(_parse_patch, table.get("patch") or [table])),
+            patches=tuple(map(_parse_patch, patches)),
             fails=frozenset(table.get("fails", ())),
             source=path.name,
             faults=tuple(table.get("faults", ())),

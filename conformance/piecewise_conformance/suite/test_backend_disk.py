@@ -12,7 +12,7 @@ from piecewise_conformance.core.marks import requirement, slow
 from piecewise_conformance.core.verdict import Violation
 from piecewise_conformance.isolation.child import call_in_child
 from piecewise_conformance.subject.subject import Subject
-from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit import serialized, spy
 from piecewise_conformance.testkit.caches import warm_start
 from piecewise_conformance.testkit.caches.managers import cache_file
 from piecewise_conformance.testkit.drive import drive
@@ -117,3 +117,56 @@ def test_torch_switches_the_cache_off(subject: Subject, tmp_path: Path) -> None:
             )
     log = warm_start.start(subject, tmp_path / "empty", sizes=(6,))
     warm_start.expect_cold(log, "a start after one where torch switched caches off")
+
+
+OFF: dict[str, dict[str, Any]] = {
+    "no-root": {"cache_root": None},
+    "settings": {"compiler_config": {"force_disable_caches": True}},
+    "torch": {},
+}
+
+
+@requirement("BACKEND-016")
+@pytest.mark.parametrize("way", OFF)
+@pytest.mark.parametrize("root", ["empty", "filled"])
+def test_nothing_is_written_without_a_cache(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, root: str
+) -> None:
+    """With the cache switched off a start leaves the cache root, the home folder and the working
+    folder as they are, whether they are empty or hold a cache; also if the function is serialized.
+    """
+    folders = [tmp_path / name for name in ("root", "home", "work")]
+    for folder in folders:
+        folder.mkdir()
+    if root == "filled":
+        warm_start.start(subject, folders[0], sizes=(6,))
+    monkeypatch.setenv("HOME", str(folders[1]))
+    monkeypatch.chdir(folders[2])
+    before = [_tree(folder) for folder in folders]
+    asked = serialized.options(
+        subject,
+        "linear-chain",
+        compiler=spy.NAME,
+        **{"cache_root": str(folders[0]), **OFF[way]},
+    )
+    subject.check_offers(asked)
+    config: Any = torch.compiler.config
+    with spy.spying(), config.patch(force_disable_caches=way == "torch"):
+        _, function = serialized.compiled_with(subject, "linear-chain", asked)
+        if subject.offers("serialize"):
+            serialized.to_bytes(subject, function, asked)
+    after = [_tree(folder) for folder in folders]
+    for folder, had, has in zip(folders, before, after, strict=True):
+        if had != has:
+            raise Violation(
+                f"files and folders below the {folder.name} folder, the cache switched off",
+                expected=str(sorted(had)) if had else "none",
+                got=str(sorted(has)),
+            )
+
+
+def _tree(root: Path) -> dict[str, bytes | None]:
+    return {
+        str(path.relative_to(root)): path.read_bytes() if path.is_file() else None
+        for path in root.rglob("*")
+    }

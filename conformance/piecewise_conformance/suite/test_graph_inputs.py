@@ -18,9 +18,11 @@ def _in_place(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 @requirement("GRAPH-012")
-@pytest.mark.parametrize("captured_input", ["kept", "dropped"])
+@pytest.mark.parametrize("captured_input", ["kept", "dropped", "same-object"])
 def test_inputs_elsewhere(subject: Subject, device: str, captured_input: str) -> None:
-    """A replay for tensors at other addresses computes for those, or the call is refused."""
+    """A replay for tensors at other addresses computes for those, or the call is refused; also if
+    they are the tensors of the capture, which were given other memory through ``data``.
+    """
     with graphs(subject, device) as here:
         wrapped = here.wrap(lambda x, y: (x * 2 + y).sin())
         inputs = [here.tensor(4, 3), here.tensor(4, 3, seed=1)]
@@ -33,7 +35,12 @@ def test_inputs_elsewhere(subject: Subject, device: str, captured_input: str) ->
             if captured_input == "kept":
                 held.append(inputs)
             got = None  # the graph's, and nobody else's
-            inputs = [here.tensor(4, 3, seed=2 + seed), here.tensor(4, 3, seed=9 + seed)]
+            fresh = [here.tensor(4, 3, seed=2 + seed), here.tensor(4, 3, seed=9 + seed)]
+            if captured_input == "same-object":
+                for each, other in zip(inputs, fresh, strict=True):
+                    each.data = other
+            else:
+                inputs = fresh
 
 
 def _mixed(x: Any, n: Any, y: Any, chosen: Any, one: Any) -> torch.Tensor:

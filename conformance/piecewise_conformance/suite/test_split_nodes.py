@@ -13,7 +13,7 @@ from piecewise_conformance.core.marks import requirement
 from piecewise_conformance.core.verdict import Violation
 from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit import graphs
-from piecewise_conformance.testkit.oracle import check, observe
+from piecewise_conformance.testkit.oracle import check, copy_values, observe
 from piecewise_conformance.testkit.splits import graph_for
 from torch import fx
 
@@ -109,3 +109,87 @@ def test_notes_of_ops(subject: Subject, name: str) -> None:
 
 def _like(node: fx.Node, others: list[fx.Node]) -> list[fx.Node]:
     return [each for each in others if each.target == node.target]
+
+
+@requirement("SPLIT-019")
+@pytest.mark.parametrize("name", ["two-layers", "linear-chain", "two-symbols", "nested-outputs"])
+def test_metadata_of_inputs(subject: Subject, name: str) -> None:
+    """What the graph notes at each placeholder, Dynamo's notes and a user's, the split graph notes
+    at its own.
+    """
+    graph = graph_for(subject, name)
+    given = graph.fresh()
+    placeholders = given.graph.find_nodes(op="placeholder")
+    for number, node in enumerate(placeholders):
+        node.meta["custom"] = {"number": number}
+    wanted = [dict(node.meta) for node in placeholders]
+    split_gm = subject.split(given, graph.splitting_ops).gm
+    there = split_gm.graph.find_nodes(op="placeholder")
+    for node, notes, other in zip(placeholders, wanted, there, strict=True):
+        for key, value in notes.items():
+            if key not in other.meta or not _same(value, other.meta[key]):
+                raise Violation(
+                    f"what is noted as {key!r} at the placeholder {node.name} of the split graph",
+                    expected=str(value)[:200],
+                    got=str(other.meta.get(key, "nothing"))[:200],
+                    program=graph.source(),
+                )
+
+
+@requirement("SPLIT-020")
+@pytest.mark.parametrize("name", ["two-layers", "two-symbols", "topk-across-op", "strided-outputs"])
+def test_values_of_the_inputs_of_pieces(subject: Subject, name: str) -> None:
+    """The placeholders of each piece have a traced value, of the type, dtype and dimensions that
+    the piece is called with.
+    """
+    graph = graph_for(subject, name)
+    result = subject.split(graph.fresh(), graph.splitting_ops)
+    size = next(iter(graph.args))
+    calls: dict[str, Any] = {}
+
+    class Calls(fx.Interpreter):
+        def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
+            calls[target] = args
+            return super().call_module(target, args, kwargs)
+
+    with torch.no_grad(), inside_subject("the split graph"):
+        Calls(result.gm).run(*copy_values(list(graph.args[size])))
+    for piece in result.pieces:
+        placeholders = piece.graph.graph.find_nodes(op="placeholder")
+        for node, value in zip(placeholders, calls[piece.name], strict=True):
+            known = node.meta.get("example_value", node.meta.get("val"))
+            if not _stands_for(known, value):
+                raise Violation(
+                    f"the traced value at the placeholder {node.name} of {piece.name}",
+                    expected=_outline(value),
+                    got=_outline(known),
+                    program=graph.source(),
+                )
+
+
+def _same(one: Any, other: Any) -> bool:
+    if one is other:
+        return True
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return _outline(one) == _outline(other)
+    return type(one) is type(other) and bool(one == other)
+
+
+def _outline(value: Any) -> str:
+    if not isinstance(value, torch.Tensor):
+        return f"{type(value).__name__} {value}"
+    return f"{value.dtype} {list(value.shape)} on {value.device}"
+
+
+def _stands_for(known: Any, value: Any) -> bool:
+    """Whether ``known`` is what tracing may know of ``value``: sizes may be symbols."""
+    if not isinstance(value, torch.Tensor):
+        return isinstance(known, (torch.SymInt, torch.SymFloat, torch.SymBool, type(value)))
+    return (
+        isinstance(known, torch.Tensor)
+        and (known.dtype, known.device, known.dim()) == (value.dtype, value.device, value.dim())
+        and all(
+            isinstance(size, torch.SymInt) or size == actual
+            for size, actual in zip(known.shape, value.shape, strict=True)
+        )
+    )

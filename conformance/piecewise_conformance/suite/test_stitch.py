@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 from collections.abc import Callable
 from typing import Any
@@ -198,6 +199,33 @@ def test_first_call_is_released(subject: Subject, sizes: tuple[int, ...]) -> Non
             "tensors of the first call, once batches of other sizes were served",
             expected="none is kept",
             got=f"{alive} are",
+        )
+
+
+class _Sizes(torch.nn.Module):
+    """Of the results of six splitting ops only the sizes are used again."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        total, y = 0, x
+        for _ in range(6):
+            y = torch.ops.piecewise_suite.watch(x + y[:1])
+            total = total + y.shape[0]
+        return y * total
+
+
+@requirement("STITCH-010")
+def test_tensors_of_which_only_the_size_is_used(subject: Subject) -> None:
+    """A size that was read in time and is used at the end does not keep the tensor alive."""
+    base = _watched_chain()
+    chain = dataclasses.replace(base, name="sizes-of-results", module=_Sizes)
+    driven = drive(subject, chain)
+    driven.check(6)
+    plain, compiled = _most_alive(driven.expected, chain), _most_alive(driven.got, chain)
+    if _more(compiled, plain):
+        raise Violation(
+            "(results, arguments) of earlier splitting ops alive in a later one",
+            expected=f"at most {tuple(each + 1 for each in plain)}",
+            got=str(compiled),
         )
 
 

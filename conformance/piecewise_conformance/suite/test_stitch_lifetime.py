@@ -16,10 +16,11 @@ from piecewise_conformance.core.boundary import crossing, inside_subject
 from piecewise_conformance.core.marks import requirement
 from piecewise_conformance.core.verdict import Violation
 from piecewise_conformance.subject.subject import Subject
-from piecewise_conformance.testkit.capture_cache import settle, with_own_code
+from piecewise_conformance.testkit.capture_cache import settle
 from piecewise_conformance.testkit.drive import Driven, options_for
 from piecewise_conformance.testkit.graph_capture import mark_dynamic
-from piecewise_fixtures.programs import Program, program
+from piecewise_conformance.testkit.weights import EXCHANGES, weighted
+from piecewise_fixtures.programs import Program
 from torch._dynamo.eval_frame import remove_from_cache
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._pytree import tree_leaves
@@ -45,32 +46,6 @@ def _weakly(value: Any) -> list[Callable[[], bool]]:
 
 def _lives(storage: StorageWeakRef) -> bool:
     return not storage.expired()
-
-
-class _Weighted(torch.nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.linear = torch.nn.Linear(8, 8)
-        self.register_buffer("shift", torch.arange(8.0))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.linear(torch.ops.piecewise.scaled(self.linear(x))) + self.shift
-
-
-def _weighted() -> Program:
-    base = program("linear-chain")
-    return with_own_code(
-        Program(
-            "weighted",
-            "",
-            _Weighted,
-            base.inputs,
-            base.splitting_ops,
-            base.sizes,
-            base.dynamic,
-            frozenset(),
-        )
-    )
 
 
 def _live_and_die(subject: Subject, chosen: Program, sizes: tuple[int, ...]) -> Held:
@@ -103,7 +78,7 @@ def test_nothing_outlives_the_model(subject: Subject, sizes: tuple[int, ...]) ->
     """A model was called three times, and is gone from Dynamo's cache, too."""
     settle()
     with _unlogged():
-        held = _live_and_die(subject, _weighted(), sizes)
+        held = _live_and_die(subject, weighted(), sizes)
     settle()
     gc.collect()
     for what, found in held.items():
@@ -114,14 +89,14 @@ def test_nothing_outlives_the_model(subject: Subject, sizes: tuple[int, ...]) ->
 
 
 @requirement("STITCH-009")
-def test_weights_of_each_call(subject: Subject) -> None:
-    """Weights and buffers are exchanged for other ones between two calls, twice."""
+@pytest.mark.parametrize("way", EXCHANGES)
+def test_weights_of_each_call(subject: Subject, way: str) -> None:
+    """Weights and buffers are exchanged for others between two calls, twice."""
     settle()
-    chosen = _weighted()
+    chosen = weighted()
     driven = Driven(subject, chosen, options_for(subject, chosen), live=True)
     for factor in (1, 2, 3):
         for module in (driven.plain, driven.module):
-            state = {name: value * factor for name, value in module.state_dict().items()}
-            module.load_state_dict(state, assign=True)
+            EXCHANGES[way](module, factor)
         for size in (6, 4):
             driven.check(size)

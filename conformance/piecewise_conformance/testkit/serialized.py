@@ -43,8 +43,14 @@ def compiled(
     """The program ``name`` compiled and checked at every size, or at ``sizes``, and the function
     in it.
     """
+    return compiled_with(subject, name, options(subject, name, **changes), sizes)
+
+
+def compiled_with(
+    subject: Subject, name: str | Program, asked: Options, sizes: Sequence[int] = ()
+) -> tuple[Driven, Any]:
+    """As :func:`compiled`, with the options that are asked."""
     settle()
-    asked = options(subject, name, **changes)
     keeping = Keeping(subject.backend(asked))
     driven = Driven(subject, _program(name), asked, keeping)
     for size in sizes or _program(name).sizes:

@@ -37,6 +37,8 @@ class Call:
     index: int | None = None
     # where the compiler that was asked had been told to keep artifacts
     folder: str = ""
+    # whether a CUDA graph was being captured
+    in_capture: bool = False
 
 
 @dataclass
@@ -94,6 +96,15 @@ def _context_mode() -> Any:
     return context.fake_mode if context is not None else None
 
 
+def _in_capture() -> bool:
+    import torch
+
+    try:
+        return torch.cuda.is_current_stream_capturing()
+    except RuntimeError:  # of a torch that was built without CUDA, where nothing is emulated
+        return False
+
+
 def _runnable(graph: Any, call: Call) -> Callable[..., Any]:
     def run(*args: Any) -> Any:
         _log.runs.append(call.range)
@@ -142,6 +153,7 @@ class SpyCompiler:
         ends = (compile_range.start, compile_range.end)
         call = Call(graph, list(example_inputs), ends, key, dict(compiler_config), _context_mode())
         call.folder = self.cache_dir
+        call.in_capture = _in_capture()
         _log.compiles.append(call)
         compiler_config.pop(_log.takes, None)
         if (happening := _log.meanwhile) is not None:
@@ -174,6 +186,7 @@ class SpyCompiler:
         if _log.load_nothing:
             return None
         call = Call(graph, list(example_inputs), ends, handle, index=graph_index)
+        call.in_capture = _in_capture()
         _log.loads.append(call)
         return _runnable(_artifacts.get(_name(handle), graph), call)
 

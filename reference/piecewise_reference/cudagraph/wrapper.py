@@ -15,6 +15,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
+from torch import nn
 from torch.utils import _pytree as pytree
 
 from .. import events
@@ -24,6 +25,7 @@ from ..platforms import current_platform, resolve_qualified_name
 from .forward_context import BatchDescriptor, current_forward_context
 from .kernel_launches import launches_kernels
 from .static_inputs import copy_all, distinct, without_buffers
+from .weights import Weights
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +49,10 @@ class _Entry:
     """
 
     graph: torch.cuda.CUDAGraph
-    inputs: tuple[Any, ...]  # what the callable was given, out of its containers
+    inputs: tuple[Any, ...]  # what the callable was given, out of its containers: see _alias
     tree: pytree.TreeSpec  # the containers
     is_flat: bool  # there are none, and no keywords
+    weights: Weights  # of the callable, beside its inputs
     written: list[int] = field(default_factory=list)  # positions that the callable writes
     output: Any = None
 
@@ -62,6 +65,13 @@ def _kind(value: Any) -> Any:
         ]
         return tuple(value.shape), value.dtype, value.device, repeated
     return type(value), value  # 2 is equal to 2.0, and makes another dtype
+
+
+def _alias(value: Any) -> Any:
+    """For a tensor, another with its memory: assigning to ``data`` gives the caller's new memory,
+    and the graph still reads the old.
+    """
+    return value.detach() if isinstance(value, torch.Tensor) else value
 
 
 def _flat(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], pytree.TreeSpec]:
@@ -80,6 +90,18 @@ def _inputs_for(entry: _Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
             "descriptor must have inputs in the same containers and by the same keywords"
         )
     return tuple(inputs)
+
+
+def _reads_old_weights(entry: _Entry, args: tuple[Any, ...]) -> bool:
+    """Whether a weight was exchanged since the capture. Pieces get theirs as arguments: copying
+    such a one at every replay, as is done with other inputs, would be right and slow.
+    """
+    return entry.weights.exchanged() or any(
+        isinstance(given, nn.Parameter)
+        and isinstance(captured, torch.Tensor)
+        and given.data_ptr() != captured.data_ptr()
+        for given, captured in zip(args, entry.inputs, strict=False)
+    )
 
 
 def _sharing(values: tuple[Any, ...]) -> list[tuple[int, int]]:
@@ -155,7 +177,8 @@ class CUDAGraphWrapper:
     compute where one that was captured later keeps its output. An input that comes at another
     address than at capture is copied to where the graph reads it, and back if the graph writes it;
     the tensor that lay there keeps its values. An input of another kind is a ValueError. Inputs may
-    be keywords, and lie in containers that torch's pytree knows. Seed: ``CUDAGraphWrapper``.
+    be keywords, and lie in containers that torch's pytree knows. A call after weights of the model
+    were exchanged for other tensors captures again. Seed: ``CUDAGraphWrapper``.
     """
 
     def __init__(
@@ -186,6 +209,8 @@ class CUDAGraphWrapper:
                 "batch_descriptor to tell which: pass one to set_forward_context"
             )
         entry = self.entries.get(descriptor)
+        if entry is not None and _reads_old_weights(entry, args):
+            entry = None
         if entry is None:
             entry = self.entries[descriptor] = self._capture(descriptor, args, kwargs)
             return entry.output
@@ -202,7 +227,9 @@ class CUDAGraphWrapper:
         is_flat = not kwargs and [*map(id, inputs)] == [*map(id, args)]
         tensors = [(i, each) for i, each in enumerate(inputs) if isinstance(each, torch.Tensor)]
         versions = [_version(each) for _, each in tensors]
-        entry = _Entry(torch.cuda.CUDAGraph(), tuple(inputs), tree, is_flat)
+        weights = Weights(self.runnable)
+        held = tuple(map(_alias, inputs))
+        entry = _Entry(torch.cuda.CUDAGraph(), held, tree, is_flat, weights)
         if (prepare := getattr(self.runnable, "prepare", None)) is not None:
             prepare(*args, **kwargs)  # compiling is nothing that a graph could repeat
         with _capturing(entry.graph, not self.options.gc_disable):

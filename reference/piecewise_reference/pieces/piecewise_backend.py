@@ -19,6 +19,7 @@ from .. import events
 from ..cache.manager import CompilerManager
 from ..config.vllm_config import VllmConfig
 from ..fastpath.direct_call import plain_function
+from ..platforms import is_capturing
 from ..ranges import Range
 from ..tracing.symbols import all_symbols
 from ..tracing.values import value_of
@@ -36,6 +37,17 @@ class Owner(Protocol):
 
     def piece_compiled(self, piece: PiecewiseBackend) -> None:
         """Told that one more range of ``piece`` is compiled or loaded."""
+
+
+def _refuse_in_a_capture(index: int, compile_range: Range) -> None:
+    """Raise RuntimeError while a CUDA graph is captured: to compile takes what a capture forbids,
+    such as waiting for the device, and what does run then would be a part of the graph.
+    """
+    if is_capturing():
+        raise RuntimeError(
+            f"piece {index} is not compiled for {compile_range} yet, and a CUDA graph is being "
+            "captured: call the model once with this batch size before you capture it"
+        )
 
 
 class PiecewiseBackend:
@@ -137,6 +149,7 @@ class PiecewiseBackend:
     def _runnable_for(self, size: int, args: tuple[Any, ...]) -> Callable[..., Any]:
         compile_range = self.ranges.find(size) if self.sym_shape_indices else self.all_ranges()[0]
         if compile_range not in self.compiled:
+            _refuse_in_a_capture(self.piecewise_compile_index, compile_range)
             self.compiled[compile_range] = self._compile(compile_range, args)
             self.vllm_backend.piece_compiled(self)
         return self.compiled[compile_range]

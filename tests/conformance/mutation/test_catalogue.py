@@ -39,6 +39,12 @@ def test_the_catalogue_is_read(tmp_path: Path) -> None:
         ('[[mutant]]\nabout = "A."\n', "a table lacks"),
         (table("one").replace("old =", "text ="), "one: a patch of f.py needs either"),
         (table("One"), "'One' must consist of small letters"),
+        (table("one") + 'kills = ["A-001"]\n', "one: a mutant has no key kills"),
+        (
+            '[[mutant]]\nname = "one"\nabout = "A."\n[[mutant.patch]]\nfile = "f.py"\nold = "x"\n'
+            'new = "y"\nfails = ["A-001"]\n',
+            "one: a patch has no key fails",
+        ),
     ],
 )
 def test_a_malformed_table(tmp_path: Path, text: str, message: str) -> None:

@@ -88,7 +88,10 @@ class Graphs:
 
     def program(self, name: str) -> Program:
         """The program of that name, with its weights and inputs on the device."""
-        chosen = program(name)
+        return self.placed(program(name))
+
+    def placed(self, chosen: Program) -> Program:
+        """``chosen`` with its weights and inputs on the device."""
         if self.device == "cpu":
             return chosen
         module: Any = lambda: chosen.module().to(self.device)  # noqa: E731  (stands for a class)
