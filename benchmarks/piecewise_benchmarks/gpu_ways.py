@@ -12,7 +12,7 @@ from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit.cudagraphs import llama_graphs
 from piecewise_conformance.testkit.cudagraphs.graph_wrapper import FIRST, Graphs, graphs
 from piecewise_conformance.testkit.drive import Driven, drive
-from piecewise_conformance.testkit.llama import decoder, one_sequence
+from piecewise_conformance.testkit.models.llama import decoder, one_sequence
 from piecewise_conformance.testkit.oracle import Observation, check
 from piecewise_fixtures.forward_context import set_forward_context
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 from piecewise_conformance.core.environment import missing
 from piecewise_conformance.testkit.drive import Driven, options_for
-from piecewise_conformance.testkit.llama import decoder, one_sequence
+from piecewise_conformance.testkit.models.llama import decoder, one_sequence
 from piecewise_fixtures.forward_context import set_forward_context
 from torch._inductor.utils import clear_caches
 

@@ -19,7 +19,7 @@ from ..subject.loading import load_subject
 from ..subject.subject import Subject
 from ..testkit.cudagraphs import llama_graphs
 from ..testkit.cudagraphs.llama_graphs import Figures
-from ..testkit.llama import decoder, run_decoder
+from ..testkit.models.llama import decoder, run_decoder
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 SIZES = (7, 2, 33)

@@ -7,7 +7,7 @@ import torch
 from piecewise_conformance.core.marks import needs, requirement
 from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit.cudagraphs import llama_graphs
-from piecewise_conformance.testkit.llama import decoder, run_decoder
+from piecewise_conformance.testkit.models.llama import decoder, run_decoder
 
 dtypes = pytest.mark.parametrize(
     "dtype", [torch.float32, torch.float16, torch.bfloat16], ids=["float32", "float16", "bfloat16"]

@@ -118,36 +118,6 @@ def test_a_capture_has_its_result(subject: Subject, device: str, mode: str) -> N
         same("in the call that captures", expected, got, [(own[0], x)])
 
 
-@requirement("GRAPH-027")
-@both_modes
-@pytest.mark.parametrize("place", [FIRST, MIDDLE, LAST], ids=["first", "middle", "last"])
-@pytest.mark.parametrize("where", ["input", "outside"])
-def test_a_capture_writes_at_most_once(
-    subject: Subject, device: str, where: str, place: tuple[bool, bool, bool], mode: str
-) -> None:
-    """A counter that the callable adds to, an input or memory of the model's own, has after the
-    capture what one call leaves there, or what it had before.
-    """
-    with graphs(subject, device) as here:
-        x, counter = here.tensor(4, 3), here.tensor(4, 3, seed=1)
-
-        def add(x: torch.Tensor, own: torch.Tensor | None = None) -> torch.Tensor:
-            (counter if own is None else own).add_(x)
-            return x * 2
-
-        wrapped = here.wrap(add, mode, place)
-        args = (x, counter) if where == "input" else (x,)
-        before = counter.clone()
-        with here.batch(mode, here.descriptor(4), dummy=False):
-            wrapped(*args)
-        if not any(torch.equal(counter, each) for each in (before, before + x)):
-            raise Violation(
-                "what the callable writes, after the call that captures",
-                expected="as after one call, or as before it",
-                got=f"{((counter - before) / x).mean():.1f} times what one call adds",
-            )
-
-
 @requirement("GRAPH-010")
 @pytest.mark.parametrize(
     ("fact", "values"),

@@ -19,7 +19,7 @@ from piecewise_conformance.testkit.cudagraphs.graph_wrapper import (
 )
 from piecewise_conformance.testkit.cudagraphs.llama_graphs import batch
 from piecewise_conformance.testkit.drive import Driven, options_for
-from piecewise_conformance.testkit.weights import EXCHANGES, weighted
+from piecewise_conformance.testkit.models.weights import EXCHANGES, weighted
 from torch import nn
 
 SIZES = (6, 4)

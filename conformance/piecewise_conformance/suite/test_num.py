@@ -11,7 +11,7 @@ from piecewise_conformance.core.verdict import Violation
 from piecewise_conformance.isolation.child import call_in_child
 from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit.drive import drive
-from piecewise_conformance.testkit.llama import DECODER, decoder, first_start, run_decoder
+from piecewise_conformance.testkit.models.llama import DECODER, decoder, first_start, run_decoder
 from piecewise_fixtures.forward_context import ForwardContext, set_forward_context
 from piecewise_fixtures.programs import program
 
@@ -126,7 +126,9 @@ def test_single_size_beside_another(subject: Subject) -> None:
 def test_triton_attention(subject: Subject) -> None:
     """The decoder whose attention runs as a Triton kernel, interpreted in a process of its own."""
     call_in_child(
-        subject, "piecewise_conformance.testkit.llama:with_triton_attention", TRITON_INTERPRET="1"
+        subject,
+        "piecewise_conformance.testkit.models.llama:with_triton_attention",
+        TRITON_INTERPRET="1",
     )
 
 
@@ -148,7 +150,7 @@ def test_second_process(subject: Subject, tmp_path: Path, name: str) -> None:
     for what, path in ways.items():
         compiles, outputs = call_in_child(
             subject,
-            "piecewise_conformance.testkit.llama:second_start",
+            "piecewise_conformance.testkit.models.llama:second_start",
             name,
             path,
             what == "the cache",

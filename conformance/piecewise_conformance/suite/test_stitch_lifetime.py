@@ -19,7 +19,7 @@ from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit.capture_cache import settle
 from piecewise_conformance.testkit.drive import Driven, options_for
 from piecewise_conformance.testkit.graph_capture import mark_dynamic
-from piecewise_conformance.testkit.weights import EXCHANGES, weighted
+from piecewise_conformance.testkit.models.weights import EXCHANGES, weighted
 from piecewise_fixtures.programs import Program
 from torch._dynamo.eval_frame import remove_from_cache
 from torch.multiprocessing.reductions import StorageWeakRef

@@ -150,7 +150,7 @@ def test_the_rule_on_a_device_is_the_measured_one() -> None:
     from types import SimpleNamespace
 
     from piecewise_conformance.testkit.drive import drive
-    from piecewise_conformance.testkit.llama import decoder, one_sequence
+    from piecewise_conformance.testkit.models.llama import decoder, one_sequence
     from piecewise_conformance.testkit.oracle import EXACT, Near
     from piecewise_fixtures.forward_context import set_forward_context
 

@@ -37,7 +37,8 @@ def test_the_catalogue_is_read(tmp_path: Path) -> None:
         ('[[mutant]]\nname = "one"\n', "one lacks 'about'"),
         ('[[mutant]]\nname = "one"\nabout = "A."\n', "one lacks 'file'"),
         ('[[mutant]]\nabout = "A."\n', "a table lacks"),
-        (table("one").replace("old =", "text ="), "one: a patch of f.py needs either"),
+        (table("one").replace("old =", "text ="), "one: a mutant has no key text"),
+        (table("one") + "statement = 'x'\n", "one: a patch of f.py needs either"),
         (table("One"), "'One' must consist of small letters"),
         (table("one") + 'kills = ["A-001"]\n', "one: a mutant has no key kills"),
         (

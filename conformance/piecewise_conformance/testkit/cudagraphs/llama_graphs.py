@@ -13,7 +13,7 @@ from piecewise_fixtures.programs import Program
 from ...core.verdict import Violation
 from ...subject.subject import Subject
 from ..drive import Driven, drive
-from ..llama import decoder, one_sequence
+from ..models.llama import decoder, one_sequence
 from ..oracle import EXACT, Observation, Rule, check
 from .graph_wrapper import FIRST, Counted, Graphs, graphs
 

@@ -11,10 +11,10 @@ import torch
 from piecewise_fixtures.forward_context import ForwardContext, set_forward_context
 from piecewise_fixtures.programs import Program, program
 
-from ..core.options import Options
-from ..subject.subject import Subject
-from . import serialized
-from .drive import Driven, drive, options_for
+from ...core.options import Options
+from ...subject.subject import Subject
+from .. import serialized
+from ..drive import Driven, drive, options_for
 
 
 @cache

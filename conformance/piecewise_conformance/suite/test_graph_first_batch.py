@@ -1,4 +1,4 @@
-"""GRAPH: models and ranges that are first needed in a batch that is captured."""
+"""GRAPH: the first batch of a kind, which is captured: what it compiles, and what it writes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from piecewise_conformance.core.marks import requirement
 from piecewise_conformance.core.verdict import Violation
 from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit import spy
 from piecewise_conformance.testkit.cudagraphs.graph_wrapper import (
     FIRST,
+    LAST,
+    MIDDLE,
     Graphs,
     graphs,
     kept,
@@ -93,3 +96,33 @@ def test_first_batch_of_a_full_graph(subject: Subject, device: str, ranges: str)
             expected = driven.expected(args).outputs
             with here.batch("FULL", here.descriptor(size)):
                 same(f"of {size} tokens", expected, kept(wrapped(*args)))
+
+
+@requirement("GRAPH-027")
+@pytest.mark.parametrize("mode", ["PIECEWISE", "FULL"])
+@pytest.mark.parametrize("place", [FIRST, MIDDLE, LAST], ids=["first", "middle", "last"])
+@pytest.mark.parametrize("where", ["input", "outside"])
+def test_a_capture_writes_at_most_once(
+    subject: Subject, device: str, where: str, place: tuple[bool, bool, bool], mode: str
+) -> None:
+    """A counter that the callable adds to, an input or memory of the model's own, has after the
+    capture what one call leaves there, or what it had before.
+    """
+    with graphs(subject, device) as here:
+        x, counter = here.tensor(4, 3), here.tensor(4, 3, seed=1)
+
+        def add(x: torch.Tensor, own: torch.Tensor | None = None) -> torch.Tensor:
+            (counter if own is None else own).add_(x)
+            return x * 2
+
+        wrapped = here.wrap(add, mode, place)
+        args = (x, counter) if where == "input" else (x,)
+        before = counter.clone()
+        with here.batch(mode, here.descriptor(4), dummy=False):
+            wrapped(*args)
+        if not any(torch.equal(counter, each) for each in (before, before + x)):
+            raise Violation(
+                "what the callable writes, after the call that captures",
+                expected="as after one call, or as before it",
+                got=f"{((counter - before) / x).mean():.1f} times what one call adds",
+            )

@@ -8,7 +8,7 @@ import torch
 from piecewise_fixtures.programs import Program, program
 from torch import nn
 
-from .capture_cache import with_own_code
+from ..capture_cache import with_own_code
 
 
 class _Weighted(nn.Module):

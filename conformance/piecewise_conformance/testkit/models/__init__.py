@@ -1,0 +1,1 @@
+"""Models of several layers, for tests of the whole backend."""
