@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -30,6 +28,7 @@ from .serialization.artifacts import StandaloneCompiledArtifacts
 from .serialization.function import VllmSerializableFunction
 from .splitting.split import SplitItem, split_graph
 from .splitting.splitting_ops import require_known_ops
+from .tracing.compile_lock import compile_lock
 from .tracing.dynamic_shapes import evaluates_guards, relax_lower_bounds
 from .tracing.symbols import free_symbols
 from .tracing.values import UNKNOWN, value_of
@@ -70,8 +69,7 @@ class VllmBackend:
         platform = current_platform()
         self.pass_key = platform.pass_key
         self.pass_manager = resolve_qualified_name(platform.pass_manager_cls, "pass manager")()
-        # One for all pieces, which share the manager and the fake mode; the callback may call.
-        self.compiling: AbstractContextManager[Any] = threading.RLock()
+        self.compiling = compile_lock()
         self._called = False
         self._on_complete: Callable[[], None] | None = None
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch._dynamo.config
-from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.marks import needs, requirement, slow
 from piecewise_conformance.core.verdict import Violation
 from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit import spy
@@ -182,3 +183,37 @@ def test_traced_otherwise(subject: Subject, tmp_path: Path, name: str, kind: str
             raise Violation(
                 f"artifacts that ran for {size} tokens", expected=str(expected), got=str(log.runs)
             )
+
+
+class _WithAFloat(torch.nn.Module):
+    factor = 2.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.ops.piecewise.scaled(torch.sin(x) * self.factor)
+        return torch.ops.piecewise.scaled(y.cos() + self.factor) * self.factor
+
+
+@requirement("DYN-008")
+@pytest.mark.parametrize(
+    "compiler", ["eager", pytest.param("inductor", marks=[slow, needs("inductor")])]
+)
+def test_models_that_differ_in_a_float(subject: Subject, compiler: str) -> None:
+    """Three models of one class, each with another float as an attribute, which Dynamo traces as an
+    input from the second on; then the attribute of the last is changed.
+    """
+    subject.need(compiler)
+    settle()
+    base = program("linear-chain")
+    own = with_own_code(dataclasses.replace(base, name="with-a-float", module=_WithAFloat))
+    for factor in (2.0, 3.5, 4.25):
+        members = {"factor": factor, "__module__": own.module.__module__}
+        kind = type(own.module.__name__, (own.module,), members)
+        chosen = dataclasses.replace(own, module=kind)
+        options = options_for(subject, chosen, compiler=compiler)
+        subject.check_offers(options)
+        driven = Driven(subject, chosen, options, live=True)
+        for size in (6, 4):
+            driven.check(size)
+    for module in (driven.plain, driven.module):
+        module.factor = -1.75
+    driven.check(6)

@@ -133,7 +133,7 @@ class PiecewiseBackend:
         for compile_range in self.all_ranges():
             if (data := artifacts.get(str(compile_range))) is None:
                 continue
-            with self._tracing(), self._compile_context(compile_range):
+            with self.vllm_backend.compiling, self._tracing(), self._compile_context(compile_range):
                 self.compiled[compile_range] = compiler.from_bytes(
                     data, self.graph, self._traced_inputs(), compile_range
                 )

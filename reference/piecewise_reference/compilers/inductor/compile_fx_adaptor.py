@@ -30,6 +30,7 @@ from .artifact_files import checked_path, keep
 from .base import InductorBase, has_constant_shapes
 from .flat_outputs import InductorRunnable, flatten_outputs, output_structure
 from .shared_writes import writes_shared_memory
+from .traced_floats import has_traced_floats
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class InductorAdaptor(InductorBase):
         key: str | None = None,
     ) -> tuple[Runnable | None, Any]:
         """Compile and save; ``key`` is not needed. Shapes as in the standalone adaptor."""
-        if writes_shared_memory(graph, example_inputs):
+        if writes_shared_memory(graph, example_inputs) or has_traced_floats(graph):
             return graph, None  # as it is, like the eager compiler
         compiled, found, artifacts = _compile(graph, example_inputs, compiler_config, compile_range)
         runnable = InductorRunnable(compiled, output_structure(graph))

@@ -23,6 +23,7 @@ from .artifact_files import checked_path, keep
 from .base import InductorBase, has_constant_shapes
 from .flat_outputs import InductorRunnable, flatten_outputs, output_structure
 from .shared_writes import writes_shared_memory
+from .traced_floats import has_traced_floats
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class InductorStandaloneAdaptor(InductorBase):
         """Compile and save. A single size takes its shapes from ``example_inputs`` as constants;
         where there are symbols they come from the tracing context, which the caller has entered.
         """
-        if writes_shared_memory(graph, example_inputs):
+        if writes_shared_memory(graph, example_inputs) or has_traced_floats(graph):
             return graph, None  # as it is, like the eager compiler
         flat, spec = flatten_outputs(graph)
         artifact = torch._inductor.standalone_compile(
