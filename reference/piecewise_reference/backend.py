@@ -30,6 +30,7 @@ from .splitting.split import SplitItem, split_graph
 from .splitting.splitting_ops import require_known_ops
 from .tracing.compile_lock import compile_lock
 from .tracing.dynamic_shapes import evaluates_guards, relax_lower_bounds
+from .tracing.symbol_facts import symbol_facts
 from .tracing.symbols import free_symbols
 from .tracing.values import UNKNOWN, value_of
 
@@ -119,6 +120,7 @@ class VllmBackend:
         shape_env = self.fake_mode.shape_env if self.fake_mode is not None else None
         if evaluates_guards(config.dynamic_shapes_config) and shape_env is not None:
             relax_lower_bounds(shape_env)
+        self.compiler_manager.symbol_facts = symbol_facts(shape_env)
         if folder is not None:
             cache_dir.write_graph(folder, self.split_gm)
         self._called = True

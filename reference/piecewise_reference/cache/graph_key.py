@@ -3,7 +3,7 @@
 The key of a cache entry is a range and an index, which says where a graph stood and not what it
 was. The graph key is kept beside the handle, so that an artifact is only ever used for the graph,
 and for the kind of inputs, that it was made from. Names of nodes and of symbols do not matter;
-constants, metadata and which inputs share memory do.
+constants, metadata, which inputs share memory, and what is known of sizes do.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import fx
 from torch._ops import OpOverload, OpOverloadPacket
 
 from ..hashing import digest
+from ..tracing.symbol_facts import SymbolFacts, symbol_facts
 from ..tracing.values import UNKNOWN, value_of
 from .call_key import callable_key, kernel_key, op_key
 
@@ -28,12 +29,14 @@ class _Describer:
         self.symbols: dict[Any, str] = {}
         self.storages: dict[int, int] = {}
         self.texts: dict[Any, str] = {}  # of symbolic numbers: most occur again and again
+        self.shape_env: Any = None
 
     def scalar(self, value: Any) -> str:
         if not isinstance(value, (torch.SymInt, torch.SymFloat, torch.SymBool)):
             return f"{type(value).__name__} {value!r}"
         key = type(value).__name__, value.node.expr
         if key not in self.texts:
+            self.shape_env = value.node.shape_env
             self.texts[key] = self._symbolic(*key)
         return self.texts[key]
 
@@ -96,9 +99,8 @@ def _target(node: fx.Node, module: fx.GraphModule) -> str:
     return str(node.target)
 
 
-def _lines(module: fx.GraphModule) -> Iterable[str]:
+def _lines(module: fx.GraphModule, describer: _Describer) -> Iterable[str]:
     numbers: dict[fx.Node, int] = {}
-    describer = _Describer()
 
     def argument(value: Any) -> str:
         if isinstance(value, fx.Node):
@@ -123,8 +125,16 @@ def _lines(module: fx.GraphModule) -> Iterable[str]:
         yield f"{node.op} {call} {known}"
 
 
-def graph_key(module: fx.GraphModule, example_inputs: Sequence[Any] | None = None) -> str:
-    """SHA-256, as hex, of what ``module`` computes and of the kind of its ``example_inputs``."""
-    describer = _Describer()
-    signature = [describer.value(value) for value in example_inputs or ()]
-    return digest(list(_lines(module)), signature)
+def graph_key(
+    module: fx.GraphModule,
+    example_inputs: Sequence[Any] | None = None,
+    facts: SymbolFacts | None = None,
+) -> str:
+    """SHA-256, as hex, of what ``module`` computes, of the kind of its ``example_inputs``, and of
+    what is known of its symbols: ``facts``, or what is known now.
+    """
+    describer, of_inputs = _Describer(), _Describer()
+    lines = list(_lines(module, describer))
+    signature = [of_inputs.value(value) for value in example_inputs or ()]
+    known = symbol_facts(describer.shape_env) if facts is None else facts
+    return digest(lines, signature, list(known.lines(describer.symbols)))

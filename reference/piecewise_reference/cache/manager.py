@@ -19,6 +19,7 @@ from ..config.vllm_config import CompilationConfig, VllmConfig, own_settings
 from ..hashing import digest
 from ..passes.pass_context import pass_context
 from ..ranges import Range
+from ..tracing.symbol_facts import SymbolFacts
 from . import cache_file
 from .graph_key import graph_key
 from .sharing_key import sharing_key
@@ -61,6 +62,7 @@ class CompilerManager:
     """
 
     factors: str = ""
+    symbol_facts: SymbolFacts | None = None  # of the tracing; None: as each piece is described
 
     def __init__(self, compilation_config: CompilationConfig) -> None:
         self.compilation_config = compilation_config
@@ -198,7 +200,7 @@ class CompilerManager:
         except TypeError as error:
             logger.warning("Nothing is cached, for the settings of the compiler: %s", error)
             return None
-        return digest(graph_key(graph, example_inputs), settings, self.factors)
+        return digest(graph_key(graph, example_inputs, self.symbol_facts), settings, self.factors)
 
     # -- the three ways to a callable ------------------------------------------------------------
 
