@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 
 from ..core.boundary import crossing, inside_subject
 from ..core.options import Options
-from ..core.verdict import NotRun
+from ..core.verdict import NotRun, Violation
 from ..subject.subject import Subject
 from .capture_cache import recorded, reusing, settle
 from .graph_capture import Captured, mark_dynamic
@@ -107,14 +107,36 @@ class Driven:
         got = self.got(args)
         if not aliasing:
             got = dataclasses.replace(got, aliases=expected.aliases)
-        check(
-            expected,
-            got,
-            rule,
-            program=self.program.source,
-            where=where,
-            may_drop=self.program.may_be_dropped,
-        )
+        try:
+            check(
+                expected,
+                got,
+                rule,
+                program=self.program.source,
+                where=where,
+                may_drop=self.program.may_be_dropped,
+            )
+        except Violation as violation:
+            if self.options.compiler == "inductor" and self._is_torchs_own(args, expected, rule):
+                violation.message += (
+                    f" (also in torch's own Inductor {torch.__version__}: plain torch.compile of "
+                    "the whole model is wrong for these inputs, too)"
+                )
+            raise
+
+    def _is_torchs_own(self, args: Sequence[Any], expected: Observation, rule: Rule) -> bool:
+        """Whether plain ``torch.compile``, with Inductor and no subject, is wrong as well."""
+        module = self.program.build().eval()
+        compiled = torch.compile(module, backend="inductor", fullgraph=True)
+        fresh = copy_values(list(args))
+        mark_dynamic(self.program, tuple(fresh), self.options.dynamic_shapes)
+        try:
+            with torch.no_grad():
+                got = observe(compiled, fresh, watched=self._watched(module))
+            check(expected, got, rule, may_drop=self.program.may_be_dropped)
+        except Exception:
+            return True
+        return False
 
 
 def other_values(args: Sequence[Any]) -> list[Any]:
