@@ -48,7 +48,7 @@ def page(reports: Sequence[tuple[Path, Report]], requirements: Mapping[str, Requ
     return render(
         _TEMPLATE,
         runs=[run.name for run in runs],
-        verdicts=[verdict_of(run) for run in runs],
+        verdicts=[verdict_of(run, requirements) for run in runs],
         circumstances=circumstances(runs),
         families=families(runs),
         reasons=reasons(runs),

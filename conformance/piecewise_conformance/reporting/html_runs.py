@@ -8,9 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..core.requirements import FULL
+from ..core.requirements import FULL, Requirement
 from ..core.verdict import Status
-from .report import CONFORMANT, INCOMPLETE, Report, Result, by_family, exit_status, verdict
+from .report import (
+    CONFORMANT,
+    INCOMPLETE,
+    Report,
+    Result,
+)
+from .verdict import by_family, exit_status, scope_of, verdict
 
 # Of the statuses of a requirement's tests, the first in this order is shown for the requirement.
 WORST = (
@@ -84,19 +90,20 @@ class Verdict:
     to_look_at: list[str]
 
 
-def verdict_of(run: Run) -> Verdict:
+def verdict_of(run: Run, requirements: Mapping[str, Requirement]) -> Verdict:
     """Return the verdict of ``run`` and the requirements that a reader should look at."""
     results = run.report.results
     unmatched = len((run.report.footer or {}).get("unmatched", ()))
     problem = "" if run.report.complete else "the run did not come to its end"
     status = exit_status(results, problem=problem, unmatched=unmatched)
+    scope = scope_of(results, requirements, run.report.header["device"])
     return Verdict(
         run=run.name,
-        text=verdict(results, problem=problem, unmatched=unmatched),
+        text=verdict(results, problem=problem, unmatched=unmatched, scope=scope),
         colour={CONFORMANT: "pass", INCOMPLETE: "xfail"}.get(status, "fail"),
         part=_part(run.report.header),
-        judged=len({each.id for each in results if each.status is Status.PASS or each.failing}),
-        requirements=len(run.results),
+        judged=scope.judged,
+        requirements=scope.of,
         tests=_counts(Counter(each.status.value for each in results)),
         to_look_at=[id for id in sorted(run.results) if run.status(id) in _NEEDS_A_LOOK],
     )

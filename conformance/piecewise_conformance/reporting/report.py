@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shlex
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -228,73 +227,3 @@ def how_to_run(spec: str, id: str, case: str, *, device: str = "cpu", seed: int 
     command += ["--device", device] if device != "cpu" else []
     command += ["--seed", str(seed)] if seed else []
     return shlex.join([*command, "-k", " and ".join([id, *words])])
-
-
-# -- the verdict -----------------------------------------------------------------------------------
-
-
-def exit_status(results: Iterable[Result], *, problem: str = "", unmatched: int = 0) -> int:
-    """The exit status of a run with ``results``; ``problem`` is why it is incomplete, if it is.
-
-    ``unmatched`` is the number of expectations that matched nothing.
-
-    A verdict of a broken run is no verdict: an error of the harness beats a failure. Of failures
-    only those of a MUST count. Where nothing was judged, nothing conforms.
-    """
-    results = list(results)
-    if problem or any(each.status is Status.ERROR for each in results):
-        return INCOMPLETE
-    if unmatched or any(each.status is Status.XPASS for each in results):
-        return NOT_CONFORMANT
-    if any(each.failing and each.level == "MUST" for each in results):
-        return NOT_CONFORMANT
-    if not any(each.status is Status.PASS or each.failing for each in results):
-        return INCOMPLETE
-    return CONFORMANT
-
-
-def verdict(results: Iterable[Result], *, problem: str = "", unmatched: int = 0) -> str:
-    """The verdict in words, for the footer and for people."""
-    results = list(results)
-    status = exit_status(results, problem=problem, unmatched=unmatched)
-    if status == CONFORMANT:
-        return "conformant"
-    if status == NOT_CONFORMANT:
-        return "not conformant"
-    if problem:
-        return f"incomplete: {problem}"
-    if any(each.status is Status.ERROR for each in results):
-        return "incomplete: the harness had errors"
-    return "nothing was tested"
-
-
-def totals(results: Iterable[Result]) -> dict[str, int]:
-    """How many results there are of each status, in the order of Status; none are left out."""
-    count = Counter(each.status for each in results)
-    return {status.value: count[status] for status in Status}
-
-
-def by_family(results: Iterable[Result]) -> dict[str, dict[str, int]]:
-    """The totals of each family that has results, in alphabetical order."""
-    families: dict[str, list[Result]] = {}
-    for each in results:
-        families.setdefault(each.family, []).append(each)
-    return {family: totals(families[family]) for family in sorted(families)}
-
-
-def make_footer(
-    results: Iterable[Result], *, seconds: float, unmatched: Iterable[str] = ()
-) -> dict[str, Any]:
-    """The footer of a run that came to its end."""
-    results, unmatched = list(results), list(unmatched)
-    return {
-        "totals": totals(results),
-        "families": by_family(results),
-        "results": len(results),
-        "requirements": len({each.id for each in results}),
-        "should_failures": sum(each.failing and each.level != "MUST" for each in results),
-        "unmatched": unmatched,
-        "verdict": verdict(results, unmatched=len(unmatched)),
-        "exit_status": exit_status(results, unmatched=len(unmatched)),
-        "seconds": round(seconds, 3),
-    }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from ..core.verdict import Status
 from ..reporting.report import FAILED, HELD, NO_VERDICT, NOT_RUN, OTHERWISE, Result
+from ..reporting.signatures import gist
 from .standalone import SAYS
 
 _SHORTEST, _LONGEST = 150.0, 240.0  # seconds for one script
@@ -118,13 +118,4 @@ def _what(result: Result, code: int | None, text: str) -> str:
     if status != result.status.value:
         return OTHERWISE
     crashed = result.status is Status.CRASH
-    return FAILED if crashed or _gist(message) == _gist(result.message) else OTHERWISE
-
-
-_VARYING = re.compile(r"0x[0-9a-f]+|\d+|/\S+|\b[0-9a-f]{8,}\b")
-
-
-def _gist(message: str) -> str:
-    """The first line, without what differs from process to process."""
-    first = message.strip().partition("\n")[0]
-    return _VARYING.sub("#", first)[:200]
+    return FAILED if crashed or gist(message) == gist(result.message) else OTHERWISE

@@ -32,11 +32,10 @@ from ..reporting.report import (
     Report,
     ReportError,
     ReportWriter,
-    exit_status,
-    make_footer,
     read_report,
 )
 from ..reporting.terminal import print_report
+from ..reporting.verdict import exit_status, make_footer, scope_of
 from .plugin_options import BEGUN, LOADING, SELECTED
 from .progress import Progress
 
@@ -97,6 +96,7 @@ def run(settings: Settings, stream: TextIO | None = None) -> int:
         if not (scratch / BEGUN).exists():
             return _never_began(settings, scratch, code)
         report = read_report(out / REPORT)
+        requirements = load(settings.spec)
         problem = _problem(settings, scratch, code, {each.key for each in report.results})
         if any(each.failing for each in report.results):
             report = _with_scripts(settings, report, stream, run_them=code is not None)
@@ -105,11 +105,15 @@ def run(settings: Settings, stream: TextIO | None = None) -> int:
         unmatched = [] if problem else unmatched_of(report.header, report.results)
         if not problem:
             seconds = time.monotonic() - began
-            footer = make_footer(report.results, seconds=seconds, unmatched=unmatched)
+            footer = make_footer(
+                report.results,
+                seconds=seconds,
+                unmatched=unmatched,
+                scope=scope_of(report.results, requirements, settings.device),
+            )
             ReportWriter(out / REPORT).finish(footer)
         write_junit(out / "junit.xml", report.results)
-        write_html(out / "report.html", [(out, read_report(out / REPORT))], load(settings.spec))
-        requirements = load(settings.spec)
+        write_html(out / "report.html", [(out, read_report(out / REPORT))], requirements)
         print_report(
             stream,
             report,

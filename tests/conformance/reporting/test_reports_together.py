@@ -22,11 +22,11 @@ from piecewise_conformance.reporting.report import (
     ReportError,
     ReportWriter,
     Result,
-    make_footer,
     read_report,
 )
 from piecewise_conformance.reporting.schema import VERSION, check_line
 from piecewise_conformance.reporting.shards import Shard, merge
+from piecewise_conformance.reporting.verdict import make_footer
 from piecewise_conformance.runner.progress import progress_line
 from piecewise_conformance.runner.run import Settings, run
 
