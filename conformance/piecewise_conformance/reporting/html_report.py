@@ -18,7 +18,7 @@ from ..core.requirements import Requirement
 from ..core.verdict import Status
 from .badge import badge
 from .html_runs import WORST, Run, circumstances, families, reasons, runs_of, verdict_of
-from .report import Report, Result, how_a_script_went
+from .report import Report, Result, how_a_script_went, how_to_run_script
 from .script_text import readable
 from .templating import render
 
@@ -121,7 +121,7 @@ def _failure(folder: Path, result: Result) -> Failure:
     return Failure(
         result,
         script=_repro(folder, result.repro),
-        command=f"python {folder / result.repro}",
+        command=how_to_run_script(folder / result.repro),
         went=how_a_script_went(result) if result.repro_run else "",
     )
 

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from ..core.requirements import FULL, Requirement
+from ..core.requirements import Requirement
 from ..core.verdict import Status
 from .report import (
     CONFORMANT,
@@ -16,6 +15,7 @@ from .report import (
     Report,
     Result,
 )
+from .selected import part_of
 from .verdict import by_family, exit_status, scope_of, verdict
 
 # Of the statuses of a requirement's tests, the first in this order is shown for the requirement.
@@ -101,20 +101,12 @@ def verdict_of(run: Run, requirements: Mapping[str, Requirement]) -> Verdict:
         run=run.name,
         text=verdict(results, problem=problem, unmatched=unmatched, scope=scope),
         colour={CONFORMANT: "pass", INCOMPLETE: "xfail"}.get(status, "fail"),
-        part=_part(run.report.header),
+        part=part_of(run.report.header),
         judged=scope.judged,
         requirements=scope.of,
         tests=_counts(Counter(each.status.value for each in results)),
         to_look_at=[id for id in sorted(run.results) if run.status(id) in _NEEDS_A_LOOK],
     )
-
-
-def _part(header: Mapping[str, Any]) -> str:
-    profiles = [each for each in header["profiles"] if each != FULL]
-    parts = [f"profile {', '.join(profiles)}"] if profiles else []
-    parts += [f"-k {header['keyword']}"] if header["keyword"] else []
-    parts += [f"shard {header['shard']}"] if header.get("shard") else []
-    return "; ".join(parts)
 
 
 def circumstances(runs: Sequence[Run]) -> dict[str, list[str]]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -163,9 +163,15 @@ class ReportWriter:
         report = read_report(self.path)
         if report.complete:
             raise ReportError(f"{self.path} is complete: there is nothing to resume")
+        before, now = report.header.get(DIGEST), header.get(DIGEST)
+        if before and before != now:
+            raise ReportError(
+                f"{self.path} was begun with other files of the subject (digest {before}, now "
+                f"{now}): the results of two versions are no report; run without --resume"
+            )
         for key in RESUME_KEYS:
             before, now = report.header.get(key), header.get(key)
-            if before != now:
+            if (before or None) != (now or None):
                 raise ReportError(f"{self.path} was begun with {key} {before!r}, not {now!r}")
         if report.torn:
             data = self.path.read_bytes()
@@ -194,6 +200,8 @@ class ReportWriter:
             file.write(_line(line))
 
 
+DIGEST = "subject_digest"  # of the subject's files; null where it has none of its own
+
 # What must be the same for results of two runs to stand in one report.
 RESUME_KEYS = (
     "subject",
@@ -201,6 +209,9 @@ RESUME_KEYS = (
     "seed",
     "profiles",
     "keyword",
+    "families",
+    "ids",
+    "cases",
     "versions",
     "shard",
     "expectations",
@@ -212,18 +223,17 @@ def _line(value: Mapping[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=True, default=str) + "\n"
 
 
-_WORD = re.compile(r"[\w:+\-.\[\]\\/]+")  # what pytest's -k takes for one word
-_OPERATORS = ("and", "or", "not")
-
-
-def how_to_run(spec: str, id: str, case: str, *, device: str = "cpu", seed: int = 0) -> str:
-    """The command that runs one case alone.
-
-    The parts of a case are matched each for itself, for ``-k`` knows no quoting. A case whose
-    name goes on after this one's may run as well.
-    """
-    words = [word for word in _WORD.findall(case) if word not in _OPERATORS]
-    command = ["python", "-m", "piecewise_conformance", "run", "--backend", spec]
+def how_to_run(
+    spec: str, id: str, case: str, *, device: str = "cpu", seed: int = 0, out: str = ""
+) -> str:
+    """The command that runs one case alone, with this interpreter, and reports into ``out``."""
+    command = [sys.executable, "-m", "piecewise_conformance", "run", "--backend", spec]
     command += ["--device", device] if device != "cpu" else []
     command += ["--seed", str(seed)] if seed else []
-    return shlex.join([*command, "-k", " and ".join([id, *words])])
+    command += ["--id", id, "--case", case]
+    return shlex.join([*command, "--out", out] if out else command)
+
+
+def how_to_run_script(path: Path) -> str:
+    """The command that runs the script of a failure with this interpreter."""
+    return shlex.join([sys.executable, str(path)])

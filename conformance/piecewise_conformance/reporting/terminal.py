@@ -15,6 +15,7 @@ from .report import (
     Report,
     Result,
     how_a_script_went,
+    how_to_run_script,
 )
 from .signatures import grouped
 from .verdict import Scope, by_family, exit_status, in_capitals, scope_of, totals, verdict
@@ -169,7 +170,7 @@ def _case(result: Result, folder: Path) -> Iterator[str]:
         yield f"    run alone: {result.how_to_run}"
     if result.repro:
         came = f"  ({how_a_script_went(result)})" if result.repro_run else ""
-        yield f"    script:    python {folder / result.repro}{came}"
+        yield f"    script:    {how_to_run_script(folder / result.repro)}{came}"
 
 
 def _text(label: str, text: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
@@ -34,6 +34,7 @@ from ..reporting.report import (
     ReportWriter,
     read_report,
 )
+from ..reporting.selected import Selected
 from ..reporting.terminal import print_report
 from ..reporting.verdict import exit_status, make_footer, scope_of
 from .plugin_options import BEGUN, LOADING, SELECTED
@@ -63,6 +64,7 @@ class Settings:
     resume: bool = False
     seed: int = 0
     keyword: str = ""
+    selected: Selected = field(default_factory=Selected)
     timeout: float = 300.0
     memory: int = 0  # MiB a process; 0: no limit
     shard: str = ""
@@ -232,6 +234,10 @@ def suite_command(settings: Settings, scratch: Path) -> list[str]:
     command += [f"--piecewise-timeout={settings.timeout}", f"--piecewise-memory={settings.memory}"]
     command += [f"--piecewise-suite={suite}"]
     command += [f"--piecewise-spec={settings.spec.resolve()}"] if settings.spec else []
+    if settings.selected != Selected():
+        path = scratch / "asked.json"
+        path.write_text(json.dumps(settings.selected.to_header()), encoding="utf-8")
+        command += [f"--piecewise-selected={path}"]
     return [*command, "-k", settings.keyword] if settings.keyword else command
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from piecewise_conformance.cli.main import main
+from piecewise_conformance.core.requirements import load
 from piecewise_conformance.core.verdict import Status
 from piecewise_conformance.reporting.compare import as_markdown, compare
 from piecewise_conformance.reporting.expectations import (
     Expectation,
     Expected,
     accept,
+    check_ids,
     load_expectations,
     unmatched_of,
 )
@@ -170,6 +173,8 @@ def test_merge(tmp_path: Path) -> None:
         ("seed", 1),
         ("device", "cuda"),
         ("versions", {"torch": "2.14.1"}),
+        ("subject_digest", "another"),
+        ("cases", ["SPLIT-001 a"]),
         ("shard", "1/2"),
         ("shard", "2/3"),
         ("shard", None),
@@ -306,6 +311,19 @@ def test_a_narrow_run_says_nothing_of_what_is_unmatched(tmp_path: Path) -> None:
     assert unmatched_of(header, []) == ["A-1 * (fail)"]
     for narrow in ({"keyword": "x"}, {"shard": "1/2"}, {"profiles": ["smoke"]}):
         assert unmatched_of({**header, **narrow}, []) == []
+
+
+def test_an_expectation_of_an_unknown_requirement() -> None:
+    """Is an error that says which there are; so is one of a retired requirement."""
+    spec = load()
+    with pytest.raises(
+        ReportError, match=r"s\.toml: no requirement 'SPLIT-999': SPLIT has SPLIT-0"
+    ):
+        check_ids("s.toml", [Expectation("SPLIT-999"), Expectation("SPLIT-001")], spec)
+    retired = {"A-1": replace(spec["SPLIT-001"], id="A-1", retired="2.0 moved")}
+    with pytest.raises(ReportError, match="A-1 is retired"):
+        check_ids("s.toml", [Expectation("A-1")], retired)
+    check_ids("s.toml", [Expectation("SPLIT-001")], spec)
 
 
 def test_a_run_with_expectations(tmp_path: Path) -> None:
