@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from piecewise_fixtures.generated import Program, printing
 
-from ..repros.script import bundle, loading_of, said
+from ..repros.script import assemble, loading_of, needs_of, said
 from ..testkit.generated.programs import as_graph
 from .properties import DIRECT, properties
 
@@ -17,7 +17,7 @@ Found by seed {seed}, through {capture}.
     python {name}
 
 Exit status: 1 it fails, 0 it holds, 3 neither could be told; a crash or a hang is one here too.
-Needs torch and {needs}.
+Needs {needs}.
 """
 
 _BODY = '''\
@@ -30,12 +30,13 @@ _BODY = '''\
 PROGRAM = r"""
 {program}
 """
-
-if __name__ == "__main__":
-    from piecewise_conformance.fuzzing import replay
-
-    raise SystemExit(replay.main({spec!r}, {key!r}, PROGRAM))
 '''
+
+_CALL = """\
+from piecewise_conformance.fuzzing import replay
+
+raise SystemExit(replay.main({spec!r}, {key!r}, PROGRAM))
+"""
 
 
 def printed(key: str, program: Program) -> str:
@@ -61,9 +62,7 @@ def script(backend: str, key: str, program: Program, seed: str, message: str, na
         seed=seed,
         capture="Dynamo" if found.capture != DIRECT else "a graph built directly",
         name=name,
-        needs=loading.needs,
+        needs=needs_of(loading),
     )
-    body = _BODY.format(
-        module=printed(key, program), program=program.to_json(), spec=loading.spec, key=key
-    )
-    return bundle(head, body, loading)
+    body = _BODY.format(module=printed(key, program), program=program.to_json())
+    return assemble(head, body, _CALL.format(spec=loading.spec, key=key), loading)

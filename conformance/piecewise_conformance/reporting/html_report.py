@@ -19,7 +19,6 @@ from ..core.verdict import Status
 from .badge import badge
 from .html_runs import WORST, Run, circumstances, families, reasons, runs_of, verdict_of
 from .report import Report, Result, how_a_script_went, how_to_run_script
-from .script_text import readable
 from .templating import render
 
 _TEMPLATE = Path(__file__).parent / "templates" / "report.html.j2"
@@ -132,6 +131,6 @@ def _repro(folder: Path, repro: str) -> str:
     if not path.is_relative_to(folder.resolve()):
         return "(outside of the report's folder: not shown)"
     try:
-        return readable(path.read_text(encoding="utf-8", errors="replace"))
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         return f"(cannot be read: {error.strerror})"

@@ -39,7 +39,7 @@ _SCRIPT_WENT = {
     OTHERWISE: "it fails there too, but in another way",
     HELD: "it did NOT fail there",
     NO_VERDICT: "it came to no verdict there",
-    NOT_RUN: "not run: another case of the test was, or time was up",
+    NOT_RUN: "not run: another case of the test was, or the seconds of --confirm were over",
 }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ..core.requirements import Requirement
+from ..core.tracebacks import unfolded
 from ..core.verdict import Status
 from .report import (
     CONFORMANT,
@@ -174,7 +175,10 @@ def _case(result: Result, folder: Path) -> Iterator[str]:
 
 
 def _text(label: str, text: str) -> Iterator[str]:
-    lines = text.strip("\n").splitlines() if text.strip() else []
+    shown, folded = unfolded(text.strip("\n"))
+    lines = shown.splitlines() if text.strip() else []
+    if folded:
+        lines.append("  (every frame is in the report)")
     if len(lines) > _LINES:
         lines = [*lines[:_LINES], f"... {len(lines) - _LINES} lines more, in the report"]
     for number, line in enumerate(lines):

@@ -18,8 +18,8 @@ from pathlib import Path
 from ..core.verdict import Status
 from ..reporting.report import FAILED, HELD, NO_VERDICT, NOT_RUN, OTHERWISE, Result
 from ..reporting.signatures import gist
-from .standalone import SAYS
 
+SAYS = "verdict: "  # begins the line of a script from which a verdict is read
 _SHORTEST, _LONGEST = 150.0, 240.0  # seconds for one script
 START = 20.0  # of which it may take to import torch
 _HANG = 60.0  # after which a script of a test that hung is said to hang
@@ -55,7 +55,7 @@ def confirm(
 
     def one(script: tuple[Path, Result]) -> Rerun:
         if time.monotonic() > ends:
-            return Rerun(NOT_RUN, "time was up")
+            return Rerun(NOT_RUN, "the seconds of --confirm were over")
         came = rerun(*script, limit=patience * _limit(script[1], timeout))
         told(*script, came)
         return came

@@ -46,14 +46,6 @@ def part_of(source: str, *names: str) -> str:
     return text.strip("\n") + "\n"
 
 
-def is_postponed(source: str) -> bool:
-    """Whether annotations in ``source`` are not evaluated."""
-    return any(
-        isinstance(each, ast.ImportFrom) and each.module == "__future__"
-        for each in ast.parse(source).body
-    )
-
-
 def _is_preface(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.ImportFrom):
         return statement.module == "__future__"
@@ -101,7 +93,7 @@ def _only(statement: ast.stmt, used: set[str]) -> str:
     names = [each for each in statement.names if _as(each) in used]
     if not names:
         module = getattr(statement, "module", None) or ""
-        ours = module.startswith("piecewise_")  # which may register ops that the test calls
+        ours = module.startswith("piecewise_fixtures")  # which registers ops that a test may call
         return f"import {module}  # for its effect" if ours else ""
     if isinstance(statement, ast.Import):
         return ast.unparse(ast.Import(names))

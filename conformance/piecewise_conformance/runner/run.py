@@ -38,7 +38,7 @@ from ..reporting.selected import Selected
 from ..reporting.terminal import print_report
 from ..reporting.verdict import exit_status, make_footer, scope_of
 from .plugin_options import BEGUN, LOADING, SELECTED
-from .progress import Progress
+from .progress import Progress, recorded
 
 LOG = "pytest.log"
 _INI = Path(__file__).parent / "conformance.ini"
@@ -146,6 +146,7 @@ def _with_scripts(settings: Settings, report: Report, stream: TextIO, *, run_the
         report.header,
         requirements,
         suite=settings.suite,
+        spec=settings.spec,
         memory=settings.memory,
     )
     print("writing a script for each failure, and running them", file=stream, flush=True)
@@ -178,7 +179,8 @@ def _pytest(settings: Settings, scratch: Path, stream: TextIO) -> int | None:
             stderr=subprocess.STDOUT,
             start_new_session=True,  # all that a subject starts is of one group, and ends with it
         )
-        progress = Progress(settings.out / REPORT, scratch, stream)
+        known = recorded(settings.out)
+        progress = Progress(settings.out / REPORT, scratch, stream, known)
         try:
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -219,11 +221,15 @@ def command_of(settings: Settings, scratch: Path) -> list[str]:
     return [*command, "--piecewise-resume"] if settings.resume else command
 
 
-def suite_command(settings: Settings, scratch: Path) -> list[str]:
-    """The pytest command line that runs the suite in one process and writes no report."""
+def suite_command(settings: Settings, scratch: Path, script: Path | None = None) -> list[str]:
+    """The pytest command line that runs the suite in one process and writes no report.
+
+    With ``script`` it runs the tests in that file, and not those of the suite.
+    """
     suite = str((settings.suite or SUITE_FOLDER).resolve())
-    command = [sys.executable, "-m", "pytest", suite, "-c", str(_INI), "--rootdir", suite]
-    command += [f"--confcutdir={suite}", "--import-mode=importlib", "-q", "--tb=short"]
+    tests, root = (str(script), str(script.parent)) if script else (suite, suite)
+    command = [sys.executable, "-m", "pytest", tests, "-c", str(_INI), "--rootdir", root]
+    command += [f"--confcutdir={root}", "--import-mode=importlib", "-q", "--tb=short"]
     command += ["--assert=plain"]  # the suite has no assert: rewriting its modules is for nothing
     for plugin in _PLUGINS:
         command += ["-p", plugin]

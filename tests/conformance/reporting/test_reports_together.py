@@ -30,7 +30,6 @@ from piecewise_conformance.reporting.report import (
 from piecewise_conformance.reporting.schema import VERSION, check_line
 from piecewise_conformance.reporting.shards import Shard, merge
 from piecewise_conformance.reporting.verdict import make_footer
-from piecewise_conformance.runner.progress import progress_line
 from piecewise_conformance.runner.run import Settings, run
 
 MINIATURE = Path(__file__).parents[2] / "miniature"
@@ -347,7 +346,7 @@ def test_a_run_with_expectations(tmp_path: Path) -> None:
     assert (tmp_path / "c" / "report.html").exists()
 
 
-# -- new-backend, progress --
+# -- new-backend --
 
 
 def test_new_backend(tmp_path: Path) -> None:
@@ -360,11 +359,3 @@ def test_new_backend(tmp_path: Path) -> None:
     path.write_text("mine")
     assert main(["new-backend", str(path)]) == 2
     assert path.read_text() == "mine"
-
-
-def test_progress() -> None:
-    """Counts, and the time that is left at the rate so far."""
-    from collections import Counter
-
-    line = progress_line(Counter({"pass": 9, "fail": 1}), 10, 40, 60.0)
-    assert line == "10 of 40 tests (1 fail), about 3:00 left"
