@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from piecewise_fixtures.generated import Program, printing
+from piecewise_fixtures.generated import SIZES, Program, graph_arguments, printing
 
 from ..repros.script import assemble, loading_of, needs_of, said
+from ..testkit.generated.layout import with_layout
 from ..testkit.generated.programs import as_graph
 from .properties import DIRECT, properties
 
@@ -41,7 +42,8 @@ raise SystemExit(replay.main({spec!r}, {key!r}, PROGRAM))
 
 def printed(key: str, program: Program) -> str:
     """``program`` as a person would write it, and the graph if the property is one of graphs."""
-    module = printing.module(program)
+    sizes = f"for {SIZES[0]} tokens"
+    module = with_layout(printing.module(program), graph_arguments(program, SIZES[0]), sizes)
     if properties()[key].capture == DIRECT:
         lines = str(as_graph(program).gm.graph).splitlines()
         module += "\n\n# the graph of it, which was built without Dynamo:\n#"

@@ -17,6 +17,7 @@ from pathlib import Path
 from ..core.requirements import Requirement
 from ..core.verdict import Status
 from .badge import badge
+from .html_picture import picture
 from .html_runs import WORST, Run, circumstances, families, reasons, runs_of, verdict_of
 from .report import Report, Result, how_a_script_went, how_to_run_script
 from .templating import render
@@ -48,6 +49,7 @@ def page(reports: Sequence[tuple[Path, Report]], requirements: Mapping[str, Requ
         _TEMPLATE,
         runs=[run.name for run in runs],
         verdicts=[verdict_of(run, requirements) for run in runs],
+        pictures=[picture(run, requirements) for run in runs],
         circumstances=circumstances(runs),
         families=families(runs),
         reasons=reasons(runs),

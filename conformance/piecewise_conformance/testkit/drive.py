@@ -16,6 +16,7 @@ from ..core.options import Options
 from ..core.verdict import NotRun
 from ..subject.subject import Subject
 from .capture_cache import recorded, reusing, settle
+from .generated.layout import with_layout
 from .graph_capture import Captured, mark_dynamic
 from .oracle import EXACT, Near, Observation, Rule, check, copy_values, observe
 
@@ -111,7 +112,7 @@ class Driven:
             expected,
             got,
             rule,
-            program=self.program.source,
+            program=lambda: with_layout(self.program.source(), args, where),
             where=where,
             may_drop=self.program.may_be_dropped,
         )
