@@ -11,7 +11,6 @@ import pytest
 from piecewise_conformance.core.verdict import Status
 from piecewise_conformance.reporting.report import ReportWriter, Result
 from piecewise_conformance.reporting.verdict import make_footer
-from piecewise_conformance.runner import progress
 from piecewise_conformance.runner.progress import (
     Durations,
     Progress,
@@ -79,7 +78,7 @@ def test_the_last_complete_report_has_the_records(tmp_path: Path) -> None:
 def test_at_most_a_line_each_ten_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where lines are not written over."""
     clock = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
     (tmp_path / "begun").touch()
     (tmp_path / "selected.json").write_text(json.dumps([f"x.py::test_{each}" for each in CASES]))
     writer = ReportWriter(tmp_path / "report.jsonl")

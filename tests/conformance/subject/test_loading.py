@@ -173,8 +173,7 @@ def test_a_registered_scheme() -> None:
 
 
 @pytest.mark.usefixtures("scheme")
-def test_a_script_embeds_the_sources_of_a_scheme() -> None:
-    """A script for a subject of a scheme with sources loads the reference with these files."""
-    loading = loading_of("mine:good")
-    assert loading.spec == "reference"
-    assert loading.files == {"piecewise_reference/cache/manager.py": "# good"}
+def test_a_script_loads_the_subject_of_a_scheme() -> None:
+    """By its name; what registers the scheme must be installed."""
+    assert loading_of("mine:good").spec == "mine:good"
+    assert loading_of("mine:good").needs == "my_scheme"
