@@ -13,6 +13,7 @@ from ..core.tracebacks import unfolded
 from ..core.verdict import Status
 from .report import (
     CONFORMANT,
+    NOT_RUN,
     Report,
     Result,
     how_a_script_went,
@@ -128,7 +129,8 @@ def _failures(
                 lines += _sentence(id, requirements, "    ")
             if rest := [f"{id} ({len(by_id[id])})" for id in list(by_id)[_SENTENCES:]]:
                 lines += _wrapped(f"and {', '.join(rest)}", "  ")
-        shown, *others = group.results
+        # a case whose script was run is worth more than one of which nothing is known
+        shown, *others = sorted(group.results, key=lambda each: each.repro_run in (None, NOT_RUN))
         lines += ["", *_case(shown, folder)]
         if others:
             lines += _wrapped(f"likewise: {_named(others, several=len(by_id) > 1)}", "  ")

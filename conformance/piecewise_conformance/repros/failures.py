@@ -25,8 +25,6 @@ _HEAD = """\
 
 {sentence}
 {told}
-    python {name}
-
 Exit status: 1 it fails, 0 it holds, 3 neither could be told; a crash or a hang is one here too.
 Needs {needs}.{more}
 Seen with {versions}, device {device}.
@@ -64,10 +62,10 @@ class Scripts:
         name = f"{_file_name(result)}.py"
         path = self.out / FOLDER / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.text(result, test, name), encoding="utf-8")
+        path.write_text(self.text(result, test), encoding="utf-8")
         return f"{FOLDER}/{name}"
 
-    def text(self, result: Result, test: Citation, name: str) -> str:
+    def text(self, result: Result, test: Citation) -> str:
         """The text of a script."""
         body = _part(test.path, _function(test).partition(".")[0])
         needs = sorted(set(re.findall(r"\bneeds\(([^)]*)\)", body)))
@@ -84,14 +82,11 @@ class Scripts:
                     said("got       ", result.got),
                 ]
             ),
-            name=name,
             needs=needs_of(self.loading),
             more=f" The test asks for {' and '.join(needs)} besides." if needs else "",
             versions=", ".join(f"{k} {v}" for k, v in versions.items() if k in _TOLD and v),
             device=device,
         )
-        parts = [commented("The program", result.program)] if result.program.strip() else []
-        parts.append(f"# --- The test ---\n\n{body}")
         judged = call(
             self.loading,
             result.id,
@@ -101,13 +96,23 @@ class Scripts:
             memory=self.memory,
             **{name: str(path.resolve()) for name, path in self.folders.items() if path},
         )
-        return assemble(head, "\n\n".join(parts), judged, self.loading)
+        squeezed = re.sub(r"\n{3,}", "\n\n", body)
+        test_text = f"# --- The test ---\n\n{squeezed}"
+        text = assemble(head, test_text, judged, self.loading)
+        if not result.program.strip():
+            return text
+        room = max(_FEW, _SHORT - text.count("\n") - _FRAME)
+        program = commented("The program", result.program, room)
+        return assemble(head, f"{program}\n\n{test_text}", judged, self.loading)
 
     def _sentence(self, result: Result) -> str:
         found = self.requirements.get(result.id)
         return textwrap.indent(textwrap.fill(found.sentence, 92), "    ") + "\n" if found else ""
 
 
+_SHORT = 100  # lines of a script that a person reads as a whole
+_FEW = 6  # lines of a program, at least
+_FRAME = 6  # lines around a program
 _TOLD = ("torch", "triton", "python")
 
 

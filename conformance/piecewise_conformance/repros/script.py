@@ -12,7 +12,6 @@ from ..subject.registry import BACKENDS, SCHEMES, registered
 
 HARNESS = "piecewise_conformance"
 _LINES = 12  # of one text: the report has all of it
-_PROGRAM = 40  # of a program
 
 
 @dataclass(frozen=True)
@@ -73,11 +72,11 @@ def said(label: str, text: str) -> str:
     return textwrap.indent("\n".join([f"{label}{lines[0]}", *lines[1:]]), "    ") + "\n"
 
 
-def commented(title: str, text: str) -> str:
-    """``text`` as a comment under ``title``."""
+def commented(title: str, text: str, most: int) -> str:
+    """``text`` as a comment under ``title``, cut after ``most`` lines."""
     lines = text.strip("\n").splitlines()
-    if len(lines) > _PROGRAM:
-        lines = [*lines[:_PROGRAM], f"... {len(lines) - _PROGRAM} lines more, in the report"]
+    if len(lines) > most:
+        lines = [*lines[:most], f"... {len(lines) - most} lines more, in the report"]
     comment = "".join(f"# {each}".rstrip() + "\n" for each in lines)
     return f"# --- {title} ---\n#\n{comment}"
 
@@ -91,6 +90,8 @@ def call(loading: Loading, id: str, case: str, **settings: Any) -> str:
     """The last lines of a script: judge the test in it, and exit as it went."""
     given = ["__file__", repr(id), repr(case), f"backend={loading.spec!r}"]
     given += [f"{name}={value!r}" for name, value in settings.items() if value]
-    lines = "".join(f"    {each},\n" for each in given)
-    judged = f"raise SystemExit(\n    replay.main(\n{textwrap.indent(lines, '    ')}    )\n)"
-    return f"from {HARNESS}.runner import replay\n\n{judged}"
+    arguments = f"{', '.join(given[:3])},\n    {', '.join(given[3:])},"
+    return (
+        f"from {HARNESS}.runner import replay\n\n"
+        f"status = replay.main(\n    {arguments}\n)\nraise SystemExit(status)"
+    )

@@ -16,7 +16,7 @@ from ..reporting.report import Result
 from ..reporting.selected import Selected
 from ..repros.confirm import SAYS
 from .run import Settings, environment_of, suite_command
-from .worker import RESULT
+from .worker import RESULT, WorkerPlugin
 
 FAILED, HELD, NO_VERDICT = 1, 0, 3
 _FOR_EVER = 1e6  # seconds: a test that hangs shall hang where a person can look at it
@@ -84,6 +84,12 @@ class _Seen:
     def pytest_runtest_call(self) -> None:
         """Print the stack of a crash where a person sees it."""
         faulthandler.enable(self.errors)
+
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """Close the files of the watch."""
+        if isinstance(worker := config.pluginmanager.get_plugin("piecewise"), WorkerPlugin):
+            faulthandler.disable()
+            worker.watch.close()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the result."""

@@ -61,11 +61,19 @@ def op(x: Path) -> Path:
 def _(x):
     return x
 
+@torch.library.custom_op("x::another", mutates_args=())
+def another(x: Path) -> Path:
+    return x
+
+@another.register_fake
+def _(x):
+    return x
+
 # of the test
 @mark(LIMIT)
 def test_it(subject):
     """What it says."""
-    return helper(1)
+    return helper(torch.ops.x.op)
 
 def test_other():
     return PurePath(OTHER), scaled
@@ -88,12 +96,12 @@ def test_a_part_is_what_the_test_uses() -> None:
         "from pathlib import Path\nimport its_effect\n"
         "import piecewise_fixtures.ops  # for its effect\n\n\n# how many\nLIMIT = 3\n\n\n"
         "def helper(a: Path) -> int:\n    return LIMIT\n\n\n"
-        # whatever calls them, by way of torch
+        # the test calls it by way of torch
         '@torch.library.custom_op("x::op", mutates_args=())\n'
         "def op(x: Path) -> Path:\n    return x\n\n\n"
         "@op.register_fake\ndef _(x):\n    return x\n\n\n"
         '# of the test\n@mark(LIMIT)\ndef test_it(subject):\n    """What it says."""\n'
-        "    return helper(1)\n"
+        "    return helper(torch.ops.x.op)\n"
     )
 
 
@@ -105,8 +113,9 @@ def test_most_scripts_are_short(tmp_path: Path) -> None:
     scripts = Scripts(tmp_path, header("reference"), load())
     lengths: dict[str, list[int]] = {}
     for (id, function), test in scripts.tests.items():
-        failed = Result(id, function, Status.FAIL, "m", expected="e\n" * 5, got="g\n" * 5)
-        text = scripts.text(failed, test, "a-name.py")
+        said = {"expected": "e\n" * 4, "got": "g\n" * 4, "program": "p\n" * 30}
+        failed = Result(id, function, Status.FAIL, "m", **said)
+        text = scripts.text(failed, test)
         lengths.setdefault(id, []).append(text.count("\n"))
     shares = [
         sum(each <= 100 for each in lengths[id]) / len(lengths[id])
