@@ -113,8 +113,12 @@ def test_most_scripts_are_short(tmp_path: Path) -> None:
     scripts = Scripts(tmp_path, header("reference"), load())
     lengths: dict[str, list[int]] = {}
     for (id, function), test in scripts.tests.items():
-        said = {"expected": "e\n" * 4, "got": "g\n" * 4, "program": "p\n" * 30}
-        failed = Result(id, function, Status.FAIL, "m", **said)
+        failed = dataclasses.replace(
+            Result(id, function, Status.FAIL, "m"),
+            expected="e\n" * 4,
+            got="g\n" * 4,
+            program="p\n" * 30,
+        )
         text = scripts.text(failed, test)
         lengths.setdefault(id, []).append(text.count("\n"))
     shares = [
