@@ -52,7 +52,10 @@ def main(
             suite=Path(suite) if suite else None,
             spec=Path(spec) if spec else None,
         )
-        os.environ.update(environment_of(settings, Path(folder)))
+        environment = environment_of(settings, Path(folder))
+        for name in os.environ.keys() - environment.keys():
+            del os.environ[name]  # what a user has set for pytest runs of their own
+        os.environ.update(environment)
         seen = _Seen()
         _, _, _, *arguments = suite_command(settings, Path(folder), Path(script).resolve())
         code = pytest.main([*arguments, "-q", "--no-summary"], plugins=[seen])
