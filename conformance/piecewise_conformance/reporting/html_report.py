@@ -23,6 +23,7 @@ from .report import Report, Result, how_a_script_went, how_to_run_script
 from .templating import render
 
 _TEMPLATE = Path(__file__).parent / "templates" / "report.html.j2"
+_PICTURES = 3  # at most: a page of many runs would be slow with a picture of each
 _DETAILED = frozenset(WORST[:6])
 
 
@@ -49,7 +50,7 @@ def page(reports: Sequence[tuple[Path, Report]], requirements: Mapping[str, Requ
         _TEMPLATE,
         runs=[run.name for run in runs],
         verdicts=[verdict_of(run, requirements) for run in runs],
-        pictures=[picture(run, requirements) for run in runs],
+        pictures=[picture(each, requirements) for each in runs if len(runs) <= _PICTURES],
         circumstances=circumstances(runs),
         families=families(runs),
         reasons=reasons(runs),
