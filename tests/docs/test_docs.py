@@ -14,8 +14,12 @@ import pytest
 from piecewise_conformance.cli import main
 from piecewise_conformance.core import requirements
 from piecewise_conformance.core.verdict import Status
-from piecewise_conformance.reporting.report import ReportWriter, Result, make_footer
+from piecewise_conformance.reporting.report import (
+    ReportWriter,
+    Result,
+)
 from piecewise_conformance.reporting.shards import Shard
+from piecewise_conformance.reporting.verdict import make_footer
 from piecewise_conformance.subject.subject import ABILITIES, SURFACE
 
 ROOT = Path(__file__).parents[2]

@@ -21,12 +21,11 @@ from ..reporting.report import (
     ReportError,
     ReportWriter,
     Result,
-    exit_status,
-    make_footer,
     read_report,
 )
 from ..reporting.shards import merge
 from ..reporting.terminal import print_report
+from ..reporting.verdict import exit_status, make_footer, scope_of
 from .new_backend import write_adapter
 
 
@@ -82,9 +81,11 @@ def _merge(options: argparse.Namespace) -> int:
         writer.add(each)
         _take_script(each, options.folders, options.out)
     unmatched = unmatched_of(header, results)
-    writer.finish(make_footer(results, seconds=seconds, unmatched=unmatched))
+    requirements = load()
+    scope = scope_of(results, requirements, header["device"])
+    writer.finish(make_footer(results, seconds=seconds, unmatched=unmatched, scope=scope))
     write_junit(options.out / "junit.xml", results)
-    report, requirements = read_report(writer.path), load()
+    report = read_report(writer.path)
     write_html(options.out / "report.html", [(options.out, report)], requirements)
     print_report(sys.stdout, report, requirements, unmatched=unmatched, folder=options.out)
     return exit_status(results, unmatched=len(unmatched))

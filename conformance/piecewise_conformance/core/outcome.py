@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .boundary import raised_inside, whose
+from .tracebacks import traceback_of
 from .verdict import NotRun, Status, Unsupported, Violation
 
 _LIMIT = 20_000  # characters of one text: a report is to be read
@@ -48,8 +48,8 @@ def outcome_of(error: BaseException) -> Outcome:
             return Outcome(Status.NOT_RUN, clip(describe(each, bare=True)))
     if (raiser := raised_inside(error)) is not None:
         message = f"the subject raised {describe(raiser)}, in {whose(raiser)}"
-        return Outcome(Status.FAIL, clip(message), "no exception", clip(_trace(raiser)))
-    return Outcome(Status.ERROR, clip(f"{describe(error)}\n\n{_trace(error)}"))
+        return Outcome(Status.FAIL, clip(message), "no exception", clip(traceback_of(raiser)))
+    return Outcome(Status.ERROR, clip(f"{describe(error)}\n\n{traceback_of(error)}"))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -71,12 +71,6 @@ def describe(error: BaseException, *, bare: bool = False) -> str:
     if bare and text:
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _trace(error: BaseException) -> str:
-    """Where ``error`` came from, the innermost frames last."""
-    frames = traceback.extract_tb(error.__traceback__)[-12:]
-    return "".join(traceback.format_list(frames)).rstrip()
 
 
 def clip(text: object) -> str:

@@ -7,14 +7,16 @@ error that names file and line, since a requirement lost to a typo would be one 
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 LEVELS = ("MUST", "SHOULD")
 SMOKE = "smoke"  # a few cases of each test
-PROFILES = (SMOKE, "core", "inductor", "gpu")
+GPU = "gpu"  # what needs one
+PROFILES = (SMOKE, "core", "inductor", GPU)
 FULL = "full"  # the profile that selects every requirement; no requirement lists it
 
 SPEC_FOLDER = Path(__file__).parents[1] / "spec"
@@ -152,3 +154,31 @@ def _prose(lines: list[str]) -> tuple[str, str]:
 
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+# -- names that are not there ----------------------------------------------------------------------
+
+
+def unknown_family(name: str, requirements: Mapping[str, Requirement]) -> str | None:
+    """What is wrong with the name of a family; None if the spec has it."""
+    families = sorted({each.family for each in requirements.values()})
+    if name.upper() in families:
+        return None
+    return f"no family {name!r}{_near(name, families)}; there are {', '.join(families)}"
+
+
+def unknown_id(id: str, requirements: Mapping[str, Requirement]) -> str | None:
+    """What is wrong with the ID of a requirement, and which IDs there are; None if nothing is."""
+    if found := requirements.get(id.upper()):
+        return f"{found.id} is retired ({found.retired})" if found.retired else None
+    family = id.upper().rpartition("-")[0]
+    own = [each.id for each in requirements.values() if each.family == family]
+    if own:
+        return f"no requirement {id!r}: {family} has {own[0]} to {own[-1]}"
+    families = sorted({each.family for each in requirements.values()})
+    return f"no requirement {id!r}{_near(id, requirements)}; families are {', '.join(families)}"
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name.upper(), list(known), n=3)
+    return f"; did you mean {' or '.join(close)}?" if close else ""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from piecewise_fixtures.generated import from_json
 
-from ..repros.standalone import NO_VERDICT, SAYS, tell
+from ..repros.confirm import SAYS
+from ..runner.replay import NO_VERDICT, tell
 from ..subject.loading import LoadError, load_subject
 from .judging import judge
 from .properties import properties

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from piecewise_fixtures.generated import Program, printing
+from piecewise_fixtures.generated import SIZES, Program, graph_arguments, printing
 
-from ..repros.script import bundle, loading_of, said
+from ..repros.script import assemble, loading_of, needs_of, said
+from ..testkit.generated.layout import with_layout
 from ..testkit.generated.programs import as_graph
 from .properties import DIRECT, properties
 
@@ -17,7 +18,7 @@ Found by seed {seed}, through {capture}.
     python {name}
 
 Exit status: 1 it fails, 0 it holds, 3 neither could be told; a crash or a hang is one here too.
-Needs torch and {needs}.
+Needs {needs}.
 """
 
 _BODY = '''\
@@ -30,17 +31,19 @@ _BODY = '''\
 PROGRAM = r"""
 {program}
 """
-
-if __name__ == "__main__":
-    from piecewise_conformance.fuzzing import replay
-
-    raise SystemExit(replay.main({spec!r}, {key!r}, PROGRAM))
 '''
+
+_CALL = """\
+from piecewise_conformance.fuzzing import replay
+
+raise SystemExit(replay.main({spec!r}, {key!r}, PROGRAM))
+"""
 
 
 def printed(key: str, program: Program) -> str:
     """``program`` as a person would write it, and the graph if the property is one of graphs."""
-    module = printing.module(program)
+    sizes = f"for {SIZES[0]} tokens"
+    module = with_layout(printing.module(program), graph_arguments(program, SIZES[0]), sizes)
     if properties()[key].capture == DIRECT:
         lines = str(as_graph(program).gm.graph).splitlines()
         module += "\n\n# the graph of it, which was built without Dynamo:\n#"
@@ -61,9 +64,7 @@ def script(backend: str, key: str, program: Program, seed: str, message: str, na
         seed=seed,
         capture="Dynamo" if found.capture != DIRECT else "a graph built directly",
         name=name,
-        needs=loading.needs,
+        needs=needs_of(loading),
     )
-    body = _BODY.format(
-        module=printed(key, program), program=program.to_json(), spec=loading.spec, key=key
-    )
-    return bundle(head, body, loading)
+    body = _BODY.format(module=printed(key, program), program=program.to_json())
+    return assemble(head, body, _CALL.format(spec=loading.spec, key=key), loading)

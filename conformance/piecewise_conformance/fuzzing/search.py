@@ -28,10 +28,10 @@ from ..reporting.report import (
     REPORT,
     ReportWriter,
     Result,
-    make_footer,
     read_report,
 )
 from ..reporting.terminal import print_report
+from ..reporting.verdict import make_footer, scope_of
 from ..repros.confirm import START, rerun
 from ..runner.run import Settings, environment_of
 from ..subject.loading import load_subject
@@ -81,7 +81,8 @@ def search(options: Options) -> int:
         results = _results(options, tally)
     for result in results:
         writer.add(result)
-    footer = make_footer(results, seconds=time.monotonic() - began)
+    scope = scope_of(results, load())
+    footer = make_footer(results, seconds=time.monotonic() - began, scope=scope)
     writer.finish(footer)
     print(tally.told(time.monotonic() - began), flush=True)
     print_report(sys.stdout, read_report(writer.path), load(), folder=options.out)

@@ -8,7 +8,7 @@ from ..subject.adapters.reference import make
 from ..subject.subject import Subject
 from .catalogue import FOLDER, Mutant, catalogue
 from .instrument import INSTRUMENTED, instrumented
-from .planting import patched_sources, plant
+from .planting import plant
 
 
 @cache
@@ -24,8 +24,3 @@ def load(name: str) -> Subject:
 def subject_of(mutant: Mutant) -> Subject:
     """``mutant``, planted in this process."""
     return make(plant(mutant), name=mutant.name, origin=f"mutant:{mutant.name}")
-
-
-def sources(name: str) -> dict[str, str]:
-    """The files of the reference that the mutant ``name`` changes, for a repro script."""
-    return patched_sources(catalogue()[name])

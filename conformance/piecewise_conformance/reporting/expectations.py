@@ -19,8 +19,10 @@ from typing import Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from ..core.requirements import Requirement, unknown_id
 from ..core.verdict import Status
 from .report import FAILING, ReportError, Result
+from .selected import part_of
 
 _KEYS = ("requirement", "case", "status", "reason", "link", "version", "torch")
 
@@ -111,6 +113,15 @@ def _faults(entry: Mapping[str, Any], accept: bool) -> Iterable[str]:
             yield f"{key} {entry[key]!r} is no version specifier, such as <0.34"
 
 
+def check_ids(
+    path: object, entries: Iterable[Expectation], requirements: Mapping[str, Requirement]
+) -> None:
+    """Raise ReportError if an entry names a requirement that the spec does not have."""
+    wrong = {id: unknown_id(id, requirements) for id in {each.requirement for each in entries}}
+    if told := [f"{path}: {wrong[id]}" for id in sorted(wrong) if wrong[id]]:
+        raise ReportError("\n".join(told))
+
+
 class Expected:
     """What is expected of one run."""
 
@@ -160,8 +171,7 @@ def shown_path(path: Path) -> str:
 def unmatched_of(header: Mapping[str, Any], results: Sequence[Result]) -> list[str]:
     """What was expected and matched nothing, in a run that was about all: else nothing is told."""
     path = header.get("expectations")
-    narrow = header.get("keyword") or header.get("shard") or header["profiles"] != ["full"]
-    if not path or narrow:
+    if not path or part_of(header):
         return []
     return Expected(load_expectations(Path(path), accept=True), header).unmatched(results)
 

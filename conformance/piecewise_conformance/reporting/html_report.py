@@ -17,12 +17,13 @@ from pathlib import Path
 from ..core.requirements import Requirement
 from ..core.verdict import Status
 from .badge import badge
+from .html_picture import picture
 from .html_runs import WORST, Run, circumstances, families, reasons, runs_of, verdict_of
-from .report import Report, Result, how_a_script_went
-from .script_text import readable
+from .report import Report, Result, how_a_script_went, how_to_run_script
 from .templating import render
 
 _TEMPLATE = Path(__file__).parent / "templates" / "report.html.j2"
+_PICTURES = 3  # at most: a page of many runs would be slow with a picture of each
 _DETAILED = frozenset(WORST[:6])
 
 
@@ -48,7 +49,8 @@ def page(reports: Sequence[tuple[Path, Report]], requirements: Mapping[str, Requ
     return render(
         _TEMPLATE,
         runs=[run.name for run in runs],
-        verdicts=[verdict_of(run) for run in runs],
+        verdicts=[verdict_of(run, requirements) for run in runs],
+        pictures=[picture(each, requirements) for each in runs if len(runs) <= _PICTURES],
         circumstances=circumstances(runs),
         families=families(runs),
         reasons=reasons(runs),
@@ -121,7 +123,7 @@ def _failure(folder: Path, result: Result) -> Failure:
     return Failure(
         result,
         script=_repro(folder, result.repro),
-        command=f"python {folder / result.repro}",
+        command=how_to_run_script(folder / result.repro),
         went=how_a_script_went(result) if result.repro_run else "",
     )
 
@@ -132,6 +134,6 @@ def _repro(folder: Path, repro: str) -> str:
     if not path.is_relative_to(folder.resolve()):
         return "(outside of the report's folder: not shown)"
     try:
-        return readable(path.read_text(encoding="utf-8", errors="replace"))
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         return f"(cannot be read: {error.strerror})"

@@ -6,11 +6,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from ..core.requirements import FULL
+from ..core.requirements import Requirement
 from ..core.verdict import Status
-from .report import CONFORMANT, INCOMPLETE, Report, Result, by_family, exit_status, verdict
+from .report import (
+    CONFORMANT,
+    INCOMPLETE,
+    Report,
+    Result,
+)
+from .selected import part_of
+from .verdict import by_family, exit_status, scope_of, verdict
 
 # Of the statuses of a requirement's tests, the first in this order is shown for the requirement.
 WORST = (
@@ -84,30 +90,23 @@ class Verdict:
     to_look_at: list[str]
 
 
-def verdict_of(run: Run) -> Verdict:
+def verdict_of(run: Run, requirements: Mapping[str, Requirement]) -> Verdict:
     """Return the verdict of ``run`` and the requirements that a reader should look at."""
     results = run.report.results
     unmatched = len((run.report.footer or {}).get("unmatched", ()))
     problem = "" if run.report.complete else "the run did not come to its end"
     status = exit_status(results, problem=problem, unmatched=unmatched)
+    scope = scope_of(results, requirements, run.report.header["device"])
     return Verdict(
         run=run.name,
-        text=verdict(results, problem=problem, unmatched=unmatched),
+        text=verdict(results, problem=problem, unmatched=unmatched, scope=scope),
         colour={CONFORMANT: "pass", INCOMPLETE: "xfail"}.get(status, "fail"),
-        part=_part(run.report.header),
-        judged=len({each.id for each in results if each.status is Status.PASS or each.failing}),
-        requirements=len(run.results),
+        part=part_of(run.report.header),
+        judged=scope.judged,
+        requirements=scope.of,
         tests=_counts(Counter(each.status.value for each in results)),
         to_look_at=[id for id in sorted(run.results) if run.status(id) in _NEEDS_A_LOOK],
     )
-
-
-def _part(header: Mapping[str, Any]) -> str:
-    profiles = [each for each in header["profiles"] if each != FULL]
-    parts = [f"profile {', '.join(profiles)}"] if profiles else []
-    parts += [f"-k {header['keyword']}"] if header["keyword"] else []
-    parts += [f"shard {header['shard']}"] if header.get("shard") else []
-    return "; ".join(parts)
 
 
 def circumstances(runs: Sequence[Run]) -> dict[str, list[str]]:

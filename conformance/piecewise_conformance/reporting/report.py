@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
-from collections import Counter
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -40,7 +39,7 @@ _SCRIPT_WENT = {
     OTHERWISE: "it fails there too, but in another way",
     HELD: "it did NOT fail there",
     NO_VERDICT: "it came to no verdict there",
-    NOT_RUN: "not run: another case of the test was, or time was up",
+    NOT_RUN: "not run: another case of the test was, or the seconds of --confirm were over",
 }
 
 
@@ -164,9 +163,15 @@ class ReportWriter:
         report = read_report(self.path)
         if report.complete:
             raise ReportError(f"{self.path} is complete: there is nothing to resume")
+        before, now = report.header.get(DIGEST), header.get(DIGEST)
+        if before and before != now:
+            raise ReportError(
+                f"{self.path} was begun with other files of the subject (digest {before}, now "
+                f"{now}): the results of two versions are no report; run without --resume"
+            )
         for key in RESUME_KEYS:
             before, now = report.header.get(key), header.get(key)
-            if before != now:
+            if (before or None) != (now or None):
                 raise ReportError(f"{self.path} was begun with {key} {before!r}, not {now!r}")
         if report.torn:
             data = self.path.read_bytes()
@@ -195,6 +200,8 @@ class ReportWriter:
             file.write(_line(line))
 
 
+DIGEST = "subject_digest"  # of the subject's files; null where it has none of its own
+
 # What must be the same for results of two runs to stand in one report.
 RESUME_KEYS = (
     "subject",
@@ -202,6 +209,9 @@ RESUME_KEYS = (
     "seed",
     "profiles",
     "keyword",
+    "families",
+    "ids",
+    "cases",
     "versions",
     "shard",
     "expectations",
@@ -213,88 +223,17 @@ def _line(value: Mapping[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=True, default=str) + "\n"
 
 
-_WORD = re.compile(r"[\w:+\-.\[\]\\/]+")  # what pytest's -k takes for one word
-_OPERATORS = ("and", "or", "not")
-
-
-def how_to_run(spec: str, id: str, case: str, *, device: str = "cpu", seed: int = 0) -> str:
-    """The command that runs one case alone.
-
-    The parts of a case are matched each for itself, for ``-k`` knows no quoting. A case whose
-    name goes on after this one's may run as well.
-    """
-    words = [word for word in _WORD.findall(case) if word not in _OPERATORS]
-    command = ["python", "-m", "piecewise_conformance", "run", "--backend", spec]
+def how_to_run(
+    spec: str, id: str, case: str, *, device: str = "cpu", seed: int = 0, out: str = ""
+) -> str:
+    """The command that runs one case alone, with this interpreter, and reports into ``out``."""
+    command = [sys.executable, "-m", "piecewise_conformance", "run", "--backend", spec]
     command += ["--device", device] if device != "cpu" else []
     command += ["--seed", str(seed)] if seed else []
-    return shlex.join([*command, "-k", " and ".join([id, *words])])
+    command += ["--id", id, "--case", case]
+    return shlex.join([*command, "--out", out] if out else command)
 
 
-# -- the verdict -----------------------------------------------------------------------------------
-
-
-def exit_status(results: Iterable[Result], *, problem: str = "", unmatched: int = 0) -> int:
-    """The exit status of a run with ``results``; ``problem`` is why it is incomplete, if it is.
-
-    ``unmatched`` is the number of expectations that matched nothing.
-
-    A verdict of a broken run is no verdict: an error of the harness beats a failure. Of failures
-    only those of a MUST count. Where nothing was judged, nothing conforms.
-    """
-    results = list(results)
-    if problem or any(each.status is Status.ERROR for each in results):
-        return INCOMPLETE
-    if unmatched or any(each.status is Status.XPASS for each in results):
-        return NOT_CONFORMANT
-    if any(each.failing and each.level == "MUST" for each in results):
-        return NOT_CONFORMANT
-    if not any(each.status is Status.PASS or each.failing for each in results):
-        return INCOMPLETE
-    return CONFORMANT
-
-
-def verdict(results: Iterable[Result], *, problem: str = "", unmatched: int = 0) -> str:
-    """The verdict in words, for the footer and for people."""
-    results = list(results)
-    status = exit_status(results, problem=problem, unmatched=unmatched)
-    if status == CONFORMANT:
-        return "conformant"
-    if status == NOT_CONFORMANT:
-        return "not conformant"
-    if problem:
-        return f"incomplete: {problem}"
-    if any(each.status is Status.ERROR for each in results):
-        return "incomplete: the harness had errors"
-    return "nothing was tested"
-
-
-def totals(results: Iterable[Result]) -> dict[str, int]:
-    """How many results there are of each status, in the order of Status; none are left out."""
-    count = Counter(each.status for each in results)
-    return {status.value: count[status] for status in Status}
-
-
-def by_family(results: Iterable[Result]) -> dict[str, dict[str, int]]:
-    """The totals of each family that has results, in alphabetical order."""
-    families: dict[str, list[Result]] = {}
-    for each in results:
-        families.setdefault(each.family, []).append(each)
-    return {family: totals(families[family]) for family in sorted(families)}
-
-
-def make_footer(
-    results: Iterable[Result], *, seconds: float, unmatched: Iterable[str] = ()
-) -> dict[str, Any]:
-    """The footer of a run that came to its end."""
-    results, unmatched = list(results), list(unmatched)
-    return {
-        "totals": totals(results),
-        "families": by_family(results),
-        "results": len(results),
-        "requirements": len({each.id for each in results}),
-        "should_failures": sum(each.failing and each.level != "MUST" for each in results),
-        "unmatched": unmatched,
-        "verdict": verdict(results, unmatched=len(unmatched)),
-        "exit_status": exit_status(results, unmatched=len(unmatched)),
-        "seconds": round(seconds, 3),
-    }
+def how_to_run_script(path: Path) -> str:
+    """The command that runs the script of a failure with this interpreter."""
+    return shlex.join([sys.executable, str(path)])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .report import REPORT, RESUME_KEYS, Report, ReportError, Result, read_report
+from .report import DIGEST, REPORT, RESUME_KEYS, Report, ReportError, Result, read_report
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,12 @@ def merge(folders: Sequence[Path]) -> tuple[dict[str, Any], list[Result], float]
     of = 0
     for folder, report in reports:
         shard = _shard(folder, report)
+        before, now = (each.header.get(DIGEST) for each in (first, report))
+        if before != now:
+            raise ReportError(
+                f"{folder} was run on other files of the subject (digest {now}) than "
+                f"{first_folder} (digest {before}): the results of two versions are no report"
+            )
         for key in ("schema", *RESUME_KEYS):
             before, now = (_comparable(each.header.get(key)) for each in (first, report))
             if key != "shard" and before != now:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ..core.tracebacks import unfolded
+
 
 @cache
 def _environment(folder: Path) -> Environment:
     # Reports hold text of the backend under test, so every value is escaped.
-    return Environment(
+    made = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
@@ -19,6 +21,8 @@ def _environment(folder: Path) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    made.filters["unfolded"] = unfolded
+    return made
 
 
 def render(template: Path, **data: object) -> str:

@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import TextIO
 
 from ..core.requirements import Requirement
+from ..core.tracebacks import unfolded
 from ..core.verdict import Status
 from .report import (
     CONFORMANT,
+    NOT_RUN,
     Report,
     Result,
-    by_family,
-    exit_status,
     how_a_script_went,
-    totals,
-    verdict,
+    how_to_run_script,
 )
+from .signatures import grouped
+from .verdict import Scope, by_family, exit_status, in_capitals, scope_of, totals, verdict
 
-_CASES = 3  # printed of each requirement; the report has the rest
+_CASES = 2  # named of each cause besides the first; the report has the rest
+_SENTENCES = 3  # requirements of one cause whose sentence is printed
 _LINES = 25  # printed of each text
 _SHOWN = (
     Status.PASS,
@@ -60,7 +62,13 @@ def print_report(
         _reasons(report.results, Status.NOT_RUN, "not run: this machine lacks something"),
         _durations(report.results, durations),
         "\n".join(f"expected, and matched nothing: {each}" for each in unmatched),
-        _verdict(report.results, problem, paint, len(unmatched)),
+        _verdict(
+            report.results,
+            problem,
+            paint,
+            len(unmatched),
+            scope_of(report.results, requirements, report.header["device"]),
+        ),
     ]
     print("\n\n".join(part for part in parts if part), file=stream, flush=True)
 
@@ -106,21 +114,48 @@ def _failures(
     paint: _Painter,
     folder: Path,
 ) -> Iterator[str]:
-    bad: dict[str, list[Result]] = {}
-    for each in results:
-        if each.status in _BAD:
-            bad.setdefault(each.id, []).append(each)
-    for id in sorted(bad):
-        found = requirements.get(id)
-        level = found.level if found else bad[id][0].level
-        lines = [paint("red", f"{id} ({level}, {_counted(bad[id])})")]
-        if found:
-            lines += textwrap.wrap(found.sentence, 98, initial_indent="  ", subsequent_indent="  ")
-        for each in bad[id][:_CASES]:
-            lines += ["", *_case(each, folder)]
-        if more := len(bad[id]) - _CASES:
-            lines += ["", f"  and {more} more, in the report"] if more > 0 else []
+    """A block for each cause: the requirements that it fails, and one case in full."""
+    for group in grouped(each for each in results if each.status in _BAD):
+        by_id = group.by_id
+        if len(by_id) == 1:
+            (id,) = by_id
+            lines = [paint("red", _titled(id, by_id[id], requirements))]
+            lines += _sentence(id, requirements, "  ")
+        else:
+            counted = _counted(group.results)
+            lines = [paint("red", f"{counted}, of {len(by_id)} requirements, for one reason")]
+            for id in list(by_id)[:_SENTENCES]:
+                lines.append(f"  {_titled(id, by_id[id], requirements)}")
+                lines += _sentence(id, requirements, "    ")
+            if rest := [f"{id} ({len(by_id[id])})" for id in list(by_id)[_SENTENCES:]]:
+                lines += _wrapped(f"and {', '.join(rest)}", "  ")
+        # a case whose script was run is worth more than one of which nothing is known
+        shown, *others = sorted(group.results, key=lambda each: each.repro_run in (None, NOT_RUN))
+        lines += ["", *_case(shown, folder)]
+        if others:
+            lines += _wrapped(f"likewise: {_named(others, several=len(by_id) > 1)}", "  ")
         yield "\n".join(lines)
+
+
+def _titled(id: str, results: Sequence[Result], requirements: Mapping[str, Requirement]) -> str:
+    level = requirements[id].level if id in requirements else results[0].level
+    return f"{id} ({level}, {_counted(results)})"
+
+
+def _sentence(id: str, requirements: Mapping[str, Requirement], indent: str) -> list[str]:
+    return _wrapped(requirements[id].sentence, indent) if id in requirements else []
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(
+        text, 98, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+    )
+
+
+def _named(results: Sequence[Result], *, several: bool) -> str:
+    names = [f"{each.id} {each.case}" if several else each.case for each in results]
+    more = f" and {len(names) - _CASES} more, in the report" if len(names) > _CASES else ""
+    return ", ".join(names[:_CASES]) + more
 
 
 def _counted(results: Sequence[Result]) -> str:
@@ -129,7 +164,7 @@ def _counted(results: Sequence[Result]) -> str:
 
 
 def _case(result: Result, folder: Path) -> Iterator[str]:
-    yield f"  {result.status.value}: {result.case}"
+    yield f"  {result.status.value}: {result.id} {result.case}"
     yield from _text("", result.message)
     yield from _text("expected: ", result.expected)
     yield from _text("got:      ", result.got)
@@ -138,11 +173,14 @@ def _case(result: Result, folder: Path) -> Iterator[str]:
         yield f"    run alone: {result.how_to_run}"
     if result.repro:
         came = f"  ({how_a_script_went(result)})" if result.repro_run else ""
-        yield f"    script:    python {folder / result.repro}{came}"
+        yield f"    script:    {how_to_run_script(folder / result.repro)}{came}"
 
 
 def _text(label: str, text: str) -> Iterator[str]:
-    lines = text.strip("\n").splitlines() if text.strip() else []
+    shown, folded = unfolded(text.strip("\n"))
+    lines = shown.splitlines() if text.strip() else []
+    if folded:
+        lines.append("  (every frame is in the report)")
     if len(lines) > _LINES:
         lines = [*lines[:_LINES], f"... {len(lines) - _LINES} lines more, in the report"]
     for number, line in enumerate(lines):
@@ -177,24 +215,21 @@ def _first_line(text: str) -> str:
     return text.splitlines()[0] if text.strip() else "no reason given"
 
 
-def _verdict(results: Sequence[Result], problem: str, paint: _Painter, unmatched: int = 0) -> str:
+def _verdict(
+    results: Sequence[Result],
+    problem: str,
+    paint: _Painter,
+    unmatched: int = 0,
+    scope: Scope | None = None,
+) -> str:
     status = exit_status(results, problem=problem, unmatched=unmatched)
-    text = (
-        verdict(results, problem=problem, unmatched=unmatched).upper()
-        if not problem
-        else f"INCOMPLETE: {problem}"
-    )
+    text = in_capitals(verdict(results, problem=problem, unmatched=unmatched, scope=scope))
+    if problem:
+        text = f"INCOMPLETE: {problem}"
     counts = ", ".join(f"{number} {name}" for name, number in totals(results).items() if number)
-    lines = [
-        paint("green" if status == CONFORMANT else "red", f"{text}  ({counts or 'no results'})")
-    ]
+    lines = [counts or "no results"]
     if should := sum(each.failing and each.level != "MUST" for each in results):
         lines.append(f"{should} of the failures are of a SHOULD, which does not fail the run")
-    asked = {each.id for each in results}
-    told = {each.id for each in results if each.status is Status.PASS or each.failing}
-    if asked - told:
-        lines.append(
-            f"{len(told)} of {len(asked)} requirements were judged; "
-            "the others were unsupported or not run"
-        )
-    return "\n".join(lines)
+    if scope and not scope.whole and str(scope) not in text:
+        lines.append(f"{scope}; the others were not selected, unsupported or not run")
+    return "\n".join([*lines, paint("green" if status == CONFORMANT else "red", text)])

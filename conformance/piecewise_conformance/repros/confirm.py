@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -18,8 +17,9 @@ from pathlib import Path
 
 from ..core.verdict import Status
 from ..reporting.report import FAILED, HELD, NO_VERDICT, NOT_RUN, OTHERWISE, Result
-from .standalone import SAYS
+from ..reporting.signatures import gist
 
+SAYS = "verdict: "  # begins the line of a script from which a verdict is read
 _SHORTEST, _LONGEST = 150.0, 240.0  # seconds for one script
 START = 20.0  # of which it may take to import torch
 _HANG = 60.0  # after which a script of a test that hung is said to hang
@@ -55,7 +55,7 @@ def confirm(
 
     def one(script: tuple[Path, Result]) -> Rerun:
         if time.monotonic() > ends:
-            return Rerun(NOT_RUN, "time was up")
+            return Rerun(NOT_RUN, "the seconds of --confirm were over")
         came = rerun(*script, limit=patience * _limit(script[1], timeout))
         told(*script, came)
         return came
@@ -118,13 +118,4 @@ def _what(result: Result, code: int | None, text: str) -> str:
     if status != result.status.value:
         return OTHERWISE
     crashed = result.status is Status.CRASH
-    return FAILED if crashed or _gist(message) == _gist(result.message) else OTHERWISE
-
-
-_VARYING = re.compile(r"0x[0-9a-f]+|\d+|/\S+|\b[0-9a-f]{8,}\b")
-
-
-def _gist(message: str) -> str:
-    """The first line, without what differs from process to process."""
-    first = message.strip().partition("\n")[0]
-    return _VARYING.sub("#", first)[:200]
+    return FAILED if crashed or gist(message) == gist(result.message) else OTHERWISE

@@ -16,7 +16,7 @@ from ..core.suite_scan import Citation, scan
 from ..reporting.report import NOT_RUN, Result
 from .confirm import confirm
 from .part import part_of
-from .script import Loading, bundle, call, commented, loading_of, said
+from .script import Loading, assemble, call, commented, loading_of, needs_of, said
 
 FOLDER = "repros"
 
@@ -25,10 +25,8 @@ _HEAD = """\
 
 {sentence}
 {told}
-    python {name}
-
 Exit status: 1 it fails, 0 it holds, 3 neither could be told; a crash or a hang is one here too.
-Needs torch and {needs}.{more}
+Needs {needs}.{more}
 Seen with {versions}, device {device}.
 """
 
@@ -43,10 +41,12 @@ class Scripts:
         requirements: Mapping[str, Requirement],
         *,
         suite: Path | None = None,
+        spec: Path | None = None,
         memory: int = 0,
     ) -> None:
         self.out, self.header, self.requirements = out, header, requirements
         self.memory = memory
+        self.folders = {"suite": suite, "spec": spec}
         self.loading: Loading = loading_of(header["subject"]["spec"])
         self.tests = {
             (each.requirement, _function(each).removeprefix("test_")): each
@@ -55,25 +55,21 @@ class Scripts:
 
     def write(self, result: Result) -> str | None:
         """The script of ``result``, relative to the report; None if its test is not known."""
-        plain, _, rest = result.case.partition("[")
+        plain = result.case.partition("[")[0]
         test = self.tests.get((result.id, plain))
         if test is None:
             return None
         name = f"{_file_name(result)}.py"
         path = self.out / FOLDER / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.text(result, test, rest[:-1], name), encoding="utf-8")
+        path.write_text(self.text(result, test), encoding="utf-8")
         return f"{FOLDER}/{name}"
 
-    def text(self, result: Result, test: Citation, case: str, name: str) -> str:
+    def text(self, result: Result, test: Citation) -> str:
         """The text of a script."""
-        function, _, method = _function(test).partition(".")
-        body = _part(test.path, function)
+        body = _part(test.path, _function(test).partition(".")[0])
         needs = sorted(set(re.findall(r"\bneeds\(([^)]*)\)", body)))
-        if re.search(r"\bhypothesis\b|\bcache_histories\b", body):
-            needs.append("hypothesis")
-            body = f"{_SETTLED}\n{body}"
-        versions = self.header["versions"]
+        versions, device = self.header["versions"], self.header["device"]
         head = _HEAD.format(
             id=result.id,
             backend=self.header["subject"]["spec"],
@@ -86,38 +82,38 @@ class Scripts:
                     said("got       ", result.got),
                 ]
             ),
-            name=name,
-            needs=self.loading.needs,
+            needs=needs_of(self.loading),
             more=f" The test asks for {' and '.join(needs)} besides." if needs else "",
             versions=", ".join(f"{k} {v}" for k, v in versions.items() if k in _TOLD and v),
-            device=self.header["device"],
+            device=device,
         )
-        parts = [commented("The program", result.program)] if result.program.strip() else []
-        parts.append(f"# --- The test ---\n\n{body}")
-        parts.append(
-            call(
-                self.loading.spec,
-                f"{function}().{method}" if method else function,
-                case,
-                seed=self.header["seed"],
-                device="" if self.header["device"] == "cpu" else self.header["device"],
-                memory=self.memory,
-            )
+        judged = call(
+            self.loading,
+            result.id,
+            result.case,
+            seed=self.header["seed"],
+            device="" if device == "cpu" else device,
+            memory=self.memory,
+            **{name: str(path.resolve()) for name, path in self.folders.items() if path},
         )
-        return bundle(head, "\n\n".join(parts), self.loading)
+        squeezed = re.sub(r"\n{3,}", "\n\n", body)
+        test_text = f"# --- The test ---\n\n{squeezed}"
+        text = assemble(head, test_text, judged, self.loading)
+        if not result.program.strip():
+            return text
+        room = max(_FEW, _SHORT - text.count("\n") - _FRAME)
+        program = commented("The program", result.program, room)
+        return assemble(head, f"{program}\n\n{test_text}", judged, self.loading)
 
     def _sentence(self, result: Result) -> str:
         found = self.requirements.get(result.id)
         return textwrap.indent(textwrap.fill(found.sentence, 92), "    ") + "\n" if found else ""
 
 
+_SHORT = 100  # lines of a script that a person reads as a whole
+_FEW = 6  # lines of a program, at least
+_FRAME = 6  # lines around a program
 _TOLD = ("torch", "triton", "python")
-# As the plugin does, and before the test is made: that is when it takes its settings.
-_SETTLED = """\
-from piecewise_conformance.isolation.isolation import settle_hypothesis
-
-settle_hypothesis()
-"""
 
 
 def _function(test: Citation) -> str:
@@ -127,9 +123,7 @@ def _function(test: Citation) -> str:
 
 @cache
 def _part(path: Path, name: str) -> str:
-    from .sources import without_pytest
-
-    return part_of(without_pytest(path.read_text(encoding="utf-8")), name)
+    return part_of(path.read_text(encoding="utf-8"), name)
 
 
 def _file_name(result: Result) -> str:
@@ -155,9 +149,10 @@ def with_scripts(
         seconds=seconds,
         timeout=timeout,
     )
+    none = NOT_RUN if seconds else None  # nothing was asked for, so nothing is missing
     came = {each.key: rerun.came for each, rerun in zip(chosen, reruns, strict=True)}
     return [
-        dataclasses.replace(each, repro=written[each.key], repro_run=came.get(each.key, NOT_RUN))
+        dataclasses.replace(each, repro=written[each.key], repro_run=came.get(each.key, none))
         if each.key in written
         else each
         for each in results

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 
 
 def part_of(source: str, *names: str) -> str:
     """The statements of ``source`` that ``names``, which it defines, depend on.
 
     Without the module's docstring and its imports from the future. What binds no name, such as a
-    bare call, is kept, and so are an import that nothing uses and an op that is registered with
-    torch: nobody knows what depends on it.
+    bare call, is kept, and so is an import that nothing uses: nobody knows what depends on it. An
+    op that is registered with torch is kept if its name occurs, also in a text.
     """
     tree = ast.parse(source)
     lines = source.splitlines()
@@ -20,14 +21,22 @@ def part_of(source: str, *names: str) -> str:
         for name in _bound(each):
             binding.setdefault(name, []).append(each)
     pending = [each for name in names for each in binding[name]]
-    pending += [each for each in statements if not _bound(each) or _registers(each)]
+    pending += [each for each in statements if not _bound(each)]
     kept: set[int] = set()
     while pending:
-        statement = pending.pop()
-        if id(statement) in kept or isinstance(statement, ast.Import | ast.ImportFrom):
-            continue
-        kept.add(id(statement))
-        pending += [each for name in _used(statement) for each in binding.get(name, ())]
+        while pending:
+            statement = pending.pop()
+            if id(statement) in kept or isinstance(statement, ast.Import | ast.ImportFrom):
+                continue
+            kept.add(id(statement))
+            pending += [each for name in _used(statement) for each in binding.get(name, ())]
+        # ops that what is kept may call, or that it says more of
+        text = "\n".join(ast.unparse(each) for each in statements if id(each) in kept)
+        pending = [
+            each
+            for each in statements
+            if id(each) not in kept and any(_occurs(name, text) for name in _registered(each))
+        ]
     used = {name for each in statements if id(each) in kept for name in _used(each)}
     # an import that the whole module does not use is there for its effect
     unused = {name for each in statements for name in _bound(each)}
@@ -46,14 +55,6 @@ def part_of(source: str, *names: str) -> str:
     return text.strip("\n") + "\n"
 
 
-def is_postponed(source: str) -> bool:
-    """Whether annotations in ``source`` are not evaluated."""
-    return any(
-        isinstance(each, ast.ImportFrom) and each.module == "__future__"
-        for each in ast.parse(source).body
-    )
-
-
 def _is_preface(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.ImportFrom):
         return statement.module == "__future__"
@@ -64,10 +65,22 @@ def _is_small(statement: ast.stmt) -> bool:
     return not isinstance(statement, ast.FunctionDef | ast.ClassDef)
 
 
-def _registers(statement: ast.stmt) -> bool:
-    """Whether it is a function that torch is told of, and that may be called by another name."""
-    decorators = map(ast.unparse, getattr(statement, "decorator_list", ()))
-    return any("torch.library." in each or ".register_" in each for each in decorators)
+def _registered(statement: ast.stmt) -> list[str]:
+    """The names of the op that ``statement`` tells torch of, or tells torch more of."""
+    found: list[str] = []
+    for each in getattr(statement, "decorator_list", ()):
+        text = ast.unparse(each)
+        if ".register_" in text:
+            found.append(text.partition(".")[0])
+        elif "torch.library." in text:
+            texts = [n.value for n in ast.walk(each) if isinstance(n, ast.Constant)]
+            found += [name.rpartition("::")[2] for name in texts if isinstance(name, str)]
+            found += _bound(statement)
+    return [name for name in found if name.isidentifier()]
+
+
+def _occurs(name: str, text: str) -> bool:
+    return re.search(rf"\b{name}\b", text) is not None
 
 
 def _bound(statement: ast.stmt) -> list[str]:
@@ -101,7 +114,7 @@ def _only(statement: ast.stmt, used: set[str]) -> str:
     names = [each for each in statement.names if _as(each) in used]
     if not names:
         module = getattr(statement, "module", None) or ""
-        ours = module.startswith("piecewise_")  # which may register ops that the test calls
+        ours = module.startswith("piecewise_fixtures")  # which registers ops that a test may call
         return f"import {module}  # for its effect" if ours else ""
     if isinstance(statement, ast.Import):
         return ast.unparse(ast.Import(names))

@@ -14,10 +14,17 @@ from ..core.outcome import clip
 from ..core.requirements import Requirement
 from ..core.suite_scan import Citation, split_node
 from ..isolation.watchdog import end_with, returncode_of, stack_file, why_dead
-from ..reporting.expectations import Expected, find_expectations, load_expectations, shown_path
-from ..reporting.report import ReportWriter, Result
+from ..reporting.expectations import (
+    Expected,
+    check_ids,
+    find_expectations,
+    load_expectations,
+    shown_path,
+)
+from ..reporting.report import DIGEST, ReportWriter, Result
+from ..subject.digest import digest_of
 from ..subject.subject import Subject
-from .plugin_options import BEGUN, SELECTED, folder_of, how_alone, profiles_of
+from .plugin_options import BEGUN, SELECTED, folder_of, how_alone, profiles_of, selected_of
 from .preflight import before
 from .worker import RESULT
 
@@ -43,9 +50,9 @@ class ControllerPlugin:
         header = self._header(subject)
         path = header["expectations"]
         accept = bool(config.getoption("--piecewise-accept"))
-        self.expected = Expected(
-            load_expectations(Path(path), accept=accept) if path else (), header
-        )
+        entries = load_expectations(Path(path), accept=accept) if path else []
+        check_ids(path, entries, requirements)
+        self.expected = Expected(entries, header)
         self.done: list[Result] = []
         if config.getoption("--piecewise-resume"):
             self.done = self.writer.go_on(header)
@@ -61,11 +68,13 @@ class ControllerPlugin:
         seconds = option("--piecewise-timeout")
         return {
             "subject": {"name": subject.name, "spec": subject.origin, "version": subject.version},
+            DIGEST: digest_of(subject),
             "versions": environment.versions(),
             "device": option("--piecewise-device"),
             "seed": option("--piecewise-seed"),
             "profiles": profiles_of(self.config),
             "keyword": self.config.option.keyword,
+            **selected_of(self.config).to_header(),
             "shard": option("--piecewise-shard") or None,
             "expectations": self._expectations(subject),
             "probe": before(subject, folder_of(self.config, "--piecewise-suite"), seconds),

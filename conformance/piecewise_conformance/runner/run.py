@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
@@ -32,13 +32,13 @@ from ..reporting.report import (
     Report,
     ReportError,
     ReportWriter,
-    exit_status,
-    make_footer,
     read_report,
 )
+from ..reporting.selected import Selected
 from ..reporting.terminal import print_report
+from ..reporting.verdict import exit_status, make_footer, scope_of
 from .plugin_options import BEGUN, LOADING, SELECTED
-from .progress import Progress
+from .progress import Progress, recorded
 
 LOG = "pytest.log"
 _INI = Path(__file__).parent / "conformance.ini"
@@ -64,6 +64,7 @@ class Settings:
     resume: bool = False
     seed: int = 0
     keyword: str = ""
+    selected: Selected = field(default_factory=Selected)
     timeout: float = 300.0
     memory: int = 0  # MiB a process; 0: no limit
     shard: str = ""
@@ -97,6 +98,7 @@ def run(settings: Settings, stream: TextIO | None = None) -> int:
         if not (scratch / BEGUN).exists():
             return _never_began(settings, scratch, code)
         report = read_report(out / REPORT)
+        requirements = load(settings.spec)
         problem = _problem(settings, scratch, code, {each.key for each in report.results})
         if any(each.failing for each in report.results):
             report = _with_scripts(settings, report, stream, run_them=code is not None)
@@ -105,11 +107,15 @@ def run(settings: Settings, stream: TextIO | None = None) -> int:
         unmatched = [] if problem else unmatched_of(report.header, report.results)
         if not problem:
             seconds = time.monotonic() - began
-            footer = make_footer(report.results, seconds=seconds, unmatched=unmatched)
+            footer = make_footer(
+                report.results,
+                seconds=seconds,
+                unmatched=unmatched,
+                scope=scope_of(report.results, requirements, settings.device),
+            )
             ReportWriter(out / REPORT).finish(footer)
         write_junit(out / "junit.xml", report.results)
-        write_html(out / "report.html", [(out, read_report(out / REPORT))], load(settings.spec))
-        requirements = load(settings.spec)
+        write_html(out / "report.html", [(out, read_report(out / REPORT))], requirements)
         print_report(
             stream,
             report,
@@ -140,6 +146,7 @@ def _with_scripts(settings: Settings, report: Report, stream: TextIO, *, run_the
         report.header,
         requirements,
         suite=settings.suite,
+        spec=settings.spec,
         memory=settings.memory,
     )
     print("writing a script for each failure, and running them", file=stream, flush=True)
@@ -172,7 +179,8 @@ def _pytest(settings: Settings, scratch: Path, stream: TextIO) -> int | None:
             stderr=subprocess.STDOUT,
             start_new_session=True,  # all that a subject starts is of one group, and ends with it
         )
-        progress = Progress(settings.out / REPORT, scratch, stream)
+        known = recorded(settings.out)
+        progress = Progress(settings.out / REPORT, scratch, stream, known)
         try:
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -213,11 +221,15 @@ def command_of(settings: Settings, scratch: Path) -> list[str]:
     return [*command, "--piecewise-resume"] if settings.resume else command
 
 
-def suite_command(settings: Settings, scratch: Path) -> list[str]:
-    """The pytest command line that runs the suite in one process and writes no report."""
+def suite_command(settings: Settings, scratch: Path, script: Path | None = None) -> list[str]:
+    """The pytest command line that runs the suite in one process and writes no report.
+
+    With ``script`` it runs the tests in that file, and not those of the suite.
+    """
     suite = str((settings.suite or SUITE_FOLDER).resolve())
-    command = [sys.executable, "-m", "pytest", suite, "-c", str(_INI), "--rootdir", suite]
-    command += [f"--confcutdir={suite}", "--import-mode=importlib", "-q", "--tb=short"]
+    tests, root = (str(script), str(script.parent)) if script else (suite, suite)
+    command = [sys.executable, "-m", "pytest", tests, "-c", str(_INI), "--rootdir", root]
+    command += [f"--confcutdir={root}", "--import-mode=importlib", "-q", "--tb=short"]
     command += ["--assert=plain"]  # the suite has no assert: rewriting its modules is for nothing
     for plugin in _PLUGINS:
         command += ["-p", plugin]
@@ -228,6 +240,10 @@ def suite_command(settings: Settings, scratch: Path) -> list[str]:
     command += [f"--piecewise-timeout={settings.timeout}", f"--piecewise-memory={settings.memory}"]
     command += [f"--piecewise-suite={suite}"]
     command += [f"--piecewise-spec={settings.spec.resolve()}"] if settings.spec else []
+    if settings.selected != Selected():
+        path = scratch / "asked.json"
+        path.write_text(json.dumps(settings.selected.to_header()), encoding="utf-8")
+        command += [f"--piecewise-selected={path}"]
     return [*command, "-k", settings.keyword] if settings.keyword else command
 
 

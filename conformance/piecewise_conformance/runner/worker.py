@@ -21,7 +21,7 @@ from ..isolation.isolation import Isolation, settle_hypothesis, settle_torch
 from ..isolation.watchdog import Watch
 from ..reporting.report import Result
 from ..reporting.shards import Shard
-from .plugin_options import how_alone, profiles_of
+from .plugin_options import how_alone, profiles_of, selected_of
 from .selection import a_few, dealt
 
 RESULT = "piecewise_result"  # the property of a test report that holds the result
@@ -44,6 +44,7 @@ class WorkerPlugin:
         self.requirements = requirements
         self.watch = watch
         self.profiles = frozenset(profiles_of(config))
+        self.selected = selected_of(config)
         self.seed: int = config.getoption("--piecewise-seed")
         self.done = {tuple(each) for each in workerinput["piecewise_done"]}
         shard = config.getoption("--piecewise-shard")
@@ -78,12 +79,13 @@ class WorkerPlugin:
         kept: list[pytest.Item] = []
         left: list[pytest.Item] = []
         wanted = [i for i in items if self._requirement(i).selected_by(self.profiles)]
-        if self.profiles == {SMOKE}:
+        if self.profiles == {SMOKE} and not self.selected.cases:
             wanted = a_few(wanted)
         asked = set(wanted)
         for item in items:
             key = self._requirement(item).id, split_node(item.nodeid)[1]
-            wanted_here = item in asked and self.shard.has(*key) and key not in self.done
+            wanted_here = item in asked and key not in self.done
+            wanted_here &= self.shard.has(*key) and self.selected.has(*key)
             (kept if wanted_here else left).append(item)
         if left:
             config.hook.pytest_deselected(items=left)

@@ -154,7 +154,8 @@ def _subject(module: ModuleType, attribute: str, name: str, spec: str) -> Subjec
 
     found = _attribute(module, attribute, spec)
     made = _guarded(lambda: from_object(found, name=name, origin=spec), spec)
-    return replace(made, adapter=made.adapter or getattr(module, "__file__", None) or "")
+    file = getattr(module, "__file__", None) or ""
+    return replace(made, adapter=made.adapter or file, file=file)
 
 
 # -- messages --------------------------------------------------------------------------------------

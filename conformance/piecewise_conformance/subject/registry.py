@@ -1,14 +1,10 @@
 """The entry points that name subjects, and those that a checkout knows without an installation.
 
-Three groups, in which any distribution may register:
+Two groups, in which any distribution may register:
 
 * ``piecewise_conformance.backends`` – NAME: a subject, for ``--backend NAME``.
 * ``piecewise_conformance.schemes`` – KIND: a function from REST to a Subject, for
   ``--backend KIND:REST``. It raises LoadError, or any exception, if there is no such subject.
-* ``piecewise_conformance.scheme_sources`` – KIND: a function from REST to the files that turn the
-  reference into the subject ``KIND:REST``, as text by path inside the reference's package. A
-  scheme has one if its subjects are changed copies of the reference: a repro script then embeds
-  the files, and needs nothing of the scheme.
 """
 
 from __future__ import annotations
@@ -18,7 +14,6 @@ from importlib.metadata import EntryPoint
 
 BACKENDS = "piecewise_conformance.backends"
 SCHEMES = "piecewise_conformance.schemes"
-SCHEME_SOURCES = "piecewise_conformance.scheme_sources"
 
 # These work in a checkout that is not installed as well.
 _BUILT_IN = {

@@ -74,7 +74,8 @@ ABILITIES = (
 class Subject:
     """The backend under test. ``surface`` maps names of SURFACE to what the subject offers.
 
-    ``adapter`` is the file that hands it on, where there is one.
+    ``adapter`` is the file that hands it on, where there is one, and ``file`` the one that
+    ``--backend`` names.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Subject:
     abilities: frozenset[str] = frozenset()
     version: str = ""
     adapter: str = ""
+    file: str = ""
 
     def get(self, name: str) -> Any:
         """``name`` of SURFACE; raises Unsupported if the subject does not offer it."""

@@ -16,6 +16,7 @@ from ..core.options import Options
 from ..core.verdict import NotRun, Violation
 from ..subject.subject import Subject
 from .capture_cache import recorded, reusing, settle
+from .generated.layout import with_layout
 from .graph_capture import Captured, mark_dynamic
 from .oracle import EXACT, Near, Observation, Rule, check, copy_values, observe
 
@@ -112,7 +113,7 @@ class Driven:
                 expected,
                 got,
                 rule,
-                program=self.program.source,
+                program=lambda: with_layout(self.program.source(), args, where),
                 where=where,
                 may_drop=self.program.may_be_dropped,
             )
@@ -128,11 +129,14 @@ class Driven:
         """Whether plain ``torch.compile``, with Inductor and no subject, is wrong as well."""
         module = self.program.build().eval()
         compiled = torch.compile(module, backend="inductor", fullgraph=True)
-        fresh = copy_values(list(args))
-        mark_dynamic(self.program, tuple(fresh), self.options.dynamic_shapes)
+
+        def call(*fresh: Any) -> Any:
+            mark_dynamic(self.program, fresh, self.options.dynamic_shapes)
+            return compiled(*fresh)
+
         try:
             with torch.no_grad():
-                got = observe(compiled, fresh, watched=self._watched(module))
+                got = observe(call, args, watched=self._watched(module))
             check(expected, got, rule, may_drop=self.program.may_be_dropped)
         except Exception:
             return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import fx
@@ -13,6 +14,7 @@ from ..core.verdict import Unsupported
 from ..subject.facets import SplitResult
 from ..subject.subject import Subject
 from .drive import expected, run_graph
+from .generated.layout import with_layout
 from .graph_capture import Captured, captured
 from .oracle import check
 
@@ -78,4 +80,9 @@ def check_equal(gm: Any, graph: Captured, sizes: list[int] | None = None) -> Non
         with inside_subject("the split graph"):
             got = run_graph(gm, graph, size)
         where = f"for {size} tokens"
-        check(wanted, got, program=graph.source, where=where, with_modes=True)
+        text = partial(_with_inputs, graph, size)
+        check(wanted, got, program=text, where=where, with_modes=True)
+
+
+def _with_inputs(graph: Captured, size: int) -> str:
+    return with_layout(graph.source(), graph.args[size], f"for {size} tokens")

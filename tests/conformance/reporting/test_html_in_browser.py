@@ -15,7 +15,11 @@ import pytest
 from piecewise_conformance.core.requirements import load
 from piecewise_conformance.core.verdict import Status
 from piecewise_conformance.reporting.html_report import write_html
-from piecewise_conformance.reporting.report import Report, Result, make_footer
+from piecewise_conformance.reporting.report import (
+    Report,
+    Result,
+)
+from piecewise_conformance.reporting.verdict import make_footer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

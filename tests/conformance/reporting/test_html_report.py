@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 
 from piecewise_conformance.core.requirements import load
 from piecewise_conformance.core.verdict import Status
 from piecewise_conformance.reporting.badge import badge
+from piecewise_conformance.reporting.html_picture import picture
 from piecewise_conformance.reporting.html_report import page
-from piecewise_conformance.reporting.report import Report, Result, make_footer
+from piecewise_conformance.reporting.html_runs import runs_of
+from piecewise_conformance.reporting.report import (
+    Report,
+    Result,
+)
+from piecewise_conformance.reporting.verdict import make_footer, scope_of
 
 VOID = {"meta", "input", "br", "rect"}
 EVIL = "</script><img src=x onerror=alert(1)>&\udc80"
@@ -109,11 +116,45 @@ def test_a_run_of_a_part_says_so(tmp_path: Path) -> None:
     part.header["keyword"] = "SPLIT-001 and a"
     said = "".join(Page(page([(tmp_path, part)], load())).text)
     assert "-k SPLIT-001 and a" in said
-    assert "1 of 2 judged" in said
+    assert f"1 of {scope_of(part.results, load()).of} judged" in said
     assert said.index("Not judged, and why") < said.rindex("nothing of it")
 
 
 def test_the_badge() -> None:
-    """How many of the judged requirements hold; an incomplete run has no verdict."""
-    assert "0 of 1" in badge(report(RESULTS))
+    """How many of all requirements hold; an incomplete run has no verdict."""
+    assert "0 of 2" in badge(report(RESULTS))
     assert "no verdict" in badge(Report(header(), RESULTS))
+
+
+def test_the_picture_has_a_square_for_each_requirement(tmp_path: Path) -> None:
+    """Before the tables; by family and status, as long as the spec names no consequence."""
+    (run,) = runs_of([(tmp_path, report(RESULTS))])
+    spec = {id: load()[id] for id in ("SPLIT-001", "RANGE-001")}
+    plain = {id: _Named(each.sentence) for id, each in spec.items()}
+    found = picture(run, plain)  # type: ignore[arg-type]
+    assert (found.by, found.columns) == ("status", ["fail", "unsupported"])
+    assert [(row.family, row.seconds, row.share) for row in found.rows] == [
+        ("RANGE", 0.0, 0.0),
+        ("SPLIT", 1.0, 100.0),
+    ]
+    assert [[each.id for each in cell] for cell in found.rows[1].cells] == [["SPLIT-001"], []]
+    text = page([(tmp_path, report(RESULTS))], load())
+    assert text.index('class="square fail" href="#SPLIT-001"') < text.index('id="matrix"')
+
+
+def test_the_picture_shows_consequences_once_the_spec_names_them(tmp_path: Path) -> None:
+    """The worst first; a requirement without one is not left out."""
+    (run,) = runs_of([(tmp_path, report(RESULTS))])
+    found = picture(run, {"SPLIT-001": _Named("It is.", "data-loss")})  # type: ignore[dict-item]
+    assert (found.by, found.columns[:2]) == ("consequence", ["wrong-result", "data-loss"])
+    assert found.columns[-1] == "not named"
+    assert found.rows[1].cells[1][0].title == "SPLIT-001: fail – It is."
+    assert found.rows[0].cells[-1][0].id == "RANGE-001"
+
+
+@dataclass(frozen=True)
+class _Named:
+    """What the picture reads of a requirement."""
+
+    sentence: str
+    consequence: str = ""

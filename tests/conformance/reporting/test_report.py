@@ -5,10 +5,14 @@ from __future__ import annotations
 import io
 import json
 import shlex
+import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from piecewise_conformance.core.requirements import Requirement
 from piecewise_conformance.core.verdict import Status
 from piecewise_conformance.reporting.junit import write_junit
 from piecewise_conformance.reporting.report import (
@@ -17,13 +21,12 @@ from piecewise_conformance.reporting.report import (
     ReportError,
     ReportWriter,
     Result,
-    exit_status,
     how_to_run,
-    make_footer,
     read_report,
-    verdict,
 )
+from piecewise_conformance.reporting.signatures import signature
 from piecewise_conformance.reporting.terminal import print_report
+from piecewise_conformance.reporting.verdict import exit_status, make_footer, scope_of, verdict
 from piecewise_conformance.runner.run import wrong_keyword
 
 HEADER = {
@@ -134,6 +137,10 @@ def test_resuming_needs_the_same_run(tmp_path: Path) -> None:
     writer.start(HEADER)
     with pytest.raises(ReportError, match="begun with seed 0, not 1"):
         writer.go_on({**HEADER, "seed": 1})
+    writer.start({**HEADER, "subject_digest": "abc"})
+    with pytest.raises(ReportError, match="other files of the subject") as told:
+        writer.go_on({**HEADER, "subject_digest": "def"})
+    assert "\n" not in str(told.value)
     writer.finish(make_footer([], seconds=0))
     with pytest.raises(ReportError, match="complete"):
         writer.go_on(HEADER)
@@ -148,21 +155,13 @@ def test_an_old_report_is_kept(tmp_path: Path) -> None:
     assert read_report(tmp_path / PREVIOUS).header["seed"] == 1
 
 
-@pytest.mark.parametrize("case", ["plain", "same[a-b]", "x[a::b-(1, 2)]", "x[and-or not]"])
-def test_the_command_for_one_case_is_one_that_pytest_takes(case: str) -> None:
-    """A case of any name gives an expression that -k can parse."""
-    words = shlex.split(how_to_run("my file.py:x", "MINI-001", case, seed=3))
-    assert words[:6] == [
-        "python",
-        "-m",
-        "piecewise_conformance",
-        "run",
-        "--backend",
-        "my file.py:x",
-    ]
-    assert words[6:8] == ["--seed", "3"]
-    assert words[-1].startswith("MINI-001 and ")
-    assert wrong_keyword(words[-1]) is None
+def test_the_command_for_one_case_works_as_printed() -> None:
+    """It names this interpreter, the requirement, the case and a folder of its own."""
+    case = "x[a::b-(1, 2)]"
+    command = how_to_run("my file.py:x", "MINI-001", case, seed=3, out="report/alone")
+    given = ["run", "--backend", "my file.py:x", "--seed", "3", "--id", "MINI-001"]
+    given += ["--case", case, "--out", "report/alone"]
+    assert shlex.split(command) == [sys.executable, "-m", "piecewise_conformance", *given]
 
 
 def test_a_wrong_keyword_expression_is_told() -> None:
@@ -189,16 +188,95 @@ def test_junit(tmp_path: Path) -> None:
     assert suite[1].attrib["name"] == "MINI-001 fail"
 
 
+def printed(results: list[Result], requirements: dict[str, Requirement] | None = None) -> str:
+    """The report on a terminal."""
+    stream = io.StringIO()
+    print_report(stream, Report(HEADER, results), requirements or {})
+    return stream.getvalue()
+
+
 def test_terminal_report_of_many_cases() -> None:
-    """Three cases of a requirement are printed, the rest counted; reasons are told once."""
+    """One case of a cause is printed, two are named, the rest counted; reasons are told once."""
     results = [result("fail", case=f"case{n}", message="no") for n in range(5)]
     results += [result("unsupported", case=f"u{n}", message="no song") for n in range(7)]
-    stream = io.StringIO()
-    print_report(stream, Report(HEADER, results), {})
-    text = stream.getvalue()
+    text = printed(results)
     assert "case2" in text
     assert "case3" not in text
     assert "and 2 more" in text
     assert "7 no song" in text
     assert "\x1b" not in text
-    assert text.rstrip().splitlines()[-1] == "NOT CONFORMANT  (5 fail, 7 unsupported)"
+    assert text.rstrip().splitlines()[-2:] == ["5 fail, 7 unsupported", "NOT CONFORMANT"]
+
+
+RAISED = "the subject raised AttributeError: no attribute 'x', in "
+
+
+def test_failures_of_one_cause_are_one_block() -> None:
+    """Nineteen failures of one missing attribute are printed once, with the IDs that they fail."""
+    results = [
+        Result(f"MINI-{n % 6:03}", f"case{n}", Status.FAIL, f"{RAISED}call {n}", level="MUST")
+        for n in range(19)
+    ]
+    results += [Result("MINI-007", "other", Status.FAIL, "it lied", level="SHOULD")]
+    text = printed(results)
+    assert text.count("no attribute 'x'") == 1
+    assert "19 fail, of 6 requirements, for one reason" in text
+    assert "MINI-005 (3)" in text
+    assert text.index("no attribute") < text.index("it lied")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("output 0 differs in call 4", "output 1 differs in call 5", True),
+        (f"{RAISED}split_graph", f"{RAISED}backend", True),
+        ("cannot read /tmp/x/1.py", "cannot read /home/b.py", True),
+        ("it died at 0x7f12 ...", "it died at 0x8a ...", True),
+        ("output 0 has other strides", "output 0 has other values", False),
+        ("first\nsecond", "first\nanother", True),
+    ],
+)
+def test_signatures(one: str, other: str, alike: bool) -> None:
+    """Numbers, addresses and paths do not tell causes apart; words and statuses do."""
+    mine, theirs = result("fail", message=one), result("fail", message=other)
+    assert (signature(mine) == signature(theirs)) is alike
+    assert signature(mine) != signature(result("crash", message=one))
+
+
+def asked(number: int, **more: Any) -> dict[str, Requirement]:
+    """A spec of ``number`` requirements, and one of a GPU."""
+    made = Requirement("", "MINI", "MUST", frozenset({"core"}), "1", "", (), "It is.", "", None)
+    found = {f"MINI-{n:03}": replace(made, id=f"MINI-{n:03}", **more) for n in range(1, 1 + number)}
+    return {**found, "GPU-001": replace(made, id="GPU-001", profiles=frozenset({"gpu"}))}
+
+
+@pytest.mark.parametrize(
+    ("statuses", "of", "expected"),
+    [
+        ("pass", 1, "conformant"),
+        ("pass", 203, "conformant in part (1 of 203 requirements judged)"),
+        ("pass xfail xfail", 1, "known failures only (2 tests of 1 requirement)"),
+        (
+            "pass xfail",
+            24,
+            "known failures only (1 test of 1 requirement; 1 of 24 requirements judged)",
+        ),
+        ("pass fail", 24, "not conformant"),
+        ("unsupported", 24, "nothing was tested"),
+    ],
+)
+def test_the_verdict_says_what_it_is(statuses: str, of: int, expected: str) -> None:
+    """A verdict on a part, or with known failures, is not called conformant without reserve."""
+    results = [result(each) for each in statuses.split()]
+    spec = asked(of)
+    assert verdict(results, scope=scope_of(results, spec)) == expected
+    words, bracket, rest = expected.partition(" (")
+    assert printed(results, spec).rstrip().endswith(f"{words.upper()}{bracket}{rest}")
+
+
+def test_what_is_in_scope() -> None:
+    """A requirement of a GPU counts there alone, and a retired one nowhere."""
+    results = [result("pass"), Result("GPU-001", "case", Status.NOT_RUN)]
+    assert scope_of(results, asked(1)).whole
+    assert str(scope_of(results, asked(1), "cuda")) == "1 of 2 requirements judged"
+    assert scope_of([], asked(3, retired="2.0 why")).of == 0

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from piecewise_conformance.cli.main import main
+from piecewise_conformance.core.requirements import load
 from piecewise_conformance.core.verdict import Status
 from piecewise_conformance.reporting.compare import as_markdown, compare
 from piecewise_conformance.reporting.expectations import (
     Expectation,
     Expected,
     accept,
+    check_ids,
     load_expectations,
     unmatched_of,
 )
@@ -22,12 +25,11 @@ from piecewise_conformance.reporting.report import (
     ReportError,
     ReportWriter,
     Result,
-    make_footer,
     read_report,
 )
 from piecewise_conformance.reporting.schema import VERSION, check_line
 from piecewise_conformance.reporting.shards import Shard, merge
-from piecewise_conformance.runner.progress import progress_line
+from piecewise_conformance.reporting.verdict import make_footer
 from piecewise_conformance.runner.run import Settings, run
 
 MINIATURE = Path(__file__).parents[2] / "miniature"
@@ -170,6 +172,8 @@ def test_merge(tmp_path: Path) -> None:
         ("seed", 1),
         ("device", "cuda"),
         ("versions", {"torch": "2.14.1"}),
+        ("subject_digest", "another"),
+        ("cases", ["SPLIT-001 a"]),
         ("shard", "1/2"),
         ("shard", "2/3"),
         ("shard", None),
@@ -308,6 +312,19 @@ def test_a_narrow_run_says_nothing_of_what_is_unmatched(tmp_path: Path) -> None:
         assert unmatched_of({**header, **narrow}, []) == []
 
 
+def test_an_expectation_of_an_unknown_requirement() -> None:
+    """Is an error that says which there are; so is one of a retired requirement."""
+    spec = load()
+    with pytest.raises(
+        ReportError, match=r"s\.toml: no requirement 'SPLIT-999': SPLIT has SPLIT-0"
+    ):
+        check_ids("s.toml", [Expectation("SPLIT-999"), Expectation("SPLIT-001")], spec)
+    retired = {"A-1": replace(spec["SPLIT-001"], id="A-1", retired="2.0 moved")}
+    with pytest.raises(ReportError, match="A-1 is retired"):
+        check_ids("s.toml", [Expectation("A-1")], retired)
+    check_ids("s.toml", [Expectation("SPLIT-001")], spec)
+
+
 def test_a_run_with_expectations(tmp_path: Path) -> None:
     """A known failure passes the run; a crash as well; --accept writes what is not known."""
     path = tmp_path / "known.toml"
@@ -329,7 +346,7 @@ def test_a_run_with_expectations(tmp_path: Path) -> None:
     assert (tmp_path / "c" / "report.html").exists()
 
 
-# -- new-backend, progress --
+# -- new-backend --
 
 
 def test_new_backend(tmp_path: Path) -> None:
@@ -342,11 +359,3 @@ def test_new_backend(tmp_path: Path) -> None:
     path.write_text("mine")
     assert main(["new-backend", str(path)]) == 2
     assert path.read_text() == "mine"
-
-
-def test_progress() -> None:
-    """Counts, and the time that is left at the rate so far."""
-    from collections import Counter
-
-    line = progress_line(Counter({"pass": 9, "fail": 1}), 10, 40, 60.0)
-    assert line == "10 of 40 tests (1 fail), about 3:00 left"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import pytest
 from piecewise_conformance.core import environment
-from piecewise_conformance.reporting.report import Result, read_report
+from piecewise_conformance.reporting.report import Result, how_to_run, read_report
+from piecewise_conformance.reporting.selected import Selected
 from piecewise_conformance.runner.run import Settings, run
 
 MINIATURE = Path(__file__).parents[2] / "miniature"
+TWO = ("MINI-002 pass_after_all", "MINI-003 impolite")
 
 
 def mini(out: Path, **changes: object) -> Settings:
@@ -92,7 +95,7 @@ def test_outputs(whole: tuple[Path, str, int]) -> None:
     assert footer["should_failures"] == 1
     assert ET.parse(out / "junit.xml").getroot()[0].attrib["tests"] == "16"
     assert "The subject, when it is asked for it, survives." in text
-    assert "run alone: python -m piecewise_conformance run --backend" in text
+    assert f"run alone: {sys.executable} -m piecewise_conformance run --backend" in text
     assert "INCOMPLETE: THE HARNESS HAD ERRORS" in text
     assert text.rstrip().endswith(f"report: {out / 'report.jsonl'}")
 
@@ -107,7 +110,7 @@ def test_each_failure_has_a_script(whole: tuple[Path, str, int]) -> None:
         came.setdefault(case.partition("[")[0], set()).add(each.repro_run)
     assert all(each in ({"failed"}, {"failed", "not run"}) for each in came.values()), came
     assert not any(each.repro for each in results(out).values() if not each.failing)
-    assert f"script:    python {out / 'repros' / 'MINI-'}" in text
+    assert f"script:    {sys.executable} {out / 'repros' / 'MINI-'}" in text
     assert "(it fails there too)" in text
 
 
@@ -118,9 +121,51 @@ def test_a_profile_selects(tmp_path: Path) -> None:
 
 
 def test_a_keyword_selects_by_id_and_case(tmp_path: Path) -> None:
-    """As the command that a failure prints does."""
+    """Either is a word of the expression."""
     assert run(mini(tmp_path, keyword="MINI-002 and after_all"), io.StringIO()) == 0
     assert list(results(tmp_path)) == ["pass_after_all"]
+
+
+@pytest.mark.parametrize(
+    ("selected", "cases"),
+    [
+        (Selected(families=("OTHER",)), []),
+        (Selected(ids=("MINI-003",)), ["impolite"]),
+        (Selected(families=("MINI",), cases=("impolite",)), ["impolite"]),
+        (Selected(cases=TWO), ["impolite", "pass_after_all"]),
+        (Selected(ids=("MINI-002",), cases=("impolite", "pass_after_all")), ["pass_after_all"]),
+    ],
+)
+def test_families_ids_and_cases_select(
+    tmp_path: Path, selected: Selected, cases: list[str]
+) -> None:
+    """A case is named by itself or with its requirement; the header says what was selected."""
+    assert run(mini(tmp_path, selected=selected), io.StringIO()) == (0 if cases else 3)
+    assert sorted(results(tmp_path)) == cases
+    header = read_report(tmp_path / "report.jsonl").header
+    assert Selected.from_header(header) == Selected(
+        selected.families, selected.ids, tuple(sorted(selected.cases))
+    )
+
+
+def test_a_failure_runs_alone_as_it_is_printed(tmp_path: Path) -> None:
+    """One case, reported into a folder of its own."""
+    case, out = "holds_its_sizes[1-4]", tmp_path / "alone"
+    command = how_to_run("reference", "RANGE-001", case, out=str(out))
+    done = subprocess.run(shlex.split(command), cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert list(results(out)) == [case]
+    assert [each.name for each in tmp_path.iterdir()] == ["alone"]
+
+
+def test_a_test_is_run_alone_into_a_folder_in_the_report(whole: tuple[Path, str, int]) -> None:
+    """So that the report that the failure is from stays as it is."""
+    command = shlex.split(results(whole[0])["fail"].how_to_run)
+    assert command[0] == sys.executable
+    assert command[-6:] == [
+        *("--id", "MINI-001", "--case", "fail", "--out"),
+        str(whole[0] / "alone"),
+    ]
 
 
 def test_nothing_selected_is_no_verdict(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from piecewise_conformance.repros.script import loading_of
 from piecewise_conformance.subject.loading import LoadError, load_subject
-from piecewise_conformance.subject.registry import SCHEME_SOURCES, SCHEMES
+from piecewise_conformance.subject.registry import SCHEMES
 
 ECHO = str(Path(__file__).parents[2] / "miniature" / "echo.py")
 
@@ -150,22 +150,18 @@ def test_dynamo_without_an_installation(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture
 def scheme(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An installed distribution that registers the scheme ``mine`` and its sources."""
+    """An installed distribution that registers the scheme ``mine``."""
     monkeypatch.syspath_prepend(folder)
     information = folder / "mine-1.dist-info"
     information.mkdir()
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
-    (information / "entry_points.txt").write_text(
-        f"[{SCHEMES}]\nmine = my_scheme:load\n[{SCHEME_SOURCES}]\nmine = my_scheme:sources\n"
-    )
+    (information / "entry_points.txt").write_text(f"[{SCHEMES}]\nmine = my_scheme:load\n")
     (folder / "my_scheme.py").write_text(
         "from piecewise_conformance.subject.subject import Subject\n"
         "def load(name):\n"
         "    if name != 'good':\n"
         "        raise ValueError(f'there is no {name}')\n"
         "    return Subject(name, f'mine:{name}', {'make_backend': print})\n"
-        "def sources(name):\n"
-        "    return {'cache/manager.py': f'# {name}'}\n"
     )
 
 
@@ -177,8 +173,7 @@ def test_a_registered_scheme() -> None:
 
 
 @pytest.mark.usefixtures("scheme")
-def test_a_script_embeds_the_sources_of_a_scheme() -> None:
-    """A script for a subject of a scheme with sources loads the reference with these files."""
-    loading = loading_of("mine:good")
-    assert loading.spec == "reference"
-    assert loading.files == {"piecewise_reference/cache/manager.py": "# good"}
+def test_a_script_loads_the_subject_of_a_scheme() -> None:
+    """By its name; what registers the scheme must be installed."""
+    assert loading_of("mine:good").spec == "mine:good"
+    assert loading_of("mine:good").needs == "my_scheme"
