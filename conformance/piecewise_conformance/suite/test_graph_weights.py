@@ -101,6 +101,7 @@ def _exchange(module: nn.Module, way: str, factor: float) -> None:
     if way != "submodule":
         EXCHANGES[way](module, factor)
         return
-    fresh = nn.Linear(3, 3, device=module.linear.weight.device).requires_grad_(False)
-    fresh.load_state_dict({k: v * factor for k, v in module.linear.state_dict().items()})
+    before = module.get_submodule("linear")
+    fresh = nn.Linear(3, 3, device=next(before.parameters()).device).requires_grad_(False)
+    fresh.load_state_dict({name: each * factor for name, each in before.state_dict().items()})
     module.linear = fresh

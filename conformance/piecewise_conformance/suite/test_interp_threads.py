@@ -23,6 +23,8 @@ _LONG = 240.0  # seconds after which the threads wait for each other
 @cache
 def _model(factor: float) -> Program:
     class Scaling(torch.nn.Module):
+        factor: torch.Tensor
+
         def __init__(self) -> None:
             super().__init__()
             self.register_buffer("factor", torch.tensor(factor))
