@@ -1,8 +1,9 @@
 """Correct managers whose caches are not Python literals, in four formats.
 
-``sqlite`` has a database, ``binary`` one packed file, ``json_file`` one file of JSON, and ``entries``
-a file for each entry. Each entry is bound by a seal, as in ``sealed``. Of files that cannot be read
-only the newest is kept. ``trusting`` has a fault: its database does not bind handles.
+``sqlite`` has a database, ``binary`` one packed file, ``json_file`` one file of JSON, and
+``entries`` a file for each entry. A seal binds each entry to its key, its handle and the
+reference's description of its graph: only the store is of another design. Of files that cannot be
+read the newest is kept. ``trusting`` has a fault: its seal leaves out the handle.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))  # it is given to the harness by its path
 import sealed
+from piecewise_reference.cache.graph_key import graph_key
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +43,9 @@ class Ends(NamedTuple):
     def is_single_size(self) -> bool:
         """Whether it holds one size."""
         return self.start == self.end
+
+    def __contains__(self, size: object) -> bool:
+        return isinstance(size, int) and self.start <= size <= self.end
 
 
 class Unreadable(Exception):
@@ -207,7 +212,7 @@ class Sqlite:
         try:
             with self._open(folder) as database:
                 return dict(database.execute("SELECT key, value FROM entries"))
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:  # some of its texts are not decoded
             logger.warning("%s cannot be read: %s", folder / self.name, error)
             return {}
 
@@ -225,7 +230,7 @@ class Sqlite:
                 return
             except sqlite3.OperationalError as error:
                 raise OSError(str(error)) from error  # no room, no folder
-            except sqlite3.Error as error:
+            except (sqlite3.Error, ValueError) as error:
                 if last or not (folder / self.name).exists():
                     raise OSError(str(error)) from error
                 set_aside(folder / self.name)
@@ -269,6 +274,10 @@ class Manager(sealed.CompilerManager):
                 self.cache[key] = value
             except (ValueError, TypeError):
                 logger.warning("an entry in %s cannot be read", self.folder)
+
+    def _seal(self, graph: Any, inputs: Any, key: Any, handle: Any) -> str:
+        about = f"{graph_key(graph, inputs)} {key[0].start} {key[0].end} {key[1:]} {handle!r}"
+        return hashlib.sha256(about.encode(errors="surrogatepass")).hexdigest()
 
     def load(self, graph: Any, inputs: Any, index: int, ends: Any) -> Any:
         """What was compiled, or None."""

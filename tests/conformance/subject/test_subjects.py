@@ -42,6 +42,18 @@ OTHER_DESIGNS = {
     "renumbered": "SPLIT-001 and fx or SPLIT-004 or SPLIT-005 and fx or SPLIT-014 and fx",
     "sealed": "KEY-001 or KEY-003 or CACHE-001 or CACHE-004 or CACHE-013 or CACHE-015 or COPY",
 }
+# Caches of several formats, folders of other names, ranges that are sorted and joined.
+SOUND_FILES = "CACHE-002 and torn or CACHE-004 or CACHE-006 or CACHE-012 and object or CACHE-015"
+OTHER_FORMATS = {
+    "stores.py:sqlite": f"{SOUND_FILES} or CACHE-016 and damaged or CACHE-019 or CACHE-022"
+    " or KEY-001",
+    "stores.py:binary": f"{SOUND_FILES} or CACHE-016 and flipped",
+    "stores.py:json_file": f"{SOUND_FILES} or RANGE-004",
+    "stores.py:entries": f"{SOUND_FILES} or CACHE-016 and swapped or CACHE-007",
+    "other_names.py": "BACKEND-002 or BACKEND-003 or BACKEND-011 and size or RANGE-004 or RANGE-008"
+    " or BACKEND-007 and written",
+}
+TRUSTING = "CACHE-001 or CACHE-015"  # a database whose entries are believed
 STITCHED = "SPLIT-001 and linear-chain or STITCH-001 and (one-tuple or nested)"
 
 
@@ -97,11 +109,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Future[Run]]:
     wanted = {name: (str(SUBJECTS / f"{name}.py"), SELECTION) for name in hostile}
     wanted["ten_lines"] = (str(outside / "ten_lines.py"), STITCHED)
     wanted |= {name: (str(SUBJECTS / f"{name}.py"), OTHER_DESIGNS[name]) for name in OTHER_DESIGNS}
+    wanted |= {each: (str(SUBJECTS / each), keyword) for each, keyword in OTHER_FORMATS.items()}
+    wanted["trusting"] = (f"{SUBJECTS / 'stores.py'}:trusting", TRUSTING)
     for each in ("rewrites", "Keeps"):
         wanted[each] = (f"{COMPILERS}:{each}", "COMPILER and not inductor or KEY-001")
     with ThreadPoolExecutor(2) as pool:
         return {
-            name: pool.submit(run, tmp_path_factory.mktemp(name), spec, keyword)
+            name: pool.submit(run, tmp_path_factory.mktemp(Path(name).stem), spec, keyword)
             for name, (spec, keyword) in wanted.items()
         }
 
@@ -136,7 +150,7 @@ def test_the_ten_lines_of_the_readme(runs: dict[str, Future[Run]]) -> None:
     assert done.statuses("SPLIT") == {"pass"}
 
 
-@pytest.mark.parametrize("name", OTHER_DESIGNS)
+@pytest.mark.parametrize("name", [*OTHER_DESIGNS, *OTHER_FORMATS])
 def test_a_correct_backend_of_another_design(runs: dict[str, Future[Run]], name: str) -> None:
     """Other names, numbers and files, merged neighbours, refusals: none of it is a failure."""
     done = runs[name].result()
@@ -144,6 +158,14 @@ def test_a_correct_backend_of_another_design(runs: dict[str, Future[Run]], name:
     assert done.footer["verdict"] == "conformant"
     assert "pass" in done.statuses()
     assert done.statuses() <= {"pass", "unsupported"}
+
+
+def test_a_database_whose_entries_are_believed(runs: dict[str, Future[Run]]) -> None:
+    """A cache in any format must not serve a handle that stands under another key."""
+    done = runs["trusting"].result()
+    assert done.status == 1, done.said
+    assert done.statuses("CACHE-001") == {"pass"}
+    assert done.statuses("CACHE-015") == {"fail"}
 
 
 @pytest.mark.parametrize("name", ["rewrites", "Keeps"])
