@@ -83,6 +83,8 @@ def _store(subject: Subject, folder: Path, sound: PieceCase, case: PieceCase, na
         log.handle = UNPRINTABLE[name]
         case.check(writer.compile(case.gm, case.traced, RANGE, 1, 2))
         writer.save()
+    if len(log.made) < 2:
+        raise Violation("compiles of two pieces", expected="2", got=str(len(log.made)))
     return log.made[-1]
 
 

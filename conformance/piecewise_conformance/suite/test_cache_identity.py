@@ -376,7 +376,7 @@ def test_swapped_handles(subject: Subject, tmp_path: Path) -> None:
     cases, handles = [times(2), times(3)], [f"handle-{number}" * 4 for number in (1, 2)]
     made = iter(handles)
     with spy.spying() as log:
-        log.handle = lambda number: ("spy", next(made))
+        log.handle = lambda number: ("spy", next(made, "one more"))
         writer = manager(subject, tmp_path)
         for index, case in enumerate(cases):
             writer.compile(case.gm, case.traced, RANGE, index, 2)
