@@ -50,7 +50,10 @@ DANGEROUS_CALLS = ("eval", "exec")
 ALLOWED = {
     ("mutation/planting.py", "marshal"): "a mutant's code is made by this very process",
     ("mutation/planting.py", "exec"): "a mutant is the reference's own source, edited",
-    ("suite/test_cache.py", "pickle"): "writes the hostile file that a subject must not load",
+    (
+        "suite/test_cache_corrupt.py",
+        "pickle",
+    ): "writes the hostile file that a subject must not load",
     ("suite/test_serial.py", "pickle"): "writes the hostile bytes that a subject must not load",
 }
 

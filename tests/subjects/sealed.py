@@ -25,6 +25,7 @@ from cutting import Part
 from keeping import digest, identity, settled
 from up_front import checked, compiler_for
 
+ABILITIES = ("seed-layout",)
 cache_file = "entries.txt"
 
 
@@ -95,7 +96,7 @@ def keepable(handle: Any) -> bool:
         again = ast.literal_eval(text)
         text.encode()
         return type(again) is type(handle) and repr(again) == text
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+    except Exception:  # of the handle's own, such as a repr that raises
         return False
 
 

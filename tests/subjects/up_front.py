@@ -26,7 +26,8 @@ from cutting import Part, Place, children, cut, known, symbols
 from keeping import Store, digest, identity, settled
 from keeping import cache_file as cache_file
 
-ABILITIES = ("eager", "splitting", "custom-compiler", "compile-ranges", "cache")
+# its folders and notes have the names of the seed's; its store has not
+ABILITIES = ("eager", "splitting", "custom-compiler", "compile-ranges", "cache", "seed-layout")
 
 
 @dataclass(frozen=True)

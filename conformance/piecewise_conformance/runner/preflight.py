@@ -119,7 +119,7 @@ def _range(subject: Subject) -> None:
 def _manager(subject: Subject) -> None:
     subject.get("CompilerManager")
     with tempfile.TemporaryDirectory() as folder:
-        subject.manager(_options(subject)).open(folder).keys()
+        subject.manager(_options(subject)).open(folder).save()
 
 
 def _compiler(subject: Subject) -> None:

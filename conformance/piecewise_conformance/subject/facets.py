@@ -133,11 +133,6 @@ class Manager:
         with inside_subject("save_to_file"):
             self.inner.save_to_file()
 
-    def keys(self) -> set[tuple[tuple[int, int], int, str]]:
-        """The keys of ``cache``, with ranges as (start, end)."""
-        with inside_subject("CompilerManager.cache"):
-            return {((each.start, each.end), index, name) for each, index, name in self.inner.cache}
-
 
 class Compiler:
     """The compiler facet: one object with the seed's compiler interface."""

@@ -50,7 +50,8 @@ SURFACE = (
     "code_variables",
 )
 
-# What a whole backend may understand of Options beyond splitting; see ``Subject.backend``.
+# What a whole backend may understand of Options beyond splitting; see ``Subject.backend``. With
+# ``seed-layout`` its files, folders and errors also have the names and the form of the seed's.
 ABILITIES = (
     "eager",
     "inductor",
@@ -67,6 +68,7 @@ ABILITIES = (
     "guards",
     "capture-sizes",
     "dynamic-shapes",
+    "seed-layout",
 )
 
 

@@ -13,8 +13,7 @@ from piecewise_conformance.core.verdict import Violation
 from piecewise_conformance.isolation.child import call_in_child
 from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit import serialized, spy
-from piecewise_conformance.testkit.caches import warm_start
-from piecewise_conformance.testkit.caches.managers import cache_file
+from piecewise_conformance.testkit.caches import snapshots, warm_start
 from piecewise_conformance.testkit.drive import drive
 from piecewise_fixtures.programs import program
 
@@ -29,26 +28,31 @@ def test_unusable_root(subject: Subject, tmp_path: Path, kind: str) -> None:
         (tmp_path / "file").write_text("mine")
         root = tmp_path / "file" / ("below" if kind == "below-a-file" else "")
     warm_start.start(subject, root)
-    if kind != "read-only" and (tmp_path / "file").read_text() != "mine":
+    if kind != "read-only" and (tmp_path / "file").read_bytes() != b"mine":
         raise Violation("the user's file was changed")
 
 
 @requirement("BACKEND-007")
 def test_cache_file_cannot_be_written(subject: Subject, tmp_path: Path) -> None:
-    """Where a folder has the name of the cache file nothing can be saved: the model runs."""
-    warm_start.start(subject, tmp_path)
-    files = list(tmp_path.rglob(cache_file(subject)))
-    if not files:
-        raise Violation("there is no cache file", expected=cache_file(subject), got="none")
-    for path in files:
-        path.unlink()
-        path.mkdir()
-        (path / "mine").write_text("mine")
-    warm_start.start(subject, tmp_path)  # from what it keeps elsewhere, or compiling
-    # it may have been set aside
-    kept = [path for path in tmp_path.rglob("mine") if path.read_text() == "mine"]
-    if len(kept) != len(files):
-        raise Violation("the user's folder was changed")
+    """Where a folder has the name of a file of the cache that file cannot be saved: the model runs,
+    whichever file it is.
+    """
+    root = tmp_path / "root"
+    warm_start.start(subject, root)
+    if not (files := snapshots.take(root)):
+        raise Violation("a start with a cache root wrote no file", expected="a cache", got="none")
+    for name in snapshots.some(files):
+        snapshots.put_back(root, {each: files[each] for each in files if each != name})
+        (root / name).mkdir(parents=True)
+        (root / name / "mine").write_text("mine")
+        warm_start.start(subject, root)  # from what it keeps elsewhere, or compiling
+        # it may have been set aside
+        if not any(_is_mine(path) for path in tmp_path.rglob("mine")):
+            raise Violation(f"the user's folder {name} was changed")
+
+
+def _is_mine(path: Path) -> bool:
+    return path.is_file() and path.read_bytes() == b"mine"
 
 
 @requirement("BACKEND-007")
@@ -68,7 +72,7 @@ def test_root_goes_away(subject: Subject, tmp_path: Path) -> None:
         root.write_text("mine")
         for size in (4, 6, 3):
             driven.check(size)
-    if root.read_text() != "mine":
+    if not _is_mine(root):
         raise Violation("the user's file was changed")
 
 
@@ -81,18 +85,13 @@ def test_full_disk(subject: Subject, tmp_path: Path) -> None:
     function = "piecewise_conformance.testkit.caches.warm_start:start_on_full_disk"
     call_in_child(subject, function, str(tmp_path / "new"), "linear-chain")
     warm_start.start(subject, tmp_path / "old")
-    before = _content(tmp_path / "old")
+    before = snapshots.take(tmp_path / "old")
     call_in_child(subject, function, str(tmp_path / "old"), "two-layers")
     if compiled := call_in_child(subject, function, str(tmp_path / "old"), "linear-chain"):
         raise Violation("compiled by a warm start on a full disk", expected="0", got=str(compiled))
-    after = _content(tmp_path / "old")
+    after = snapshots.take(tmp_path / "old")
     if lost := sorted(name for name, text in before.items() if after.get(name) != text):
         raise Violation("files that a start on a full disk changed", expected="none", got=str(lost))
-
-
-def _content(root: Path) -> dict[str, bytes]:
-    files = (path for path in root.rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
 
 @requirement("BACKEND-014")

@@ -10,7 +10,8 @@ from piecewise_conformance.core.marks import requirement
 from piecewise_conformance.core.verdict import Violation
 from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit import graphs, spy
-from piecewise_conformance.testkit.caches.managers import cache_folders
+from piecewise_conformance.testkit.caches import seed_layout
+from piecewise_conformance.testkit.caches.warm_start import expect_warm, start
 from piecewise_conformance.testkit.capture_cache import settle
 from piecewise_conformance.testkit.drive import Driven, options_for
 from piecewise_fixtures.programs import program
@@ -19,7 +20,9 @@ from piecewise_fixtures.programs import program
 @requirement("BACKEND-015")
 @pytest.mark.parametrize("names", [("two-layers", "two-layers"), ("two-layers", "linear-chain")])
 def test_one_config_object(subject: Subject, tmp_path: Path, names: tuple[str, str]) -> None:
-    """Target and draft are right, each is split at the ops of the config, and has its folder."""
+    """Target and draft are right, each is split at the ops of the config, and each finds its own
+    cache again.
+    """
     subject.get("VllmBackend")
     ops = {op: None for name in names for op in program(name).splitting_ops}
     options = options_for(
@@ -47,6 +50,12 @@ def test_one_config_object(subject: Subject, tmp_path: Path, names: tuple[str, s
                 expected="no splitting op",
                 got=str(sorted({str(node.target) for node in given})),
             )
-    folders = [str(path.relative_to(tmp_path)) for path in cache_folders(subject, tmp_path)]
-    if len(folders) != 2:
-        raise Violation("cache folders of two models", expected="one each", got=str(folders))
+    for name, prefix in zip(names, prefixes, strict=True):
+        log = start(subject, tmp_path, name, splitting_ops=tuple(ops), prefix=prefix)
+        expect_warm(log, f"a later start of the {prefix} model, with a config of its own")
+    if subject.can(seed_layout.ABILITY):
+        folders = [
+            str(each.relative_to(tmp_path)) for each in seed_layout.cache_folders(subject, tmp_path)
+        ]
+        if len(folders) != 2:
+            raise Violation("cache folders of two models", expected="one each", got=str(folders))

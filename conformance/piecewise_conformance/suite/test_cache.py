@@ -1,9 +1,9 @@
-"""CACHE: whatever lies in the cache folder, the result is right."""
+"""CACHE: what was saved is loaded, by managers that share a folder."""
 
 from __future__ import annotations
 
-import ast
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,13 @@ from piecewise_conformance.core.marks import requirement
 from piecewise_conformance.core.verdict import Violation
 from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.caches import snapshots
 from piecewise_conformance.testkit.caches.managers import (
     RANGE,
-    cache_file,
     contents,
     expect_work,
     fill,
     manager,
-    put_file,
-    read_file,
     start,
 )
 from piecewise_conformance.testkit.pieces import times
@@ -58,163 +56,6 @@ def test_what_replaced_another(subject: Subject, tmp_path: Path) -> None:
     expect_work(log, loads=2, compiles=0, what="a start after a piece was replaced")
 
 
-@requirement("CACHE-002")
-def test_torn_file(subject: Subject, tmp_path: Path) -> None:
-    """The cache file cut at every byte: each start computes rightly, and can save again."""
-    cases = [times(2), times(3)]
-    fill(subject, tmp_path, *cases)
-    whole = read_file(subject, tmp_path).encode()
-    for length in range(len(whole)):
-        put_file(subject, tmp_path, whole[:length])
-        log = start(subject, tmp_path, *cases)
-        if len(log.loads) + len(log.compiles) != 2:
-            raise Violation(f"a file cut at byte {length}", expected="2 pieces loaded or compiled")
-    fill(subject, tmp_path, *cases)
-    expect_work(start(subject, tmp_path, *cases), loads=2, compiles=0, what="after a torn file")
-
-
-GARBAGE: dict[str, bytes] = {
-    "empty": b"",
-    "blank": b"\n\n",
-    "null-bytes": b"\x00" * 100,
-    "no-utf8": b"\xff\xfe\xfa",
-    "list": b"[1, 2]",
-    "number": b"7",
-    "none": b"None",
-    "set": b"{1, 2}",
-    "text": b"'text'",
-    "unhashable-key": b"{[1]: 2}",
-    "prose": b"this is not Python",
-    "deep": b"(" * 5000 + b")" * 5000,
-    "minus-chain": b"-" * 20_000 + b"1",
-    "sum-chain": b"1" + b"+1" * 20_000,
-    "json": b'{"a": true, "b": null}',
-    "bad-escape": b"{'\\x': 1}",
-    "values-of-other-types": b"{((1, 8), 0, 'spy'): 7, ((1, 8), 1, 'spy'): [None]}",
-    "values-none": b"{((1, 8), 0, 'spy'): None, ((1, 8), 1, 'spy'): {}}",
-    "foreign-values": b"{((1, 8), 0, 'spy'): {'graph_handle': 1, 'cache_key': ('a', 2)}}",
-    "bare-handles": b"{((1, 8), 0, 'spy'): ('spy', 'none such'), ((1, 8), 1, 'spy'): ()}",
-}
-
-
-@requirement("CACHE-002")
-@pytest.mark.parametrize("name", GARBAGE)
-def test_foreign_file(subject: Subject, tmp_path: Path, name: str) -> None:
-    """Anything may stand in the cache file: the start compiles, is right, and can save."""
-    cases = [times(2), times(3)]
-    put_file(subject, tmp_path, GARBAGE[name])
-    with spy.spying():
-        for index, case in enumerate(cases):
-            opened = manager(subject, tmp_path)
-            case.check(opened.compile(case.gm, case.traced, RANGE, index, 2))
-    put_file(subject, tmp_path, GARBAGE[name])
-    fill(subject, tmp_path, *cases)
-    expect_work(start(subject, tmp_path, *cases), loads=2, compiles=0, what=f"after {name}")
-
-
-HOSTILE = [
-    "__import__('os').system('touch {marker}')",
-    "{{((1, 8), 0, 'spy'): __import__('os').system('touch {marker}')}}",
-    "{{open('{marker}', 'w'): 1}}",
-    "import os\nos.system('touch {marker}')\n{{}}",
-    "{{**eval(\"open('{marker}', 'w') and {{}}\")}}",
-    "[open('{marker}', 'w') for _ in (1,)]",
-    "f\"{{open('{marker}', 'w')}}\"",
-    "(lambda: open('{marker}', 'w'))()",
-    # with no builtins, and without a word that looks like danger: all classes can be had from ()
-    "[each.__init__.__globals__['system']('touch {marker}')"
-    " for each in ().__class__.__base__.__subclasses__() if each.__name__ == '_wrap_close']",
-    "{{((1, 8), 0, 'spy'): [each.__init__.__globals__['system']('touch {marker}')"
-    " for each in ().__class__.__base__.__subclasses__() if each.__name__ == '_wrap_close']}}",
-    # a sound literal whose texts are code, for who evaluates what a literal holds
-    "{{((1, 8), 0, 'spy'): \"__import__('os').system('touch {marker}')\"}}",
-    "{{((1, 8), 0, 'spy'): {{'graph_handle': \"open('{marker}', 'w')\", 'cache_key': 'x'}}}}",
-    "{{\"((1, 8), 0, open('{marker}', 'w'))\": 1}}",
-    "{{((\"open('{marker}', 'w')\", 8), 0, 'spy'): 1}}",
-]
-
-
-@requirement("CACHE-003")
-@pytest.mark.parametrize("number", range(len(HOSTILE)))
-def test_hostile_file(subject: Subject, tmp_path: Path, number: int) -> None:
-    """Code in the cache file is not run, and costs no more than the cache."""
-    marker = tmp_path / "marker"
-    folder = tmp_path / "cache"
-    folder.mkdir()
-    (folder / cache_file(subject)).write_text(HOSTILE[number].format(marker=marker))
-    start(subject, folder, times(2))
-    if marker.exists():
-        raise Violation(
-            "code in the cache file was run", got=(folder / cache_file(subject)).read_text()[:300]
-        )
-
-
-@requirement("CACHE-003")
-def test_hostile_pickle(subject: Subject, tmp_path: Path) -> None:
-    """Neither is a pickle in the place of the cache file, or of a handle, loaded."""
-    import pickle
-
-    marker = tmp_path / "marker"
-    payload = pickle.dumps(_Bomb(str(marker)))
-    folder = tmp_path / "cache"
-    folder.mkdir()
-    for content in (payload, repr({((1, 8), 0, "spy"): payload}).encode()):
-        put_file(subject, folder, content)
-        start(subject, folder, times(2))
-        if marker.exists():
-            raise Violation("a pickle in the cache folder was loaded")
-
-
-class _Bomb:
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def __reduce__(self) -> Any:
-        return (open, (self.path, "w"))
-
-
-@requirement("CACHE-004")
-@pytest.mark.parametrize("name", ["prose", "list", "no-utf8", "text"])
-def test_unreadable_file_is_kept(subject: Subject, tmp_path: Path, name: str) -> None:
-    """After a save the content of a file that could not be read is still in the folder."""
-    put_file(subject, tmp_path, GARBAGE[name])
-    fill(subject, tmp_path, times(2))
-    if GARBAGE[name] not in contents(tmp_path).values():
-        raise Violation(
-            "the content of the unreadable file is gone", got=str(list(contents(tmp_path)))
-        )
-
-
-@requirement("CACHE-004")
-def test_every_unreadable_file_is_kept(subject: Subject, tmp_path: Path) -> None:
-    """Neither does a second or third one that cannot be read take the place of the first."""
-    texts = [f"{number} is not a cache".encode() for number in range(3)]
-    for number, text in enumerate(texts):
-        put_file(subject, tmp_path, text)
-        fill(subject, tmp_path, times(number))
-    gone = [text for text in texts if text not in contents(tmp_path).values()]
-    if gone:
-        raise Violation(
-            "of three unreadable files, the content of these is gone",
-            expected="none",
-            got=str(gone),
-        )
-
-
-@requirement("CACHE-004")
-def test_partly_readable_file_is_kept(subject: Subject, tmp_path: Path) -> None:
-    """So is that of a file of which only some entries could be read."""
-    fill(subject, tmp_path, times(2))
-    literal = ast.literal_eval(read_file(subject, tmp_path))
-    literal["note"] = "by hand"
-    (tmp_path / cache_file(subject)).write_text(repr(literal))
-    fill(subject, tmp_path, times(7), times(3))
-    if not any(b"by hand" in each for each in contents(tmp_path).values()):
-        raise Violation(
-            "an entry that could not be read is gone", got=str(list(contents(tmp_path)))
-        )
-
-
 @requirement("CACHE-005")
 def test_disabled_cache(subject: Subject, tmp_path: Path) -> None:
     """A disabled cache loads nothing of a full folder, and leaves every file as it is."""
@@ -245,56 +86,96 @@ def test_disabled_cache_in_no_folder(subject: Subject, tmp_path: Path) -> None:
         raise Violation("the folder of a disabled cache was made")
 
 
-def _stamp(subject: Subject, folder: Path) -> tuple[int, int]:
-    """The time and the inode of the cache file, which must be there."""
-    read_file(subject, folder)
-    found = (folder / cache_file(subject)).stat()
-    return found.st_mtime_ns, found.st_ino
+class _Untouched:
+    """The files of a cache, which nothing may write: content, file and time stay as they are.
 
+    A cache may set the time of a file that it reads, for instance to know which was used last.
+    """
 
-def _make_old(subject: Subject, folder: Path) -> tuple[int, int]:
-    """Let the cache file be of long ago, so that the next write shows; its stamp then."""
-    read_file(subject, folder)
-    os.utime(folder / cache_file(subject), (1, 1))
-    return _stamp(subject, folder)
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.touched: set[int] = set()
+        self.files = snapshots.take(folder)
+        hour_ago = time.time() - 3600  # so that the next write shows; long ago might be too old
+        for name in self.files:
+            os.utime(folder / name, (hour_ago, hour_ago))
+        self.before = self._stamps()
+        utime = os.utime
+
+        def noted(path: Any, *args: Any, **kwargs: Any) -> None:
+            self.touched.add(os.stat(path).st_ino)
+            utime(path, *args, **kwargs)
+
+        monkeypatch.setattr(os, "utime", noted)
+
+    def _stamps(self) -> dict[str, tuple[int, int]]:
+        # an empty file may be a lock
+        found = {
+            name: (self.folder / name).stat()
+            for name, content in snapshots.take(self.folder).items()
+            if content
+        }
+        return {
+            name: (each.st_ino, 0 if each.st_ino in self.touched else each.st_mtime_ns)
+            for name, each in found.items()
+        }
+
+    def check(self, what: str) -> None:
+        """Raise Violation if a file was written."""
+        after, now = self._stamps(), snapshots.take(self.folder)
+        changed = [
+            name
+            for name in sorted({*self.before, *after})
+            if self.files.get(name) != now.get(name)
+            or self.before.get(name, (0, 0))[0] != after.get(name, (0, 0))[0]
+            or (after[name][1] and self.before[name][1] != after[name][1])
+        ]
+        if changed:
+            raise Violation(
+                f"{what} wrote into the cache folder", expected="nothing", got=str(changed)
+            )
 
 
 @requirement("CACHE-006")
-def test_nothing_new(subject: Subject, tmp_path: Path) -> None:
-    """A warm start that saves leaves the file's content, time and inode alone."""
+def test_nothing_new(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A warm start that saves leaves every file's content, time and inode alone."""
     fill(subject, tmp_path, times(2))
-    before = _make_old(subject, tmp_path)
+    files = _Untouched(tmp_path, monkeypatch)
     fill(subject, tmp_path, times(2))
-    if _stamp(subject, tmp_path) != before:
-        raise Violation("the cache file was written although nothing was new")
+    files.check("a warm start in which nothing was new")
 
 
 @requirement("CACHE-006")
-def test_saving_twice(subject: Subject, tmp_path: Path) -> None:
+def test_saving_twice(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second of two saves in a row writes nothing."""
     with spy.spying():
         writer = manager(subject, tmp_path)
         writer.compile(times(2).gm, times(2).traced, RANGE)
         writer.save()
-        before = _make_old(subject, tmp_path)
+        files = _Untouched(tmp_path, monkeypatch)
         writer.save()
-    if _stamp(subject, tmp_path) != before:
-        raise Violation("a second save without anything new wrote the file")
+    files.check("a second save without anything new")
 
 
 @requirement("CACHE-007")
-def test_reader_keeps_the_old_file(subject: Subject, tmp_path: Path) -> None:
-    """Who opened the file before a save reads the old content to its end."""
-    fill(subject, tmp_path, times(2))
-    old = read_file(subject, tmp_path).encode()
-    with (tmp_path / cache_file(subject)).open("rb") as opened:
-        head = opened.read(5)
-        fill(subject, tmp_path, times(2), times(3), times(5))
-        rest = opened.read()
-    if read_file(subject, tmp_path).encode() == old:
-        raise Violation("the save wrote nothing")
-    if head + rest != old:
-        raise Violation("a reader saw a mix", expected=str(old), got=str(head + rest))
+def test_save_beside_a_reader(subject: Subject, tmp_path: Path) -> None:
+    """Who opened the cache before another saves still loads all that was there."""
+    cases = [times(2), times(3)]
+    fill(subject, tmp_path, *cases)
+    with spy.spying() as log:
+        reader = manager(subject, tmp_path)
+        fill(subject, tmp_path, *cases, times(5), times(7))
+        for index, case in enumerate(cases):
+            runnable = reader.load(case.gm, case.traced, RANGE, index)
+            if runnable is None:
+                raise Violation(
+                    f"piece {index}, stored before the start and before another process saved",
+                    expected="it is loaded",
+                    got="it is not found",
+                )
+            case.check(runnable)
+    if log.compiles:
+        raise Violation("a load compiled", got=str(len(log.compiles)))
 
 
 @requirement("CACHE-007")
@@ -347,21 +228,24 @@ def test_compiler_loads_nothing(subject: Subject, tmp_path: Path) -> None:
 @requirement("CACHE-022")
 @pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
 def test_umask(subject: Subject, tmp_path: Path, umask: int) -> None:
-    """The cache file, and one that took its place, are as readable as any new file."""
+    """The files of the cache, and those that took their place, may be read as any new file."""
+    folder, plain = tmp_path / "cache", tmp_path / "plain"
     before = os.umask(umask)
     try:
-        plain = tmp_path / "plain"
         plain.touch()
         for cases in ([times(2)], [times(2), times(3)]):
-            fill(subject, tmp_path, *cases)
-            read_file(subject, tmp_path)  # it must be there
-            mode, usual = (
-                (tmp_path / name).stat().st_mode for name in (cache_file(subject), plain)
-            )
-            if mode != usual:
-                raise Violation("the mode of the cache file", expected=oct(usual), got=oct(mode))
+            fill(subject, folder, *cases)
+            usual = _readers(plain)
+            found = {name: _readers(folder / name) for name in contents(folder)}
+            if wrong := {name: mode for name, mode in found.items() if mode != usual}:
+                raise Violation("who may read the cache", expected=usual, got=str(wrong))
     finally:
         os.umask(before)
+
+
+def _readers(path: Path) -> str:
+    """The permissions to read ``path``, in octal."""
+    return oct(path.stat().st_mode & 0o444)
 
 
 @requirement("CACHE-013")

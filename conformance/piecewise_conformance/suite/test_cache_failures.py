@@ -16,9 +16,10 @@ from piecewise_conformance.core.verdict import Violation
 from piecewise_conformance.isolation.child import call_in_child
 from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.caches import snapshots
 from piecewise_conformance.testkit.caches.managers import (
     RANGE,
-    cache_file,
+    costs,
     expect_work,
     fill,
     manager,
@@ -100,10 +101,17 @@ def test_unreadable_file_is_told(
     capfd: pytest.CaptureFixture[str],
     content: bytes,
 ) -> None:
-    """Something tells of a cache file that is of no use, in whole or in part."""
-    (tmp_path / cache_file(subject)).write_bytes(content)
-    with told(caplog, capfd, "a cache file that cannot be read"), spy.spying():
-        manager(subject, tmp_path).compile(times(2).gm, times(2).traced, RANGE)
+    """Something tells of each file of a cache that cannot be read, and costs a piece."""
+    case, folder = times(2), tmp_path / "cache"
+    fill(subject, folder, case)
+    files = snapshots.take(folder)
+    for name in snapshots.some(files):
+        snapshots.put_back(folder, {**files, name: content})
+        if not costs(subject, folder, case):
+            continue
+        snapshots.put_back(folder, {**files, name: content})
+        with told(caplog, capfd, f"a cache in which {name} cannot be read"), spy.spying():
+            manager(subject, folder).compile(case.gm, case.traced, RANGE)
 
 
 @requirement("CACHE-019")
@@ -149,14 +157,25 @@ def test_failed_compile(subject: Subject, tmp_path: Path) -> None:
         log.fail = True
         with expect_refusal("a compile that fails", "the spy was told to fail"):
             first.compile(case.gm, case.traced, RANGE)
-        if first.keys():
-            raise Violation(
-                "a failed compile left an entry", expected="none", got=str(first.keys())
-            )
+        if first.load(case.gm, case.traced, RANGE) is not None:
+            raise Violation("a failed compile left an entry", expected="none", got="it is loaded")
         first.save()
         log.fail = False
         case.check(first.compile(case.gm, case.traced, RANGE))
-    (tmp_path / cache_file(subject)).unlink(missing_ok=True)
+        if log.loads:
+            raise Violation("the next try", expected="a compile", got="a load")
+
+
+@requirement("CACHE-008")
+def test_start_after_a_failed_compile(subject: Subject, tmp_path: Path) -> None:
+    """What a failed compile saved is nothing to a later start."""
+    case = times(2)
+    with spy.spying() as log:
+        first = manager(subject, tmp_path)
+        log.fail = True
+        with expect_refusal("a compile that fails", "the spy was told to fail"):
+            first.compile(case.gm, case.traced, RANGE)
+        first.save()
     expect_work(start(subject, tmp_path, case), loads=0, compiles=1, what="the next start")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,14 @@ from piecewise_conformance.core.marks import requirement
 from piecewise_conformance.core.verdict import Violation
 from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.caches import seed_layout
 from piecewise_conformance.testkit.caches.managers import (
     RANGE,
     expect_work,
     manager,
-    read_file,
     start,
 )
-from piecewise_conformance.testkit.pieces import times
+from piecewise_conformance.testkit.pieces import PieceCase, times
 
 
 class _Raises(str):
@@ -62,20 +61,65 @@ UNPRINTABLE: dict[str, Callable[[int], Any]] = {
 }
 
 
-@requirement("CACHE-012")
-@pytest.mark.parametrize("name", UNPRINTABLE)
-def test_unprintable_handle(subject: Subject, tmp_path: Path, name: str) -> None:
-    """The compiled piece works, the file stays a literal, and sound entries stay in it."""
-    case, sound = times(2), times(3)
+def _printed(handle: Any) -> str:
+    try:
+        return repr(handle)
+    except OSError:
+        return "cannot be printed"
+
+
+def _is_same(found: Any, made: Any) -> bool:
+    """Whether a cache that keeps handles in another way than as text gave back ``made``."""
+    return type(found) is type(made) and _printed(found) == _printed(made)
+
+
+def _store(subject: Subject, folder: Path, sound: PieceCase, case: PieceCase, name: str) -> Any:
+    """Store ``sound`` as piece 0, and ``case`` as piece 1 with a handle that cannot be printed,
+    which is returned.
+    """
     with spy.spying() as log:
-        writer = manager(subject, tmp_path)
+        writer = manager(subject, folder)
         writer.compile(sound.gm, sound.traced, RANGE, 0, 2)
         log.handle = UNPRINTABLE[name]
         case.check(writer.compile(case.gm, case.traced, RANGE, 1, 2))
         writer.save()
-    try:
-        ast.literal_eval(read_file(subject, tmp_path))
-    except (ValueError, SyntaxError) as error:
-        raise Violation("the cache file is no literal any more", got=str(error)) from None
+    if len(log.made) < 2:
+        raise Violation("compiles of two pieces", expected="2", got=str(len(log.made)))
+    return log.made[-1]
+
+
+@requirement("CACHE-012")
+@pytest.mark.parametrize("name", UNPRINTABLE)
+def test_unprintable_handle(subject: Subject, tmp_path: Path, name: str) -> None:
+    """The compiled piece works, and the next start finds the sound entries. It compiles the piece
+    again, unless the cache gives back the very handle.
+    """
+    sound, case = times(3), times(2)
+    made = _store(subject, tmp_path, sound, case, name)
+    log = start(subject, tmp_path, sound, case)
+    what = f"a start after a handle that is a {name}"
+    if len(log.loads) + len(log.compiles) != 2 or not any(call.index == 0 for call in log.loads):
+        raise Violation(
+            what,
+            expected="the sound entry is loaded",
+            got=f"{len(log.loads)} loaded, {len(log.compiles)} compiled",
+        )
+    for call in log.loads:
+        if call.index == 1 and not _is_same(call.key, made):
+            raise Violation(
+                f"{what}: what is loaded for it",
+                expected=f"nothing, or {_printed(made)}",
+                got=_printed(call.key),
+            )
+
+
+@requirement("KEY-006")
+@pytest.mark.parametrize("name", UNPRINTABLE)
+def test_file_stays_a_literal(subject: Subject, tmp_path: Path, name: str) -> None:
+    """The file is a literal still, the sound entries stay in it, and the handle is not stored."""
+    subject.need(seed_layout.ABILITY)
+    sound, case = times(3), times(2)
+    _store(subject, tmp_path, sound, case, name)
+    seed_layout.read_literal(subject, tmp_path)
     log = start(subject, tmp_path, sound, case)
     expect_work(log, loads=1, compiles=1, what=f"a start after a handle that is a {name}")

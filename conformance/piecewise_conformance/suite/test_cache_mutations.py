@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterable, Iterator
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +11,8 @@ from piecewise_conformance.core.marks import requirement, slow
 from piecewise_conformance.core.verdict import Violation
 from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit import spy
-from piecewise_conformance.testkit.caches import corrupt_files, managers
-from piecewise_conformance.testkit.pieces import PieceCase, piece
+from piecewise_conformance.testkit.caches import corrupt_files, managers, snapshots
+from piecewise_conformance.testkit.pieces import PieceCase, piece, times
 
 RANGES = [(1, 8), (9, 9), (10, 64)]
 # pairs of texts, as Inductor's own are: some caches keep no others
@@ -32,8 +29,8 @@ def _cases() -> list[PieceCase]:
     ]
 
 
-def _fill(subject: Subject, folder: Path, cases: list[PieceCase]) -> bytes:
-    """A good file with three pieces in three ranges; its content."""
+def _fill(subject: Subject, folder: Path, cases: list[PieceCase]) -> snapshots.Files:
+    """A good folder with three pieces in three ranges; its content."""
     with spy.spying() as log:
         made = iter(HANDLES * len(RANGES))
         log.handle = lambda number: next(made)
@@ -42,7 +39,7 @@ def _fill(subject: Subject, folder: Path, cases: list[PieceCase]) -> bytes:
             for index, case in enumerate(cases):
                 writer.compile(case.gm, case.traced, ends, index, len(cases))
         writer.save()
-    return managers.read_file(subject, folder).encode()
+    return snapshots.take(folder)
 
 
 def _served(subject: Subject, folder: Path, cases: list[PieceCase], what: str) -> int:
@@ -65,21 +62,24 @@ def _served(subject: Subject, folder: Path, cases: list[PieceCase], what: str) -
     return served
 
 
-def sweep(subject: Subject, folder: Path, numbers: range) -> int:
-    """Start on each of the files ``numbers``; the entries that were served in all."""
-    cases = _cases()
+def sweep(subject: Subject, root: Path, numbers: range) -> int:
+    """Start on each of the corrupt folders ``numbers``; the entries that were served in all."""
+    cases, folder, trace = _cases(), root / "cache", root / "trace"
+    folder.mkdir(exist_ok=True)
     good = _fill(subject, folder, cases)
-    trace = folder / "trace"
     if _served(subject, folder, cases, "the good file") != len(cases) * len(RANGES):
         raise Violation("the good file", expected="every entry is served")
+    if not (names := snapshots.some(good, most=len(good))):
+        raise Violation("a cache with nine entries", expected="a file", got=str(sorted(good)))
     served = 0
-    for number, content in zip(
-        numbers, corrupt_files.mutated(good, numbers, str(trace)), strict=True
-    ):
-        managers.put_file(subject, folder, content)
-        served += _served(subject, folder, cases, f"mutated file {number}, {content[:300]!r}")
+    for number in numbers:
+        name = names[number % len(names)]
+        content = corrupt_files.mutated(good[name], number, str(trace))
+        snapshots.put_back(folder, {**good, name: content})
+        what = f"a cache where {name} is mutated file {number}, {content[:300]!r}"
+        served += _served(subject, folder, cases, what)
         if trace.exists():
-            raise Violation("code ran that lay in a cache file", got=repr(content[:300]))
+            raise Violation(f"code ran that lay in {name}", got=repr(content[:300]))
     return served
 
 
@@ -91,23 +91,17 @@ def test_mutated_files(subject: Subject, tmp_path: Path, first: int) -> None:
     sweep(subject, tmp_path, range(first, first + BATCH))
 
 
-def _flipped(good: bytes) -> Iterator[bytes]:
-    for at in range(0, len(good), max(1, len(good) // 8)):
-        yield good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :]
-
-
-DAMAGE: dict[str, Callable[[bytes], Iterable[bytes]]] = {
-    "cut": lambda good: (good[: len(good) * part // 4] for part in (1, 3)),
-    "emptied": lambda good: [b""],
-    "flipped": _flipped,
-}
+DAMAGE = {"cut": snapshots.cut, "emptied": snapshots.emptied, "flipped": snapshots.flipped}
+BYTES = 40  # of a folder that are flipped, or that a file is cut at
 
 
 class _Kept:
     """Three pieces that were saved in one folder, with handles that are long, as Inductor's own."""
 
-    def __init__(self, subject: Subject, folder: Path) -> None:
-        self.subject, self.folder, self.cases = subject, folder, _cases()
+    def __init__(
+        self, subject: Subject, folder: Path, cases: list[PieceCase] | None = None
+    ) -> None:
+        self.subject, self.folder, self.cases = subject, folder, cases or _cases()
         with spy.spying() as log:
             log.handle = lambda number: ("spy", f"{number}-" * 40)
             writer = managers.manager(subject, folder)
@@ -117,15 +111,11 @@ class _Kept:
         self.handles = log.made
         self.files = managers.contents(folder)
 
-    def start(self, damaged: dict[str, bytes], what: str) -> None:
-        """A start where some files are ``damaged``: every piece is right, and each that is loaded
-        has the handle that was stored for it.
+    def start(self, files: snapshots.Files, what: str) -> None:
+        """A start on ``files``: every piece is right, and each that is loaded has the handle that
+        was stored for it.
         """
-        shutil.rmtree(self.folder)
-        for name, content in {**self.files, **damaged}.items():
-            path = self.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+        snapshots.put_back(self.folder, files)
         reader = managers.manager(self.subject, self.folder)
         for index, (case, handle) in enumerate(zip(self.cases, self.handles, strict=True)):
             with spy.spying() as log:
@@ -144,9 +134,8 @@ class _Kept:
 def test_any_file_damaged(subject: Subject, tmp_path: Path, kind: str) -> None:
     """Each file of the folder in turn, whatever the cache keeps in it."""
     kept = _Kept(subject, tmp_path)
-    for name, good in kept.files.items():
-        for number, bad in enumerate(DAMAGE[kind](good)):
-            kept.start({name: bad}, f"{name} was {kind} ({number})")
+    for what, files in snapshots.each_file(kept.files, DAMAGE[kind], BYTES):
+        kept.start(files, what)
 
 
 @requirement("CACHE-016")
@@ -154,6 +143,24 @@ def test_any_file_damaged(subject: Subject, tmp_path: Path, kind: str) -> None:
 def test_files_swapped(subject: Subject, tmp_path: Path) -> None:
     """Each two files of the folder."""
     kept = _Kept(subject, tmp_path)
-    for one, other in combinations(kept.files, 2):
-        damaged = {one: kept.files[other], other: kept.files[one]}
-        kept.start(damaged, f"{one} and {other} were swapped")
+    for what, files in snapshots.swapped(kept.files):
+        kept.start(files, what)
+
+
+@requirement("CACHE-016")
+@slow
+def test_files_deleted(subject: Subject, tmp_path: Path) -> None:
+    """Each file of the folder."""
+    kept = _Kept(subject, tmp_path)
+    for what, files in snapshots.without(kept.files):
+        kept.start(files, what)
+
+
+@requirement("CACHE-016")
+@slow
+def test_older_files(subject: Subject, tmp_path: Path) -> None:
+    """Each file as it was before other pieces took the place of those in it, and all of them."""
+    before = _Kept(subject, tmp_path).files
+    now = _Kept(subject, tmp_path, [times(2), times(3), times(5)])
+    for what, files in snapshots.older(now.files, before):
+        now.start(files, what)

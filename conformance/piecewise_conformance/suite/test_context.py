@@ -16,8 +16,9 @@ from piecewise_conformance.core.verdict import Unsupported, Violation
 from piecewise_conformance.subject.facets import Manager
 from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit import serialized, spy
-from piecewise_conformance.testkit.caches.managers import RANGE, cache_folders
-from piecewise_conformance.testkit.caches.warm_start import expect_warm, start
+from piecewise_conformance.testkit.caches import seed_layout
+from piecewise_conformance.testkit.caches.managers import RANGE
+from piecewise_conformance.testkit.caches.warm_start import expect_cold, expect_warm, start
 from piecewise_conformance.testkit.cudagraphs.graph_wrapper import Counted, graphs
 from piecewise_conformance.testkit.drive import drive
 from piecewise_conformance.testkit.pieces import piece
@@ -26,42 +27,36 @@ from piecewise_fixtures.programs import program
 Sizes = tuple[int, ...]
 
 
-def _start(subject: Subject, root: Path, **changes: Any) -> str:
-    """A start on ``root``; the name of the folder that its cache lies in."""
-    with spy.spying():
-        driven = drive(
-            subject,
-            program("linear-chain"),
-            compiler=spy.NAME,
-            cache_root=str(root),
-            **{"prefix": "", **changes},
-        )
-        driven.check(6)
-    folders = [path.name for path in cache_folders(subject, root)]
-    if len(folders) != 1:
-        raise Violation("the cache folders of one start", expected="one", got=str(folders))
-    return folders[0]
+def _start(subject: Subject, root: Path, **changes: Any) -> spy.Log:
+    """A start on ``root``, without a prefix unless ``changes`` has one."""
+    return start(subject, root, sizes=(6,), **{"prefix": "", **changes})
 
 
-def _expect(got: str, expected: str, what: str) -> None:
-    if got != expected:
-        raise Violation(f"the folder of a backend {what}", expected=expected, got=got)
+def _expect_under(subject: Subject, root: Path, name: str, what: str, **changes: Any) -> None:
+    """A start must keep its cache under ``name``: a start with that prefix finds it, and one with
+    another prefix does not. ``root`` is empty.
+    """
+    expect_cold(_start(subject, root, **changes), f"a backend {what}, on an empty root")
+    for other, expect in (("another_part", expect_cold), (name, expect_warm)):
+        expect(_start(subject, root, prefix=other), f"the prefix {other!r} after a backend {what}")
 
 
 @requirement("CONTEXT-001")
 def test_tag_is_the_prefix(subject: Subject, tmp_path: Path) -> None:
-    """Without a tag the folder is ``backbone``, with one it is the tag, with a prefix that."""
-    _expect(_start(subject, tmp_path / "1"), "backbone", "without a tag")
+    """The cache is that of the prefix; without one, that of the tag; without a tag, of neither."""
+    expect_cold(_start(subject, tmp_path / "1"), "a backend without a tag")
     with subject.context("set_model_tag", "eagle_head"):
-        _expect(_start(subject, tmp_path / "2"), "eagle_head", "made under the tag eagle_head")
-        got = _start(subject, tmp_path / "3", prefix="vision")
-        _expect(got, "vision", "made under a tag and given the prefix vision")
+        expect_cold(_start(subject, tmp_path / "1"), "a tag, after a backend without one")
+        _expect_under(subject, tmp_path / "2", "eagle_head", "made under the tag eagle_head")
+        what = "made under a tag and given the prefix vision"
+        _expect_under(subject, tmp_path / "3", "vision", what, prefix="vision")
+    expect_warm(_start(subject, tmp_path / "1"), "a second backend without a tag")
 
 
 @requirement("CONTEXT-002")
 @pytest.mark.parametrize("outer", ["backbone", "draft"])
 def test_tag_twice(subject: Subject, tmp_path: Path, outer: str) -> None:
-    """The tag in force, be it the default or one that was set, cannot be set again."""
+    """The tag in force, be it the seed's default or one that was set, cannot be set again."""
 
     def twice() -> None:
         with (
@@ -71,11 +66,12 @@ def test_tag_twice(subject: Subject, tmp_path: Path, outer: str) -> None:
             pass
 
     if outer == "backbone":
+        subject.need(seed_layout.ABILITY)  # the name of the default is the seed's
         twice()
         return
     with subject.context("set_model_tag", outer):
         twice()
-        _expect(_start(subject, tmp_path), outer, "made after the refusal")
+        _expect_under(subject, tmp_path, outer, "made after the refusal")
 
 
 class _Stop(Exception):
@@ -85,17 +81,18 @@ class _Stop(Exception):
 @requirement("CONTEXT-003")
 def test_tag_is_restored(subject: Subject, tmp_path: Path) -> None:
     """Nested tags come back in order, also past an exception."""
+    expect_cold(_start(subject, tmp_path / "none"), "a backend before all tags")
     with subject.context("set_model_tag", "outer"):
         with subject.context("set_model_tag", "inner", is_encoder=True):
-            _expect(_start(subject, tmp_path / "1"), "inner", "made under two tags")
-        _expect(_start(subject, tmp_path / "2"), "outer", "made after the inner tag")
+            _expect_under(subject, tmp_path / "1", "inner", "made under two tags")
+        _expect_under(subject, tmp_path / "2", "outer", "made after the inner tag")
         with pytest.raises(_Stop), subject.context("set_model_tag", "failing"):
             raise _Stop
-        _expect(_start(subject, tmp_path / "3"), "outer", "made after an exception")
+        _expect_under(subject, tmp_path / "3", "outer", "made after an exception")
         # a tag that was left may be set again
         with subject.context("set_model_tag", "inner"):
-            _expect(_start(subject, tmp_path / "4"), "inner", "made under a tag set again")
-    _expect(_start(subject, tmp_path / "5"), "backbone", "made after all tags")
+            _expect_under(subject, tmp_path / "4", "inner", "made under a tag set again")
+    expect_warm(_start(subject, tmp_path / "none"), "a backend after all tags")
 
 
 def _model(subject: Subject, name: str = "linear-chain", **changes: Any) -> Callable[[int], None]:

@@ -17,10 +17,12 @@ from piecewise_conformance.core.boundary import (
     words_of,
 )
 from piecewise_conformance.core.marks import requirement
+from piecewise_conformance.core.options import Options
 from piecewise_conformance.core.verdict import Violation
 from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit import spy
 from piecewise_conformance.testkit.drive import Driven, drive
+from piecewise_conformance.testkit.pieces import times
 from piecewise_fixtures.programs import program
 
 
@@ -77,12 +79,52 @@ def test_single_size(subject: Subject, start: int, end: int) -> None:
         )
 
 
+EMPTY = [(0, 4), (-3, 4), (5, 4), (2, 1), (0, 0)]
+
+
 @requirement("RANGE-004")
-@pytest.mark.parametrize(("start", "end"), [(0, 4), (-3, 4), (5, 4), (2, 1), (0, 0)])
+@pytest.mark.parametrize(("start", "end"), EMPTY)
 def test_empty_range_is_refused(subject: Subject, start: int, end: int) -> None:
-    """A range without a legal size is an error."""
-    with expect_refusal(f"Range({start}, {end})"):
+    """A range without a legal size is an error: where it is made, or at the latest where a manager
+    is to compile for it. A backend that makes its own ranges is judged by those.
+    """
+    with may_refuse(True):
         subject.range(start, end)
+        if subject.can("compile-ranges") and subject.can("custom-compiler"):
+            return  # see the next test
+        with expect_refusal(f"Range({start}, {end}), made and used,"), spy.spying():
+            case = times(2)
+            made = subject.manager(Options(compiler=spy.NAME))
+            made.compile(case.gm, case.traced, (start, end))
+
+
+@requirement("RANGE-004")
+@pytest.mark.parametrize("kind", ["BACKED", "UNBACKED"])
+@pytest.mark.parametrize(
+    ("sizes", "endpoints"), [((0, 4), ()), ((-3, 4), ()), ((), (0, 4)), ((), (8, 4)), ((0,), (0,))]
+)
+def test_nothing_is_compiled_for_an_empty_range(
+    subject: Subject, kind: str, sizes: tuple[int, ...], endpoints: tuple[int, ...]
+) -> None:
+    """Sizes and endpoints that would make such a range are refused, or no artifact is for it; also
+    where a batch of no tokens comes.
+    """
+    with spy.spying() as log, may_refuse(True):
+        driven = spied(
+            subject,
+            dynamic_shapes=kind,
+            compile_sizes=sizes,
+            compile_ranges_endpoints=endpoints,
+        )
+        for size in (6, 4, 9) if kind == "BACKED" else (6, 4, 9, 0):
+            driven.check(size)
+    if wrong := [call.range for call in log.compiles if not 1 <= call.range[0] <= call.range[1]]:
+        raise Violation(
+            f"ranges that were compiled with compile_sizes={sizes} and "
+            f"compile_ranges_endpoints={endpoints}",
+            expected="1 <= start <= end",
+            got=str(wrong),
+        )
 
 
 CHAIN = "linear-chain"
@@ -221,14 +263,17 @@ def test_bad_endpoints_are_reported(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """An error, a warning, a line of the log or of what is printed has the endpoint that is not
-    used as given.
+    used as given. Endpoints within the maximum may be sorted and joined instead: nothing that the
+    user asked for is lost then.
     """
     capfd.readouterr()
+    ran: dict[int, list[tuple[int, int]]] = {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             driven = spied(subject, max_num_batched_tokens=64, compile_ranges_endpoints=endpoints)
-            driven.check(6)
+            for size in (6, 4, 5, 8, 9, 64):
+                ran[size] = run(driven, size)
         except Exception as error:
             if whose(error) is None:
                 raise
@@ -238,9 +283,22 @@ def test_bad_endpoints_are_reported(
             lines = [line for text in capfd.readouterr() for line in text.splitlines()]
             printed = [line for line in lines if _WARNS.search(line)]
             told = " ".join([*(str(each.message) for each in caught), *caplog.messages, *printed])
+            if all(1 <= each <= 64 for each in endpoints) and _cut_at(endpoints, ran):
+                return
     if not is_named(named, told):
         raise Violation(
             f"compile_ranges_endpoints={endpoints} with a maximum of 64 was not reported",
             expected=f"an error or a warning with {named}",
             got=told[:300] or "nothing",
         )
+
+
+def _cut_at(endpoints: tuple[int, ...], ran: dict[int, list[tuple[int, int]]]) -> bool:
+    """Whether each size was served by the range that the sorted ``endpoints`` give it."""
+    ends = sorted({*endpoints, 64})
+    starts = [1, *(each + 1 for each in ends)]
+    return all(
+        each == next((a, b) for a, b in zip(starts, ends, strict=False) if a <= size <= b)
+        for size, ranges in ran.items()
+        for each in ranges
+    )

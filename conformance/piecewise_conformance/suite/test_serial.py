@@ -230,61 +230,6 @@ def test_hostile_bytes(subject: Subject, tmp_path: Path) -> None:
             raise Violation(f"code ran that lay in {what}", expected="nothing is unpickled")
 
 
-@requirement("SERIAL-005")
-def test_other_settings(subject: Subject, tmp_path: Path) -> None:
-    """What was made for other settings, splitting ops or code is missed."""
-    subject.get("serialize")
-    code = tmp_path / "model.py"
-    code.write_text("x = 1\n")
-    files = (str(code),)
-    asked = serialized.options(subject, "linear-chain", traced_files=files)
-    _, function = serialized.compiled(subject, "linear-chain", traced_files=files)
-    data = serialized.to_bytes(subject, function, asked)
-    others = {
-        "another setting": asked.but(compiler_config={"max_autotune": True}),
-        "other splitting ops": asked.but(splitting_ops=(*asked.splitting_ops, "aten::relu")),
-        "no splitting ops": asked.but(splitting_ops=()),
-    }
-    for what, other in others.items():
-        if not serialized.is_missed(subject, data, other):
-            raise Violation(f"a function was taken with {what}", expected="an error, or None")
-    code.write_text("x = 2\n")
-    if not serialized.is_missed(subject, data, asked):
-        raise Violation("a function was taken though a traced file was edited")
-    code.write_text("x = 1\n")
-    serialized.from_bytes(subject, data, asked)
-
-
-@requirement("SERIAL-005")
-def test_another_compiler(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was made by a compiler that says now that it is another one is missed."""
-    subject.get("serialize")
-    asked = serialized.options(subject, "linear-chain", compiler=spy.NAME)
-    with spy.spying():
-        _, function = serialized.compiled(subject, "linear-chain", compiler=spy.NAME)
-        data = serialized.to_bytes(subject, function, asked)
-        serialized.from_bytes(subject, data, asked)
-        monkeypatch.setattr(spy.SpyCompiler, "compute_hash", lambda self, config: "a new release")
-        if not serialized.is_missed(subject, data, asked):
-            raise Violation("a function was taken though its compiler is another one")
-
-
-@requirement("SERIAL-005")
-def test_other_variables(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So is what was made under another value of a variable that can change code."""
-    subject.get("serialize")
-    variables = subject.get("code_variables")
-    asked = serialized.options(subject, "linear-chain")
-    _, function = serialized.compiled(subject, "linear-chain")
-    data = serialized.to_bytes(subject, function, asked)
-    for name, value in variables.items():
-        with monkeypatch.context() as patch:
-            patch.setenv(name, value)
-            if not serialized.is_missed(subject, data, asked):
-                raise Violation(f"a function was taken with {name}={value}")
-    serialized.from_bytes(subject, data, asked)
-
-
 @requirement("SERIAL-006")
 @slow
 @needs("inductor")

@@ -57,6 +57,13 @@ _FREE_FUNCTIONS = frozenset(
         grad_mode._enter_inference_mode,
         grad_mode._exit_inference_mode,
         torch._C._set_grad_enabled,
+        torch.set_grad_enabled,
+        # a splitter may ask which mode is in force, to put it back
+        torch.is_grad_enabled,
+        torch.is_inference_mode_enabled,
+        torch.is_autocast_enabled,
+        torch.get_autocast_dtype,
+        torch.is_autocast_cache_enabled,
     }
 )
 _FREE_METHODS = frozenset({"size", "new_empty", "stride", "dim", "numel"})

@@ -29,19 +29,23 @@ from piecewise_fixtures.programs import program
 SUBJECTS = Path(__file__).parents[2] / "subjects"
 
 COMPILERS = SUBJECTS / "compilers.py"
-# Quick cases of several families: facets of their own, and whole backends.
 SELECTION = (
     "SPLIT-001 and linear-chain or RANGE-001 or KEY-001 or COMPILER-001"
     " or HASH-001 and piece-without-symbol"
     " or COPY-001 or STITCH-001 and one-tuple"
 )
-# Of every family that a correct backend of another design offers; in about a minute for all three.
 OTHER_DESIGNS = {
     "up_front": "INTERP-001 or INTERP-006 or RANGE-007 or HASH-004 or STITCH-001"
     " or BACKEND-001 or BACKEND-002 or BACKEND-003",
     "renumbered": "SPLIT-001 and fx or SPLIT-004 or SPLIT-005 and fx or SPLIT-014 and fx",
     "sealed": "KEY-001 or KEY-003 or CACHE-001 or CACHE-004 or CACHE-013 or CACHE-015 or COPY",
 }
+# Caches of several formats, folders of other names, ranges that are sorted and joined.
+OTHER_FORMATS = {
+    f"stores.py:{name}": "CACHE-002 and torn or CACHE-004 or CACHE-006 or CACHE-012 and object"
+    " or CACHE-015 or CACHE-016 and flipped or CACHE-019 and unreadable or CACHE-022"
+    for name in ("sqlite", "binary", "json_file", "entries")
+} | {"other_names.py": "BACKEND-002 or BACKEND-011 and size or RANGE-004 or RANGE-008"}
 STITCHED = "SPLIT-001 and linear-chain or STITCH-001 and (one-tuple or nested)"
 
 
@@ -97,11 +101,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Future[Run]]:
     wanted = {name: (str(SUBJECTS / f"{name}.py"), SELECTION) for name in hostile}
     wanted["ten_lines"] = (str(outside / "ten_lines.py"), STITCHED)
     wanted |= {name: (str(SUBJECTS / f"{name}.py"), OTHER_DESIGNS[name]) for name in OTHER_DESIGNS}
+    wanted |= {each: (str(SUBJECTS / each), keyword) for each, keyword in OTHER_FORMATS.items()}
+    wanted["trusting"] = (f"{SUBJECTS / 'stores.py'}:trusting", "CACHE-001 or CACHE-015")
     for each in ("rewrites", "Keeps"):
         wanted[each] = (f"{COMPILERS}:{each}", "COMPILER and not inductor or KEY-001")
     with ThreadPoolExecutor(2) as pool:
         return {
-            name: pool.submit(run, tmp_path_factory.mktemp(name), spec, keyword)
+            name: pool.submit(run, tmp_path_factory.mktemp(Path(name).stem), spec, keyword)
             for name, (spec, keyword) in wanted.items()
         }
 
@@ -136,7 +142,7 @@ def test_the_ten_lines_of_the_readme(runs: dict[str, Future[Run]]) -> None:
     assert done.statuses("SPLIT") == {"pass"}
 
 
-@pytest.mark.parametrize("name", OTHER_DESIGNS)
+@pytest.mark.parametrize("name", [*OTHER_DESIGNS, *OTHER_FORMATS])
 def test_a_correct_backend_of_another_design(runs: dict[str, Future[Run]], name: str) -> None:
     """Other names, numbers and files, merged neighbours, refusals: none of it is a failure."""
     done = runs[name].result()
@@ -144,6 +150,11 @@ def test_a_correct_backend_of_another_design(runs: dict[str, Future[Run]], name:
     assert done.footer["verdict"] == "conformant"
     assert "pass" in done.statuses()
     assert done.statuses() <= {"pass", "unsupported"}
+
+
+def test_a_database_whose_entries_are_believed(runs: dict[str, Future[Run]]) -> None:
+    """A cache in any format must not serve a handle that stands under another key."""
+    assert runs["trusting"].result().statuses("CACHE-015") == {"fail"}
 
 
 @pytest.mark.parametrize("name", ["rewrites", "Keeps"])
@@ -155,9 +166,6 @@ def test_a_correct_compiler_alone(runs: dict[str, Future[Run]], name: str) -> No
     assert done.statuses("COMPILER") == {"pass", "unsupported"}
     passed = {each["id"] for each in done.lines if each.get("status") == "pass"}
     assert {f"COMPILER-00{n}" for n in (1, 2, 3, 4, 7)} <= passed
-
-
-# -- without the command line ------------------------------------------------------------------
 
 
 def works(subject: Subject, *names: str, **changes: Any) -> None:

@@ -46,7 +46,7 @@ from sglang.srt.compilation import backend, compilation_config, compilation_coun
 from sglang.srt.compilation.compiler_interface import CompilerInterface
 from sglang.srt.environ import envs
 
-ABILITIES = ("eager", "inductor", "splitting", "custom-compiler")
+ABILITIES = ("eager", "inductor", "splitting", "custom-compiler", "seed-layout")
 
 
 # -- SGLang's terms and the seed's ----------------------------------------------------------------
@@ -174,12 +174,6 @@ class SeedManager:
     def save_to_file(self) -> None:
         """As SGLang's."""
         self.inner.save_to_file()
-
-    @property
-    def cache(self) -> dict[Any, Any]:
-        """SGLang's entries, by range."""
-        ranges = self.inner.shapes.range
-        return {(ranges(key[0]), *key[1:]): handle for key, handle in self.inner.cache.items()}
 
     def load(self, graph: Any, inputs: Any, index: int, ends: Any) -> Any:
         """As SGLang's."""

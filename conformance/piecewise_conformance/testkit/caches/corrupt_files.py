@@ -1,12 +1,13 @@
-"""Ten thousand files that a cache file may have become: torn, flipped, edited, foreign, hostile.
+"""Ten thousand files that a file of a cache may have become: torn, flipped, edited, hostile.
 
-All are made from one good text by rules and a seeded generator, so that a number names a file.
+All are made from one good file by rules and a seeded generator, so that a number names a file. A
+rule may be meant for texts; what it makes of other bytes is as good a corrupt file.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 Mutation = Callable[[bytes, random.Random, str], bytes]
 
@@ -42,7 +43,7 @@ def _remove(good: bytes, rng: random.Random, trace: str) -> bytes:
 
 
 def _repeat(good: bytes, rng: random.Random, trace: str) -> bytes:
-    start, end = sorted(rng.sample(range(len(good)), 2))
+    start, end = sorted(rng.choices(range(len(good) + 1), k=2))
     return good[:end] + good[start:end] + good[end:]
 
 
@@ -56,7 +57,7 @@ def _swap_lines(good: bytes, rng: random.Random, trace: str) -> bytes:
 def _swap_words(good: bytes, rng: random.Random, trace: str) -> bytes:
     """Two words change places: numbers of ranges, indices, handles, digests."""
     words = good.replace(b"(", b" ( ").replace(b")", b" ) ").replace(b",", b" , ").split(b" ")
-    places = [i for i, word in enumerate(words) if word.strip(b"'{}:\n")]
+    places = [i for i, word in enumerate(words) if word.strip(b"'{}:\n")] or [0]
     i, j = rng.choice(places), rng.choice(places)
     words[i], words[j] = words[j], words[i]
     return b" ".join(words)
@@ -66,14 +67,14 @@ def _wrong_type(good: bytes, rng: random.Random, trace: str) -> bytes:
     value = rng.choice(
         ("None", "True", "1.0", "'1'", "b'1'", "[]", "{}", "()", "...", "-1", "1j", "{1}", "1e999")
     )
-    digits = [i for i, byte in enumerate(good) if chr(byte).isdigit()]
+    digits = [i for i, byte in enumerate(good) if chr(byte).isdigit()] or [0]
     place = rng.choice(digits)
     return good[:place] + value.encode() + good[place + 1 :]
 
 
 def _encoded(good: bytes, rng: random.Random, trace: str) -> bytes:
     encoding = rng.choice(("utf-16", "utf-32", "utf-8-sig", "utf-16-le", "cp037"))
-    return good.decode("utf-8").encode(encoding)
+    return good.decode("utf-8", "replace").encode(encoding, "replace")
 
 
 def _hostile(good: bytes, rng: random.Random, trace: str) -> bytes:
@@ -93,7 +94,7 @@ def _hostile(good: bytes, rng: random.Random, trace: str) -> bytes:
         return code
     if form == 1:
         return b"{**{}, " + code + b": 1}"
-    place = rng.choice([i for i, byte in enumerate(good) if byte in b"(,:"]) + 1
+    place = rng.choice([i for i, byte in enumerate(good) if byte in b"(,:"] or [0]) + 1
     if form == 2:
         return good[:place] + b" " + code + b", " + good[place:]
     return b"import os\n" + code + b"\n" + good
@@ -155,14 +156,16 @@ MUTATIONS: tuple[Mutation, ...] = (
 )
 
 
-def mutated(good: bytes, numbers: range, trace: str) -> Iterator[bytes]:
-    """File ``n`` for each of ``numbers``: first every length short of ``good``, then by the rules.
+CUTS = 2_000  # of the first numbers
 
-    Hostile ones write the file ``trace`` if their code is run.
+
+def mutated(good: bytes, number: int, trace: str) -> bytes:
+    """File ``number``, made from ``good``, which is not empty: the first are cut off at sampled
+    positions, the others changed by the rules.
+
+    A hostile file writes the file ``trace`` if its code is run.
     """
-    for number in numbers:
-        if number < len(good):
-            yield good[:number]
-            continue
-        rng = random.Random(number)
-        yield MUTATIONS[number % len(MUTATIONS)](good, rng, trace)
+    if number < CUTS:
+        return good[: number * len(good) // CUTS]
+    rng = random.Random(number)
+    return MUTATIONS[number % len(MUTATIONS)](good, rng, trace)

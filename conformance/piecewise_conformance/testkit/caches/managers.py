@@ -7,12 +7,14 @@ from pathlib import Path
 
 import torch
 
+from ...core.boundary import whose
 from ...core.options import Options
 from ...core.verdict import Violation
 from ...subject.facets import Manager
 from ...subject.subject import Subject
 from .. import spy
 from ..pieces import PieceCase
+from . import snapshots
 
 RANGE = (1, 8)
 
@@ -31,7 +33,8 @@ def manager(
 
 
 def fill(subject: Subject, folder: Path, *cases: PieceCase) -> None:
-    """Compile ``cases`` as pieces 0, 1, ... and save."""
+    """Compile ``cases`` as pieces 0, 1, ... and save, in a folder that is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
     with spy.spying():
         writer = manager(subject, folder)
         for index, case in enumerate(cases):
@@ -58,49 +61,34 @@ def expect_work(log: spy.Log, *, loads: int, compiles: int, what: str) -> None:
         )
 
 
+def held(subject: Subject, folder: Path, *cases: PieceCase) -> int:
+    """How many of ``cases``, stored as pieces 0, 1, ..., a later start finds by ``load``.
+
+    Each that it finds is checked.
+    """
+    with spy.spying():
+        reader = manager(subject, folder)
+        loaded = [reader.load(case.gm, case.traced, RANGE, at) for at, case in enumerate(cases)]
+    for case, runnable in zip(cases, loaded, strict=True):
+        if runnable is not None:
+            case.check(runnable)
+    return sum(each is not None for each in loaded)
+
+
+def costs(subject: Subject, folder: Path, *cases: PieceCase) -> bool:
+    """Whether a start on ``folder`` as it is finds fewer than all of ``cases``, or fails.
+
+    What a corrupt file costs tells whether the cache needed it: an index that is made again from
+    the entries, or a mark, is not missed.
+    """
+    try:
+        return held(subject, folder, *cases) < len(cases)
+    except Exception as error:
+        if whose(error) is None and not isinstance(error, Violation):
+            raise
+        return True
+
+
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below ``folder`` that is no lock."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.endswith(".lock")
-    }
-
-
-def cache_file(subject: Subject) -> str:
-    """The name of the cache file: the seed's, unless the subject tells another."""
-    return str(subject.surface.get("cache_file", "vllm_compile_cache.py"))
-
-
-def cache_folders(subject: Subject, root: Path) -> list[Path]:
-    """The folders below ``root`` that caches lie in, without those that lie in such a folder.
-
-    They are known by the cache file, or else by the notes for people, or else by any file: other
-    files may lie anywhere, such as a lock beside a folder or a mark at the root.
-    """
-    files = [path for path in root.rglob("*") if path.is_file()]
-    notes = ("computation_graph.py", "cache_key_factors.json")
-    of_a_cache = [path for path in files if path.name == cache_file(subject)]
-    holding = {path.parent for path in of_a_cache or [p for p in files if p.name in notes] or files}
-    return sorted(each for each in holding if not holding & set(each.parents))
-
-
-def put_file(subject: Subject, folder: Path, content: bytes) -> None:
-    """Let the cache file in ``folder`` be ``content``.
-
-    As a new file: where one is cut short, some file systems write it to the disk first, which takes
-    milliseconds.
-    """
-    path = folder / cache_file(subject)
-    path.unlink(missing_ok=True)
-    path.write_bytes(content)
-
-
-def read_file(subject: Subject, folder: Path) -> str:
-    """The text of the cache file in ``folder``, which must be there."""
-    path = folder / cache_file(subject)
-    if not path.is_file():
-        raise Violation(
-            f"there is no {path.name}", got=str(sorted(p.name for p in folder.iterdir()))
-        )
-    return path.read_text()
+    """Every file below ``folder`` that is not a lock."""
+    return snapshots.take(folder)

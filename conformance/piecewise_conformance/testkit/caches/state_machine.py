@@ -1,8 +1,8 @@
 """A cache over time: steps drawn by hypothesis, done to a subject, and judged by a model.
 
 Managers start, compile, load, save and are killed, several at a time; between that, files are torn,
-replaced, removed, copied and moved. What is loaded is judged by :mod:`.cache_model`, what is
-computed by the piece itself. :mod:`.cache_histories` runs it.
+replaced, removed, copied and moved. What is loaded is judged by :mod:`.model`, what is computed
+by the piece itself. :mod:`.histories` runs it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ...subject.facets import Manager
 from ...subject.subject import Subject
 from .. import spy
 from ..pieces import PieceCase, piece, times
-from . import managers
+from . import managers, snapshots
 from .model import Folder, Opened, Place
 
 RANGES = [(1, 8), (9, 9)]  # few, so that steps meet
@@ -266,33 +266,42 @@ class CacheMachine(RuleBasedStateMachine):
         """A process ends; if it was writing beside the file, a part of that is left."""
         me, _, opened = self.managers.pop(which % len(self.managers))
         name = next(name for name, each in self.folders.items() if each is opened.folder)
-        left = "" if cut is None else f"  # leaves {cut} bytes of a copy beside the cache file"
+        left = "" if cut is None else f"  # leaves {cut} bytes of a copy beside each file"
         with self.step(f"{me}.kill(){left}"):
             opened.ended()
             if cut is not None:
-                path = self._file(name)
-                part = path.read_bytes()[:cut] if path.exists() else b""
-                (path.parent / f".{path.name}.tmp{self.count}").write_bytes(part)
+                for path in self._files(name):
+                    part = path.read_bytes()[:cut]
+                    (path.parent / f".{path.name}.tmp{self.count}").write_bytes(part)
 
     # -- folders --------------------------------------------------------------------------------
 
-    def _file(self, name: str) -> Path:
-        return self.base / name / managers.cache_file(self.subject)
+    def _files(self, name: str) -> list[Path]:
+        """Files of the cache in the folder ``name``, whatever its format."""
+        folder = self.base / name
+        return [folder / each for each in snapshots.some(snapshots.take(folder))]
 
     @precondition(lambda self: self._owed())
-    @rule(which=st.integers(0, 5), content=st.one_of(st.sampled_from(FOREIGN), st.integers(0, 400)))
+    @rule(
+        which=st.integers(0, 5),
+        number=st.integers(0, snapshots.MOST_FILES - 1),
+        content=st.one_of(st.sampled_from(FOREIGN), st.integers(0, 400)),
+    )
     @_noted
-    def damage(self, which: int, content: bytes | int | None) -> None:
-        """The cache file is removed, cut at some byte, or another file lies there."""
+    def damage(self, which: int, number: int, content: bytes | int | None) -> None:
+        """A file of the cache is removed, cut at some byte, or another content lies there."""
         name = self._folder(which)
-        path = self._file(name)
+        files = self._files(name)
+        path = files[number % len(files)] if files else None
         if isinstance(content, int):  # as a writer in place cuts it that is killed
-            content = path.read_bytes()[:content] if path.exists() else None
-        with self.step(f"put_into_cache_file({name!r}, {content!r})"):
+            content = path.read_bytes()[:content] if path else None
+        where = str(path.relative_to(self.base)) if path else name
+        with self.step(f"put({content!r}, into={where!r})"):
             self.folders[name].damaged()
-            path.unlink(missing_ok=True)
-            if content is not None:
-                path.write_bytes(content)
+            if path:
+                path.unlink(missing_ok=True)
+                if content is not None:
+                    path.write_bytes(content)
 
     @precondition(lambda self: len(self.folders) < FOLDERS and self._owed())
     @rule(which=st.integers(0, 5), move=st.booleans())
