@@ -48,6 +48,7 @@ SURFACE = (
     "set_forward_context",
     "use_static_graph_wrapper",
     "code_variables",
+    "restart",
 )
 
 # What a whole backend may understand of Options beyond splitting; see ``Subject.backend``. With
@@ -189,6 +190,13 @@ class Subject:
             wanted.append("cache")
         wanted += [ability for asked, ability in _asked(options) if asked]
         self.need(*wanted)
+
+    def restart(self) -> None:
+        """A start of the subject begins, which stands for a new process: what it keeps in memory
+        for the whole process is forgotten, if it has such.
+        """
+        if self.offers("restart"):
+            self.call("restart")
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """``name`` of SURFACE called; exceptions are the subject's."""

@@ -57,6 +57,26 @@ def test_model_that_writes(subject: Subject, device: str, name: str) -> None:
                 driven.check_with(args, "in a replay", aliasing=False)
 
 
+@requirement("GRAPH-028")
+@pytest.mark.parametrize("name", ["linear-chain", "two-layers"])
+def test_splitting_ops_that_return_new_tensors(subject: Subject, device: str, name: str) -> None:
+    """Results of splitting ops lie at other addresses in each batch of a captured size, since the
+    memory of earlier ones is still in use: every batch is served, and right.
+    """
+    with graphs(subject, device) as here:
+        chosen = here.program(name)
+        size = chosen.sizes[0]
+        driven = drive(subject, chosen, cudagraph_mode="PIECEWISE", copy_inputs=True)
+        for mode in ("NONE", "PIECEWISE"):
+            batch(here, driven, mode, size)
+        held: list[torch.Tensor] = []  # takes the places where tensors of these sizes lay
+        for number in range(4):
+            held += [here.tensor(size, width) for width in (8, 16) for _ in range(8)]
+            args = chosen.inputs(size) if number % 2 else other_values(chosen.inputs(size))
+            with here.batch("PIECEWISE", here.descriptor(size)):
+                driven.check_with(args, f"in batch {number} after the capture", aliasing=False)
+
+
 @requirement("GRAPH-020")
 @slow
 @needs("transformers")

@@ -285,6 +285,7 @@ def test_relative_root(subject: Subject, tmp_path: Path, monkeypatch: pytest.Mon
 )
 def test_separate_folders(subject: Subject, tmp_path: Path, change: dict[str, Any]) -> None:
     """Another prefix or rank loads nothing of the first one's, and does not disturb it."""
+    subject.need("seed-layout")
     expect_cold(start(subject, tmp_path), "a first start")
     expect_cold(start(subject, tmp_path, **change), f"a start with {change}")
     expect_warm(start(subject, tmp_path), "the first one again")
@@ -298,9 +299,23 @@ def test_separate_folders(subject: Subject, tmp_path: Path, change: dict[str, An
 )
 def test_separate_prefixes(subject: Subject, tmp_path: Path, first: str, second: str) -> None:
     """Prefixes that differ in a late part, or in a mark, are two."""
+    subject.need("seed-layout")
     expect_cold(start(subject, tmp_path, prefix=first), "a first start")
     expect_cold(start(subject, tmp_path, prefix=second), f"{first} made {second}")
     expect_warm(start(subject, tmp_path, prefix=first), f"{first} again")
+
+
+@requirement("HASH-015")
+@pytest.mark.parametrize(
+    "change", [{"prefix": "draft"}, {"rank": 1}, {"data_parallel_index": 1}], ids=str
+)
+def test_models_on_one_root(subject: Subject, tmp_path: Path, change: dict[str, Any]) -> None:
+    """Two models that differ, the second under another prefix or of another rank, start on one root
+    in turn: each result is right, and each finds all that it stored.
+    """
+    for turn, expect in (("first", expect_cold), ("second", expect_warm), ("third", expect_warm)):
+        for name, changes in (("linear-chain", {}), ("two-layers", change)):
+            expect(start(subject, tmp_path, name, **changes), f"the {turn} start of {name}")
 
 
 @requirement("HASH-007")

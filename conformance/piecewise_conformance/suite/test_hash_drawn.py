@@ -28,6 +28,8 @@ CODE = {
     "data_parallel_index": st.integers(0, 1),
     "compiler": st.sampled_from([spy.NAME, spy.OTHER_NAME]),
 }
+# for whom it is compiled: a cache that finds code by its content may load what another one stored
+OWNERS = ("prefix", "rank", "data_parallel_index")
 # what chooses or cuts the pieces: with it changed, whatever is loaded must be right
 PIECES = {
     "splitting_ops": st.sampled_from(
@@ -65,6 +67,7 @@ def _start(subject: Subject, root: Path, code: Path, asked: dict[str, Any]) -> s
     code.write_text(asked["code"])
     changes = {name: each for name, each in asked.items() if name != "code"}
     chosen = program("linear-chain")
+    subject.restart()
     with spy.spying() as log:
         driven = drive(subject, chosen, cache_root=str(root), traced_files=(str(code),), **changes)
         driven.check(4)
@@ -86,6 +89,7 @@ def test_drawn_changes(subject: Subject, steps: list[tuple[Any, str]]) -> None:
     """A start compiles what no earlier one had, loads all of one that was, and is always right."""
     subject.check_offers(_options(subject))
     seen: dict[str, str] = {}  # of what code depends on: how the pieces were cut last
+    contents: set[str] = set()
     asked = dict(_first)
     told = []
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as environment:
@@ -106,11 +110,14 @@ def test_drawn_changes(subject: Subject, steps: list[tuple[Any, str]]) -> None:
             cut = _exactly({name: asked[name] for name in PIECES})
             log = _start(subject, root, code, asked)
             what = f"start {number} of: {'; '.join(told)}"
+            content = _exactly({name: asked[name] for name in CODE if name not in OWNERS})
             if key not in seen:
-                warm_start.expect_cold(log, what)
+                if subject.can("seed-layout") or content not in contents:
+                    warm_start.expect_cold(log, what)
             elif seen[key] == cut:
                 warm_start.expect_warm(log, what)
             seen[key] = cut
+            contents.add(content)
 
 
 def _options(subject: Subject) -> Any:

@@ -134,6 +134,8 @@ def run(driven: Driven, size: int) -> list[tuple[int, int]]:
     """The ranges of the artifacts that serve a batch of ``size``, after checking the result."""
     with spy.spying() as log:
         driven.check(size)
+    if not log.runs:
+        raise Violation(f"artifacts that ran for {size} tokens", expected="some", got="none")
     return log.runs
 
 

@@ -27,6 +27,7 @@ def manager(
     Its random numbers begin as in every start: many programs seed them, and what a cache draws to
     tell things apart must not repeat.
     """
+    subject.restart()
     random.seed(0)
     torch.default_generator.manual_seed(0)  # torch.manual_seed also asks every kind of device
     return subject.manager(Options(compiler=compiler)).open(folder, disable=disable)

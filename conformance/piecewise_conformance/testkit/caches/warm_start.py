@@ -22,6 +22,7 @@ def start(
     **changes: Any,
 ) -> spy.Log:
     """One start: compile the program through the whole backend, run it, check every result."""
+    subject.restart()
     with spy.spying() as log:
         driven = drive(subject, program(name), compiler=spy.NAME, cache_root=str(root), **changes)
         for size in sizes or program(name).sizes:
