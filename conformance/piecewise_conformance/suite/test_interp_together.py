@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,8 @@ from piecewise_conformance.core.boundary import expect_refusal, inside_subject, 
 from piecewise_conformance.core.marks import requirement
 from piecewise_conformance.core.verdict import Violation
 from piecewise_conformance.subject.subject import Subject
-from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit import serialized, spy
+from piecewise_conformance.testkit.caches import warm_start
 from piecewise_conformance.testkit.drive import Driven, drive
 from piecewise_conformance.testkit.graph_capture import mark_dynamic
 from piecewise_conformance.testkit.oracle import describe
@@ -271,3 +273,30 @@ def test_dispatch_beside_a_number(subject: Subject) -> None:
                     f"artifact of ({start}, {end})",
                     program=chosen.source(),
                 )
+
+
+@requirement("INTERP-012")
+@pytest.mark.parametrize("way", ["called", "started-again", "serialized"])
+def test_a_compiler_that_rewrites_its_graph(subject: Subject, tmp_path: Path, way: str) -> None:
+    """It rewrites the graph in place once it has compiled it. Later ranges are compiled from what
+    was captured, a second start hits the cache, and a serialized function is that of the model.
+    """
+    changes: dict[str, Any] = {"compiler": spy.NAME, "compile_ranges_endpoints": (5, 8)}
+    with spy.spying() as log:
+        log.rewrites = True
+        if way == "serialized":
+            asked = serialized.options(subject, "linear-chain", **changes)
+            _, function = serialized.compiled(subject, "linear-chain", **changes)
+            data = serialized.to_bytes(subject, function, asked)
+            loaded = serialized.from_bytes(subject, data, asked)
+            serialized.check_function(subject, loaded, "linear-chain", asked)
+            return
+        root = {"cache_root": str(tmp_path)} if way == "started-again" else {}
+        model = drive(subject, program("linear-chain"), **changes, **root)
+        for size in (6, 4, 9, 6):
+            model.check(size)
+    if way == "started-again":
+        warm_start.expect_warm(
+            warm_start.start(subject, tmp_path, sizes=(6, 4, 9), compile_ranges_endpoints=(5, 8)),
+            "a second start, after one whose compiler rewrote its graphs",
+        )

@@ -237,7 +237,6 @@ def test_hostile_bytes(subject: Subject, tmp_path: Path) -> None:
 def test_nothing_is_compiled(subject: Subject, tmp_path: Path, save_format: str) -> None:
     """With collected artifacts a fresh process compiles nothing, with no cache at hand."""
     subject.get("serialize")
-    subject.get("record_events")
     subject.need("inductor")
     changes: dict[str, Any] = {
         "compiler": "inductor",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,29 @@ from .oracle import EXACT, Near, Rule, observe
 from .pieces import ROWS, PieceCase, piece, tracing
 
 RANGE = (1, 64)
+
+
+@contextmanager
+def counting_generated_code() -> Iterator[list[str]]:
+    """A list that gets an entry for each graph that Inductor generates code for, inside.
+
+    What a subject tells of its compiles is not asked: a backend may load a wrong artifact, or none,
+    and have Inductor compile on the way.
+    """
+    from torch._inductor.graph import GraphLowering
+
+    found: list[str] = []
+    original: Any = GraphLowering.codegen
+
+    def codegen(self: Any, *args: Any, **kwargs: Any) -> Any:
+        found.append(str(getattr(self, "graph_id", "")))
+        return original(self, *args, **kwargs)
+
+    GraphLowering.codegen = codegen  # type: ignore[method-assign]
+    try:
+        yield found
+    finally:
+        GraphLowering.codegen = original  # type: ignore[method-assign]
 
 
 def pair(g: Any, s: Any, x: Any) -> Any:

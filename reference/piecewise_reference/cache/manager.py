@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import time
@@ -16,6 +17,7 @@ from torch import fx
 from .. import env, events
 from ..compilers.factory import make_compiler
 from ..config.vllm_config import CompilationConfig, VllmConfig, own_settings
+from ..fastpath.fx_building import lazy_module
 from ..hashing import digest
 from ..passes.pass_context import pass_context
 from ..ranges import Range
@@ -253,7 +255,7 @@ class CompilerManager:
         compile_range, graph_index, compiler_name = piece.key
         name = f"artifact_compile_range_{compile_range.start}_{compile_range.end}"
         runnable, handle = self.compiler.compile(
-            piece.graph,
+            _copy_to_change(piece.graph),
             piece.example_inputs,
             own_settings(piece.settings),  # it may take out what it has dealt with
             compile_range,
@@ -285,6 +287,15 @@ class CompilerManager:
         entry = {"graph_handle": handle, "cache_key": _entry_digest(piece.identity, handle)}
         self.cache[piece.key] = self._unsaved[piece.key] = entry
         return True
+
+
+def _copy_to_change(graph: fx.GraphModule) -> fx.GraphModule:
+    """``graph`` again, with the same parameters: a compiler may rewrite the one that it is given,
+    and the next range is compiled from what was captured.
+    """
+    copied = lazy_module(graph, copy.deepcopy(graph.graph), type(graph).__name__)
+    copied.meta.update(graph.meta)
+    return copied
 
 
 def _device() -> str:

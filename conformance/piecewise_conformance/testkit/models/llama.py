@@ -14,6 +14,7 @@ from piecewise_fixtures.programs import Program, program
 from ...core.options import Options
 from ...subject.subject import Subject
 from .. import serialized
+from ..compiling import counting_generated_code
 from ..drive import Driven, drive, options_for
 
 
@@ -91,9 +92,11 @@ def first_start(subject: Subject, name: str, root: str, kept: str | None) -> lis
 
 
 def second_start(subject: Subject, name: str, path: str, by_cache: bool) -> tuple[int, list[str]]:
-    """For a fresh process: the number of compiles, and digests as of ``first_start``."""
+    """For a fresh process: for how many graphs Inductor generated code, and digests as of
+    ``first_start``.
+    """
     chosen = _chosen(name)
-    with subject.events() as trace:
+    with counting_generated_code() as generated:
         if by_cache:
             driven = drive(subject, chosen, cache_root=path, **_STARTS)
         else:
@@ -101,4 +104,4 @@ def second_start(subject: Subject, name: str, path: str, by_cache: bool) -> tupl
             function = serialized.from_bytes(subject, Path(path).read_bytes(), asked)
             driven = Driven(subject, chosen, asked, lambda graph, example_inputs: function)
         digests = _bits(driven)
-        return len(trace().of("Compile")), digests
+        return len(generated), digests
