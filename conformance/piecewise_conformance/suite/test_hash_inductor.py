@@ -62,13 +62,14 @@ def _deterministic() -> Iterator[None]:
 def _precision() -> Iterator[None]:
     before = torch.get_float32_matmul_precision()
     # which the setter also sets, and which has more values
-    of_mkldnn = torch.backends.mkldnn.matmul.fp32_precision
+    mkldnn: Any = torch.backends.mkldnn  # has more than mypy can see
+    of_mkldnn = mkldnn.matmul.fp32_precision
     torch.set_float32_matmul_precision("high" if before != "high" else "highest")
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
-        torch.backends.mkldnn.matmul.fp32_precision = of_mkldnn
+        mkldnn.matmul.fp32_precision = of_mkldnn
 
 
 def _random_of_torch() -> AbstractContextManager[Any]:
