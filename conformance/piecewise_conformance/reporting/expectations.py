@@ -47,11 +47,15 @@ class Expectation:
         return f"{self.requirement} {self.case} ({self.status.value})"
 
     def names(self, result: Result) -> bool:
-        """Whether it is about the case of ``result``; brackets stand for themselves."""
+        """Whether it is about the case of ``result``."""
+        return self.covers(result.id, result.case)
+
+    def covers(self, requirement: str, case: str) -> bool:
+        """Whether it is about that case; brackets stand for themselves."""
         parts = (re.escape(each) for each in re.split(r"([*?])", self.case))
         pattern = "".join({r"\*": ".*", r"\?": "."}.get(each, each) for each in parts)
-        matches = re.fullmatch(pattern, result.case, flags=re.DOTALL)
-        return self.requirement == result.id and matches is not None
+        matches = re.fullmatch(pattern, case, flags=re.DOTALL)
+        return self.requirement == requirement and matches is not None
 
     def applies(self, header: Mapping[str, Any]) -> bool:
         """Whether it is about the versions that ``header`` tells."""
