@@ -170,6 +170,9 @@ class Matrix:
     def _on_mutants(self, mutants: dict[str, Mutant], tests: list[SuiteTest]) -> None:
         kind = UntilKilled if self.until_killed else Selection
         selection = kind(tests, thorough=self.task["thorough"])
+        keep: Callable[[Mutant, list[Run]], None] = lambda mutant, runs: None  # noqa: E731
+        if isinstance(selection, UntilKilled):
+            keep = partial(self._keep, selection)
         waiting = deque((each, selection.tests_of(each)) for each in mutants.values())
         running: dict[int, Mutant] = {}
         while waiting or running:
@@ -177,7 +180,7 @@ class Matrix:
                 mutant, chosen = waiting.popleft()
                 chosen.sort(key=partial(self._rank, mutant))
                 if not chosen:
-                    self._keep(mutant, [])
+                    keep(mutant, [])
                 if chosen:
                     running[self._fork(partial(self._on_mutant, mutant, chosen))] = mutant
             time.sleep(_POLL)
@@ -185,20 +188,19 @@ class Matrix:
             for child in list(running):
                 if (runs := self._runs_of(child)) is not None:
                     mutant = running.pop(child)
-                    self._keep(mutant, runs)
+                    keep(mutant, runs)
                     self.runs += [{**run, "subject": mutant.name} for run in runs]
                     self.kills.update(run["test"] for run in runs if run["status"] in FAILED)
 
-    def _keep(self, mutant: Mutant, runs: list[Run]) -> None:
+    def _keep(self, selection: UntilKilled, mutant: Mutant, runs: list[Run]) -> None:
         """Write down what became of a mutant that declares nothing."""
-        if not self.until_killed:
-            return
         of_note = [run for run in runs if run["status"] not in PASSED]
         of_note.sort(key=lambda run: run["status"] not in FAILED)
         killing = {key: of_note[0][key] for key in ("test", "id", "status")} if of_note else None
         message = of_note[0]["message"][:500] if of_note else ""
         seconds = round(sum(run["seconds"] for run in runs), 1)
         about = {"mutant": mutant.name, "tests": len(runs), "seconds": seconds}
+        about["reached"] = selection.reached(mutant)
         with Path(self.task["ended"]).open("a") as file:
             print(json.dumps({**about, "killed_by": killing, "message": message}), file=file)
 

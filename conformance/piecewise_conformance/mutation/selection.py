@@ -115,6 +115,10 @@ class UntilKilled(Selection):
     ``thorough`` runs all cases. Slow tests must have been traced.
     """
 
+    def reached(self, mutant: Mutant) -> bool:
+        """Whether any test reaches ``mutant``."""
+        return any(key in self._reaching for key in statements_of(mutant))
+
     def tests_of(self, mutant: Mutant) -> list[SuiteTest]:
         """The tests that ``mutant`` is run on; one of each family if none reaches it."""
         places = [self._reaching[key] for key in statements_of(mutant) if key in self._reaching]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from piecewise_conformance.mutation.systematic import survivors
 from piecewise_conformance.mutation.systematic.operators import Site, sites, sites_of
 from piecewise_conformance.mutation.systematic.report import fate, show
 from piecewise_conformance.mutation.systematic.sampling import sample
-from piecewise_conformance.runner.run import Settings
 
 RANGES = "ranges.py"
 BODY = '''\
@@ -193,7 +191,8 @@ def test_every_committed_entry_is_about_a_site(everything: list[Site]) -> None:
 
 def result(site: Site, killed_by: Any = None) -> dict[str, Any]:
     """What is kept of a mutant."""
-    return {"mutant": site.mutant.name, "tests": 3, "killed_by": killed_by, "message": "why"}
+    about = {"mutant": site.mutant.name, "tests": 3, "reached": True}
+    return {**about, "killed_by": killed_by, "message": "why"}
 
 
 KILLED = {"test": "t", "id": "A-001", "status": "fail"}
@@ -250,13 +249,11 @@ def test_selected_until_killed(everything: list[Site]) -> None:
     assert [each.node for each in UntilKilled(unreached).tests_of(site.mutant)] == ["far0"]
 
 
-def test_a_real_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_real_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Mutants of one module on a part of the suite: each is over with its first failure."""
-    monkeypatch.setattr(command, "Settings", partial(Settings, keyword="RANGE-001 or RANGE-003"))
     path = tmp_path / "r.jsonl"
-    arguments = ["--modules", RANGES, "--sample", "12", "--quick", "--jobs", "1", "--json"]
+    arguments = ["--modules", RANGES, "--sample", "12", "--quick", "--jobs", "1"]
+    arguments += ["-k", "RANGE-001 or RANGE-003", "--json"]
     command.main([*arguments, str(path)])
     header, ended = command._read(path)
     assert header["quick"]

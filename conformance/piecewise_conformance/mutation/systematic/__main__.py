@@ -65,6 +65,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     add("--resume", action="store_true", help="go on with the results in that file")
     add("--jobs", type=int, default=0, metavar="N", help="processes at a time (default: cores)")
     add("--quick", action="store_true", help="run no slow tests: more survive")
+    add("-k", dest="keyword", default="", help="only tests that match, as in run: more survive")
     add("--thorough", action="store_true", help="run every case of a test, not a few of them")
     return parser.parse_args(arguments)
 
@@ -76,7 +77,7 @@ def _run(asked: list[Site], options: argparse.Namespace) -> bool:
         (Path(temporary) / "sites.toml").write_text(_as_toml(asked), encoding="utf-8")
         found = run_matrix(
             mutants,
-            Settings(jobs=options.jobs, timeout=_TIMEOUT),
+            Settings(jobs=options.jobs, timeout=_TIMEOUT, keyword=options.keyword),
             thorough=options.thorough,
             folder=Path(temporary),
             until_killed=True,
@@ -106,7 +107,7 @@ def _as_toml(asked: Iterable[Site]) -> str:
 
 def _header(options: argparse.Namespace) -> dict[str, Any]:
     suite = (_HARNESS / "suite", _HARNESS / "spec", _HARNESS / "testkit", _HARNESS / "emulation")
-    how = {"quick": options.quick, "thorough": options.thorough}
+    how = {name: getattr(options, name) for name in ("quick", "keyword", "thorough")}
     return {"reference": _digest(REFERENCE), "suite": _digest(*suite), **how}
 
 

@@ -31,8 +31,9 @@ def show(
     survivors = sorted((s for s in chosen if fates[s] == "survived"), key=lambda s: (s.file, s.at))
     for site in survivors:
         where = f" in {site.inside}" if site.inside else ""
-        tests = ended[site.mutant.name]["tests"]
-        print(f"survived {site.id}{where} ({tests} tests)")
+        result = ended[site.mutant.name]
+        tests = f"{result['tests']} tests" if result["reached"] else "no test reaches it"
+        print(f"survived {site.id}{where} ({tests})")
         print(f"    - {site.before}\n    + {site.after}")
     for site in chosen:
         if fates[site] == "error":
