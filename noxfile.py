@@ -235,6 +235,13 @@ def mutants(session: nox.Session) -> None:
 
 
 @nox.session
+def mutation(session: nox.Session) -> None:
+    """Standard mutation operators over the reference: nox -s mutation -- --resume; takes hours."""
+    rest = install(session, "mutation")
+    session.run("python", "-m", "piecewise_conformance.mutation.systematic", *rest)
+
+
+@nox.session
 def repros(session: nox.Session) -> None:
     """The script of every failure of every mutant must fail in a fresh process; takes an hour."""
     session.run("python", "-m", "piecewise_conformance.mutation.repros", *install(session))

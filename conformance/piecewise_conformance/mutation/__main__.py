@@ -93,18 +93,20 @@ def run_matrix(
     thorough: bool = False,
     part: bool = False,
     folder: Path = FOLDER,
+    **more: Any,
 ) -> dict[str, Any]:
     """Run ``mutants`` of the catalogue in ``folder``: the runs on the reference and on each mutant.
 
     ``part`` is for a run of a part of the suite, or on a GPU: a mutant is then judged by the
-    requirements that the run asks. Raises ValueError for a mutant that cannot be planted.
+    requirements that the run asks. ``more`` of the task is described in :mod:`.matrix`. Raises
+    ValueError for a mutant that cannot be planted.
     """
     for mutant in mutants.values():
         planting.check(mutant)
     with tempfile.TemporaryDirectory(prefix="piecewise-matrix-") as temporary:
         scratch = Path(temporary)
         task = {"mutants": list(mutants), "thorough": thorough, "part": part}
-        task |= {"folder": str(folder), "jobs": settings.workers}
+        task |= {"folder": str(folder), "jobs": settings.workers, **more}
         (scratch / "task.json").write_text(json.dumps(task))
         command = suite_command(settings, scratch)
         command += ["-p", "piecewise_conformance.mutation.matrix", "--tb=no"]

@@ -25,6 +25,8 @@ class Patch:
     empty for a whole module. With ``old``, that text, which must occur there exactly once, becomes
     ``new``. With ``statement``, the one statement that begins with that text is replaced as a
     whole, however it goes on. Lines after the first are written relative to the first line.
+
+    With ``at``, a position in the file, ``old`` stands there and both texts are taken as they are.
     """
 
     file: str
@@ -32,6 +34,7 @@ class Patch:
     old: str = ""
     statement: str = ""
     inside: str = ""
+    at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Mutant:
     is_variant: bool = False
 
 
-_OF_A_PATCH = {"file", "in", "old", "statement", "new"}
+_OF_A_PATCH = {"file", "in", "old", "statement", "new", "at"}
 _OF_A_MUTANT = {"name", "about", "patch", "fails", "fails_on_gpu", "faults", "slow"}
 _OF_A_MUTANT |= {"beyond_programs"}
 
@@ -74,6 +77,7 @@ def _parse_patch(table: dict[str, Any]) -> Patch:
         old=table.get("old", ""),
         statement=table.get("statement", ""),
         inside=table.get("in", ""),
+        at=table.get("at"),
     )
     if bool(patch.old) == bool(patch.statement):
         raise ValueError(f"a patch of {patch.file} needs either 'old' or 'statement'")

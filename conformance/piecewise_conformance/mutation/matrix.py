@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 import pytest
 
 from ..core import coverage, environment
+from ..core.requirements import load as load_requirements
 from ..core.suite_scan import split_node
 from ..isolation import fork_server
 from ..isolation.watchdog import Watch, kill_overdue, stack_file, why_dead
@@ -35,7 +36,7 @@ from ..testkit.capture_cache import reuse
 from . import subjects
 from .catalogue import Mutant, catalogue
 from .instrument import INSTRUMENTED
-from .selection import Selection, SuiteTest, declaring_here
+from .selection import Selection, SuiteTest, UntilKilled, declaring_here
 
 Run = dict[str, Any]  # one test on one subject
 Note = Callable[[Run], None]  # keeps a run
@@ -69,6 +70,7 @@ class Matrix:
         self.runs: list[Run] = []
         self.result: dict[str, Any] = {}  # of the test that ran last
         self.kills: Counter[str] = Counter()  # by test: how many mutants it has failed
+        self.until_killed: bool = self.task.get("until_killed", False)
         reuse(True)
         os.fsync = lambda fd: None  # tests kill processes and pull no plugs; disks are slow
 
@@ -95,7 +97,10 @@ class Matrix:
             fork_server.start()
             gc.collect()
             gc.freeze()  # a collection in a fork would copy every page that it looks at
-            self._on_mutants(mutants, [_as_test(r) for r in baseline if r["status"] == "pass"])
+            tests = [_as_test(r) for r in baseline if r["status"] == "pass"]
+            if self.until_killed:
+                tests = self._that_kill(tests)
+            self._on_mutants(mutants, tests)
         outcome = {"baseline": baseline, "runs": self.runs, "on_gpu": on_gpu, "seconds": seconds}
         Path(self.config.getoption("--piecewise-outcome")).write_text(json.dumps(outcome))
         return True
@@ -122,6 +127,8 @@ class Matrix:
             run_quick(baseline.append)
         else:  # a process that has used CUDA cannot be forked
             baseline += self._runs_of(self._fork(run_quick), wait=True) or []
+        if self.until_killed:
+            return baseline + (self._slow_traced() if self.task["traces"] else [])
         for node, item in self.items.items():
             if is_slow(item):
                 (marker,) = item.iter_markers("requirement")
@@ -129,14 +136,53 @@ class Matrix:
                 baseline.append({**about, "message": "", "seconds": 0.0, "reached": []})
         return baseline
 
+    def _slow_traced(self) -> list[Run]:
+        """Every slow test on the instrumented reference, each in a fork, or from an earlier run.
+
+        One that does not pass there, or takes a good part of the time that a mutant has, is of no
+        use on mutants.
+        """
+        path = Path(self.task["traces"])
+        lines = path.read_text().splitlines() if path.exists() else []
+        kept = {run["test"]: run for run in map(json.loads, lines)}
+
+        def run_one(item: pytest.Item, note: Note) -> None:
+            self.config.stash[SUBJECT] = subjects.load(INSTRUMENTED)
+            coverage.take()
+            note({**self._run(item), "reached": coverage.take()})
+
+        fork_server.start()
+        slow = {node: item for node, item in self.items.items() if is_slow(item)}
+        with path.open("a") as file:
+            for node, item in slow.items():
+                if node not in kept:
+                    child = self._fork(partial(run_one, item))
+                    while (runs := self._runs_of(child)) is None:
+                        time.sleep(_POLL)
+                        kill_overdue(self.scratch, self.seconds)
+                    kept[node] = {**(runs or [{"status": "error"}])[-1], "test": node}
+                    print(json.dumps(kept[node]), file=file, flush=True)
+        found = [kept[node] for node in slow]
+        return [r for r in found if r["status"] == "pass" and r["seconds"] < self.seconds / 4]
+
+    def _that_kill(self, tests: list[SuiteTest]) -> list[SuiteTest]:
+        requirements = load_requirements()
+        return [test for test in tests if requirements[test.requirement].level == "MUST"]
+
     def _on_mutants(self, mutants: dict[str, Mutant], tests: list[SuiteTest]) -> None:
-        selection = Selection(tests, thorough=self.task["thorough"])
+        kind = UntilKilled if self.until_killed else Selection
+        selection = kind(tests, thorough=self.task["thorough"])
+        keep: Callable[[Mutant, list[Run]], None] = lambda mutant, runs: None  # noqa: E731
+        if isinstance(selection, UntilKilled):
+            keep = partial(self._keep, selection)
         waiting = deque((each, selection.tests_of(each)) for each in mutants.values())
         running: dict[int, Mutant] = {}
         while waiting or running:
             while waiting and len(running) < self.task["jobs"]:
                 mutant, chosen = waiting.popleft()
                 chosen.sort(key=partial(self._rank, mutant))
+                if not chosen:
+                    keep(mutant, [])
                 if chosen:
                     running[self._fork(partial(self._on_mutant, mutant, chosen))] = mutant
             time.sleep(_POLL)
@@ -144,12 +190,27 @@ class Matrix:
             for child in list(running):
                 if (runs := self._runs_of(child)) is not None:
                     mutant = running.pop(child)
+                    keep(mutant, runs)
                     self.runs += [{**run, "subject": mutant.name} for run in runs]
                     self.kills.update(run["test"] for run in runs if run["status"] in FAILED)
 
-    def _rank(self, mutant: Mutant, test: SuiteTest) -> tuple[bool, int]:
+    def _keep(self, selection: UntilKilled, mutant: Mutant, runs: list[Run]) -> None:
+        """Write down what became of a mutant that declares nothing."""
+        of_note = [run for run in runs if run["status"] not in PASSED]
+        of_note.sort(key=lambda run: run["status"] not in FAILED)
+        killing = {key: of_note[0][key] for key in ("test", "id", "status")} if of_note else None
+        message = of_note[0]["message"][:500] if of_note else ""
+        seconds = round(sum(run["seconds"] for run in runs), 1)
+        about = {"mutant": mutant.name, "tests": len(runs), "seconds": seconds}
+        about["reached"] = selection.reached(mutant)
+        with Path(self.task["ended"]).open("a") as file:
+            print(json.dumps({**about, "killed_by": killing, "message": message}), file=file)
+
+    def _rank(self, mutant: Mutant, test: SuiteTest) -> tuple[bool, bool, int, int]:
         """Declared requirements first, and of their tests those that failed most mutants so far."""
-        return test.requirement not in mutant.fails, -self.kills[test.node]
+        declared = test.requirement in mutant.fails
+        few = len(test.reached) if self.until_killed else 0  # first what is about little else
+        return not declared, self.until_killed and test.slow, -self.kills[test.node], few
 
     def _on_mutant(self, mutant: Mutant, tests: list[SuiteTest], note: Note) -> None:
         """In a fork: plant ``mutant`` and have forks run ``tests``, each until one fails."""
@@ -162,6 +223,8 @@ class Matrix:
                 note(run)
             if not any(run["id"] for run in runs):
                 return  # the fork could not even begin
+            if self.until_killed and any(run["status"] in FAILED for run in runs):
+                return
             done = {run["test"] for run in runs}
             failed = {run["id"] for run in runs if run["status"] in FAILED}
             # One failure of a requirement is as good as ten.
@@ -236,4 +299,5 @@ def _is_known_to_fail(item: pytest.Item) -> bool:
 
 
 def _as_test(run: Run) -> SuiteTest:
-    return SuiteTest(run["test"], run["id"], run["slow"], tuple(run["reached"]))
+    reached = tuple(run["reached"])
+    return SuiteTest(run["test"], run["id"], run["slow"], reached, run["seconds"])

@@ -42,6 +42,10 @@ def span_of(patch: Patch, source: str) -> tuple[int, int, str]:
 
     Raises ValueError if it does not name exactly one place.
     """
+    if patch.at is not None:
+        if not source.startswith(patch.old, patch.at):
+            raise ValueError(f"this must stand at {patch.at} in {patch.file}:\n{patch.old}")
+        return patch.at, patch.at + len(patch.old), ""
     start, end = _function_span(patch, source) if patch.inside else (0, len(source))
     where = f"{patch.inside} in {patch.file}" if patch.inside else patch.file
     if patch.statement:

@@ -21,6 +21,7 @@ from .catalogue import Mutant
 from .instrument import statements_of
 
 _PART, _WHOLE, _SLOW = range(3)
+_CASES = 4  # of one test function, on a mutant that declares nothing
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class SuiteTest:
     requirement: str
     slow: bool
     reached: tuple[str, ...]  # statements, as keys of core.coverage
+    seconds: float = 0.0
 
     @property
     def family(self) -> str:
@@ -104,3 +106,26 @@ class Selection:
             elif self.thorough:
                 kept.setdefault((test.requirement, test.node.partition("[")[0]), test)
         return list(kept.values())
+
+
+class UntilKilled(Selection):
+    """Selects for mutants that declare nothing, each of which is killed by its first failure.
+
+    A mutant is run on the tests that reach what it changes, on a few cases of each test function;
+    ``thorough`` runs all cases. Slow tests must have been traced.
+    """
+
+    def reached(self, mutant: Mutant) -> bool:
+        """Whether any test reaches ``mutant``."""
+        return any(key in self._reaching for key in statements_of(mutant))
+
+    def tests_of(self, mutant: Mutant) -> list[SuiteTest]:
+        """The tests that ``mutant`` is run on; one of each family if none reaches it."""
+        places = [self._reaching[key] for key in statements_of(mutant) if key in self._reaching]
+        cases: dict[str, list[SuiteTest]] = defaultdict(list)
+        for at in sorted(set().union(*places)):
+            cases[self.tests[at].node.partition("[")[0]].append(self.tests[at])
+        if not cases:
+            return list({t.family: t for t in reversed(self.tests) if not t.slow}.values())
+        few = len(self.tests) if self.thorough else _CASES
+        return [test for tests in cases.values() for test in tests[:: -(-len(tests) // few)]]

@@ -1,0 +1,1 @@
+"""Systematic mutation: standard operators over the reference, whatever anybody thought of."""
