@@ -10,7 +10,7 @@ from functools import cache
 
 import pytest
 import torch
-from piecewise_conformance.core.marks import needs, requirement
+from piecewise_conformance.core.marks import needs, requirement, slow
 from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit.drive import drive
 from piecewise_fixtures.programs import Program, program
@@ -99,6 +99,7 @@ def _model(name: str) -> Program:
 
 
 @requirement("NUM-010")
+@slow
 @needs("inductor")
 @pytest.mark.parametrize("name", WRITES)
 def test_writes_from_own_elements(subject: Subject, name: str) -> None:

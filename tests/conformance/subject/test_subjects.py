@@ -136,7 +136,7 @@ def test_the_ten_lines_of_the_readme(runs: dict[str, Future[Run]]) -> None:
     """A file outside the repository is a subject; what it does not offer is shown."""
     done = runs["ten_lines"].result()
     assert done.status == 0, done.said
-    assert done.footer["verdict"] == "conformant"
+    assert done.footer["verdict"].startswith("conformant")
     assert done.statuses("STITCH") == {"pass"}
     # the file has imported split_graph, and so offers it
     assert done.statuses("SPLIT") == {"pass"}
@@ -147,7 +147,7 @@ def test_a_correct_backend_of_another_design(runs: dict[str, Future[Run]], name:
     """Other names, numbers and files, merged neighbours, refusals: none of it is a failure."""
     done = runs[name].result()
     assert done.status == 0, done.said
-    assert done.footer["verdict"] == "conformant"
+    assert done.footer["verdict"].startswith("conformant")
     assert "pass" in done.statuses()
     assert done.statuses() <= {"pass", "unsupported"}
 
@@ -162,7 +162,7 @@ def test_a_correct_compiler_alone(runs: dict[str, Future[Run]], name: str) -> No
     """It is asked for what it is, not to be another compiler that a test would rather have."""
     done = runs[name].result()
     assert done.status == 0, done.said
-    assert done.footer["verdict"] == "conformant"
+    assert done.footer["verdict"].startswith("conformant")
     assert done.statuses("COMPILER") == {"pass", "unsupported"}
     passed = {each["id"] for each in done.lines if each.get("status") == "pass"}
     assert {f"COMPILER-00{n}" for n in (1, 2, 3, 4, 7)} <= passed
