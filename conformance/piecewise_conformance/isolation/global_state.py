@@ -18,12 +18,25 @@ from ..core.verdict import Violation
 _TORCHS_OWN = ("TORCHINDUCTOR_", "_TORCHINDUCTOR_", "TRITON_")
 
 
-def _state() -> dict[str, Any]:
+def _settings() -> list[Any]:
+    """Torch's modules of settings."""
     import torch._dynamo.config
     import torch._functorch.config
     import torch._inductor.config
     import torch.compiler.config
     import torch.fx.experimental._config
+
+    return [
+        torch._dynamo.config,
+        torch._functorch.config,
+        torch._inductor.config,
+        torch.compiler.config,
+        torch.fx.experimental._config,
+    ]
+
+
+def _state() -> dict[str, Any]:
+    import torch
 
     state: dict[str, Any] = {
         "the default dtype": torch.get_default_dtype(),
@@ -60,22 +73,50 @@ def _state() -> dict[str, Any]:
         "the handler of SIGINT": signal.getsignal(signal.SIGINT),
         "the handler of SIGTERM": signal.getsignal(signal.SIGTERM),
     }
-    for module in (
-        torch._dynamo.config,
-        torch._functorch.config,
-        torch._inductor.config,
-        torch.compiler.config,
-        torch.fx.experimental._config,
-    ):
+    for module in _settings():
         # all of it: a portable copy leaves out what no code depends on, such as numbers of threads
-        state[module.__name__] = module.get_config_copy()  # type: ignore[attr-defined]  # installed
+        state[module.__name__] = module.get_config_copy()
     return state
 
 
-def _difference(before: Any, after: Any) -> tuple[str, ...]:
+# What tests of the harness change, or torch itself when a part of it is first used.
+_NOT_WATCHED = (
+    "the random state",
+    "Python's random state",
+    "the search path",
+    "the recursion limit",
+    "the fake mode",
+    "the dispatch modes",
+    "the handler of SIGINT",
+    "the handler of SIGTERM",
+)
+
+
+def watched() -> dict[str, Any]:
+    """What a test must leave as it found it, whatever it is a test of."""
+    return {name: value for name, value in _state().items() if name not in _NOT_WATCHED}
+
+
+def changes(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """What differs: its name, and how it was and is."""
+    return [
+        (name, *_difference(value, after[name]))
+        for name, value in before.items()
+        if value != after[name]
+    ]
+
+
+def put_back_settings(before: dict[str, Any]) -> None:
+    """Give torch's modules of settings the values of ``before``."""
+    for module in _settings():
+        module.load_config(before[module.__name__])
+
+
+def _difference(before: Any, after: Any) -> tuple[str, str]:
     if isinstance(before, dict) and isinstance(after, dict):
         keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-        return tuple(str({k: each[k] for k in keys if k in each}) for each in (before, after))
+        had, has = (str({k: each[k] for k in keys if k in each}) for each in (before, after))
+        return had[:500], has[:500]
     return str(before)[:200], str(after)[:200]
 
 
@@ -139,7 +180,5 @@ def unchanged() -> Iterator[None]:
         before = _state()
         yield
         after = _state()
-    for name, value in before.items():
-        if value != after[name]:
-            expected, got = _difference(value, after[name])
-            raise Violation(f"{name} was changed", expected=expected, got=got)
+    for name, expected, got in changes(before, after):
+        raise Violation(f"{name} was changed", expected=expected, got=got)

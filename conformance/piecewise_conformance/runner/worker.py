@@ -17,6 +17,7 @@ from ..core.outcome import PASSED, Outcome, clip, outcome_of
 from ..core.requirements import SMOKE, Requirement
 from ..core.suite_scan import split_node
 from ..core.verdict import NotRun, Status
+from ..isolation import global_state
 from ..isolation.isolation import Isolation, settle_hypothesis, settle_torch
 from ..isolation.watchdog import Watch
 from ..reporting.report import Result
@@ -28,6 +29,8 @@ RESULT = "piecewise_result"  # the property of a test report that holds the resu
 
 _OUTCOME = pytest.StashKey[Outcome]()
 _SECONDS = pytest.StashKey[float]()
+_GLOBALS = pytest.StashKey[dict[str, Any]]()  # as it was before the test
+LEAKS = "BACKEND-005"  # the requirement that global state is left alone, watched in every test
 
 
 class WorkerPlugin:
@@ -107,6 +110,8 @@ class WorkerPlugin:
         """Watch the time of each test."""
         self.watch.begin()
         self.isolation.begin()
+        if "torch._dynamo" in sys.modules:  # else nothing has been compiled yet
+            item.stash[_GLOBALS] = global_state.watched()
         try:
             return (yield)
         finally:
@@ -172,7 +177,36 @@ class WorkerPlugin:
                 how_to_run=how_alone(self.config, found.id, item.nodeid),
             )
             report.user_properties.append((RESULT, json.dumps(result.to_json())))
+            if (leak := self._leak(item)) is not None:
+                report.user_properties.append((RESULT, json.dumps(leak.to_json())))
         return report
+
+    def _leak(self, item: pytest.Item) -> Result | None:
+        """A failure of LEAKS if the test, which has ended, left global state changed.
+
+        The test itself is not to blame: it judges another requirement, and the tests after it find
+        torch as it was.
+        """
+        before = item.stash.get(_GLOBALS, None)
+        if before is None or LEAKS not in self.requirements:
+            return None
+        found = global_state.changes(before, global_state.watched())
+        if not found:
+            return None
+        global_state.put_back_settings(before)
+        what, had, has = found[0]
+        judged, case = self._requirement(item).id, split_node(item.nodeid)[1]
+        return Result(
+            id=LEAKS,
+            case=f"after {judged} {case}",
+            status=Status.FAIL,
+            message=f"{what} was changed by what {judged} {case} does",
+            seconds=0.0,
+            level=self.requirements[LEAKS].level,
+            expected=had,
+            got=has,
+            how_to_run=how_alone(self.config, judged, item.nodeid),
+        )
 
 
 def _graph_name(item: pytest.Item) -> str:
