@@ -199,11 +199,6 @@ def _build_root(
     mapper = _Mapper(graph)
     for node in original.graph.find_nodes(op="placeholder"):
         mapper.copied[node] = copy_node(graph, node, mapper.argument)
-    sizes: dict[Leaf, list[Leaf]] = {}
-    for piece in partition.pieces:
-        for leaf in piece.inputs:
-            if leaf.dim is not None:
-                sizes.setdefault(leaf._replace(dim=None), []).append(leaf)
     for name, piece in zip(names, partition.pieces, strict=True):
         args = tuple(mapper.leaf(leaf) for leaf in piece.inputs)
         call = add_node(graph, "call_module", name, args, free_name(graph, name))
@@ -214,10 +209,6 @@ def _build_root(
             taken = free_name(graph, "getitem")
             output = add_node(graph, "call_function", operator.getitem, (call, position), taken)
             mapper.stands_for(output, leaf)
-        # Sizes are read at once: the tensor need not live until the piece that uses its size.
-        for leaf in piece.outputs:
-            for size in sizes.get(leaf, ()):
-                mapper.leaf(size)
     output = original.graph.output_node()
     graph.node_copy(output, mapper.argument)
     attributes = {}
