@@ -294,7 +294,9 @@ def test_contradictions(
 
 
 @requirement("BACKEND-010")
-@pytest.mark.parametrize("name", ["piecewise::no_such_op", "nowhere::at_all"])
+@pytest.mark.parametrize(
+    "name", ["piecewise::no_such_op", "nowhere::at_all", "piecewise::scaled.no_such_overload"]
+)
 def test_unknown_splitting_op(
     subject: Subject, caplog: pytest.LogCaptureFixture, capfd: Any, name: str
 ) -> None:

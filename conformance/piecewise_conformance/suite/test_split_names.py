@@ -41,6 +41,7 @@ _add = torch.ops.aten.add
         pytest.param("piecewise::scaled", _scaled, id="packet"),
         pytest.param("piecewise::scaled", _scaled.default, id="overload-by-packet-name"),
         pytest.param("piecewise::scaled.default", _scaled.default, id="overload-by-full-name"),
+        pytest.param("piecewise::scaled.default", _scaled, id="packet-by-name-of-its-overload"),
         pytest.param("aten::add", _add.Tensor, id="aten-overload-by-packet-name"),
         pytest.param("aten::add.Tensor", _add.Tensor, id="aten-overload-by-full-name"),
         pytest.param("aten::add", _add, id="aten-packet"),

@@ -167,6 +167,41 @@ def test_values_of_the_inputs_of_pieces(subject: Subject, name: str) -> None:
                 )
 
 
+@requirement("SPLIT-021")
+@pytest.mark.parametrize("name", ["parameter-returned", "buffer-updated", "two-layers", "op-first"])
+def test_placeholders_come_first(subject: Subject, name: str) -> None:
+    """In the split graph and in each piece, also where a piece reads attributes of the model."""
+    graph = graph_for(subject, name)
+    result = subject.split(graph.fresh(), graph.splitting_ops)
+    for where, gm in (("the split graph", result.gm), *((p.name, p.graph) for p in result.pieces)):
+        _expect_placeholders_first(where, gm, graph.source())
+
+
+@requirement("SPLIT-021")
+def test_placeholders_come_before_attributes(subject: Subject) -> None:
+    """A piece that reads a buffer takes its inputs first."""
+    root = torch.nn.Module()
+    root.register_buffer("shift", torch.ones(8))
+    graph = fx.Graph()
+    x = graph.placeholder("x")
+    y = graph.call_function(_scaled, (x,))
+    y = graph.call_function(operator.add, (graph.get_attr("shift"), y))
+    graph.output((graph.call_function(operator.add, (y, graph.get_attr("shift"))),))
+    for piece in subject.split(fx.GraphModule(root, graph), [_OP]).pieces:
+        _expect_placeholders_first(piece.name, piece.graph, str(graph))
+
+
+def _expect_placeholders_first(where: str, gm: fx.GraphModule, program: str) -> None:
+    ops = [node.op for node in gm.graph.nodes]
+    if "placeholder" in ops[ops.count("placeholder") :]:
+        raise Violation(
+            f"the nodes of {where}",
+            expected="placeholders before all others",
+            got=", ".join(ops[:12]),
+            program=program,
+        )
+
+
 def _same(one: Any, other: Any) -> bool:
     if one is other:
         return True
