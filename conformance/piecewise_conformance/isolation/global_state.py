@@ -14,8 +14,8 @@ from typing import Any
 
 from ..core.verdict import Violation
 
-# What Inductor and Triton tell their own processes when they are first used.
-_TORCHS_OWN = ("TORCHINDUCTOR_", "_TORCHINDUCTOR_", "TRITON_")
+# What Inductor and Triton tell their own processes when they are first used, and pytest its tests.
+_NOT_THE_USERS = ("TORCHINDUCTOR_", "_TORCHINDUCTOR_", "TRITON_", "PYTEST_CURRENT_TEST")
 
 
 def _settings() -> list[Any]:
@@ -53,7 +53,7 @@ def _state() -> dict[str, Any]:
         "the dispatch modes": torch._C._len_torch_dispatch_stack(),
         "the current folder": os.getcwd(),
         "the environment": {
-            name: value for name, value in os.environ.items() if not name.startswith(_TORCHS_OWN)
+            name: value for name, value in os.environ.items() if not name.startswith(_NOT_THE_USERS)
         },
         "the search path": list(sys.path),
         "the recursion limit": sys.getrecursionlimit(),
