@@ -4,7 +4,7 @@ The kill matrix compiles the same programs thousands of times, and most of that 
 which no mutant changes. Here a program is compiled once, with a backend that hands each call on to
 the subject at hand. A subject is called with what Dynamo calls a backend with: a copy of the
 graph, the example inputs, and a tracing context with a fake mode that is not that of the values in
-the graph, over the same symbols. A conformance run never uses this.
+the graph, over the same symbols, under Dynamo's lock. A conformance run never uses this.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from piecewise_fixtures.programs import Program
 from torch import fx
-from torch._dynamo.convert_frame import preserve_global_state
+from torch._dynamo.convert_frame import compile_lock, preserve_global_state
 from torch._guards import TracingContext, detect_fake_mode, tracing
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -101,7 +101,7 @@ class _Graph:
         # Dynamo puts back much of what is global behind a backend, and so it is no fault of one
         pythons_random = random.getstate()
         try:
-            with tracing(TracingContext(mode)):
+            with compile_lock, tracing(TracingContext(mode)):
                 return preserve_global_state(compile)(gm, list(self.example_inputs))
         finally:
             random.setstate(pythons_random)
