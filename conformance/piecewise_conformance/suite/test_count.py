@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +15,14 @@ from piecewise_conformance.core.boundary import inside_subject
 from piecewise_conformance.core.marks import needs, requirement, slow
 from piecewise_conformance.core.verdict import Unsupported, Violation
 from piecewise_conformance.subject.subject import Subject
-from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit import sharing_compiler, spy
 from piecewise_conformance.testkit.caches import warm_start
+from piecewise_conformance.testkit.caches.managers import RANGE, manager
 from piecewise_conformance.testkit.cudagraphs.graph_wrapper import graphs
 from piecewise_conformance.testkit.drive import drive
+from piecewise_conformance.testkit.pieces import times
 from piecewise_fixtures.programs import program
+from torch import fx
 
 _NAMES = (
     "num_graphs_seen",
@@ -251,3 +257,32 @@ def test_log_does_not_grow_with_the_pieces(
 def _told(caplog: pytest.LogCaptureFixture) -> list[str]:
     """The lines that are not torch's own."""
     return [e.getMessage() for e in caplog.records if not e.name.startswith("torch")]
+
+
+@requirement("COUNT-009")
+def test_time_of_an_equal_piece(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two equal pieces the second, which may be served by the artifact of the first, adds its
+    time as well. Clocks go on by a second each time that they are read.
+    """
+    case = times(2)
+    again = fx.GraphModule(case.gm, copy.deepcopy(case.gm.graph))
+    with spy.spying():
+        only = manager(subject, tmp_path, compiler=sharing_compiler.NAME)
+        settings = getattr(only.config, "compilation_config", only.config)
+        if not hasattr(settings, "compilation_time"):
+            raise Unsupported("the subject's config has no compilation_time")
+        only.compile(case.gm, case.traced, RANGE, 0, 2)
+        before = settings.compilation_time
+        clock = itertools.count(time.time())
+        for name in ("time", "monotonic", "perf_counter"):
+            monkeypatch.setattr(time, name, lambda: next(clock))
+        only.compile(again, case.traced, RANGE, 1, 2)
+        monkeypatch.undo()
+    if not settings.compilation_time > before:
+        raise Violation(
+            "compilation_time after a piece that is equal to one before",
+            expected=f"more than {before}",
+            got=str(settings.compilation_time),
+        )
