@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..isolation.watchdog import how_ended
 from ..runner.run import Settings, environment_of, suite_command
 from . import planting
 from .catalogue import FOLDER, Mutant, catalogue
@@ -114,7 +115,7 @@ def run_matrix(
         command += [f"--piecewise-outcome={scratch / 'outcome.json'}"]
         log = scratch / "pytest.log"
         with log.open("wb") as file:
-            subprocess.run(
+            ended = subprocess.run(
                 command,
                 env={**environment_of(settings, scratch), **_ENVIRONMENT},
                 stdin=subprocess.DEVNULL,
@@ -124,6 +125,7 @@ def run_matrix(
             )
         if not (scratch / "outcome.json").exists():
             print(log.read_text(errors="replace")[-5000:])
+            print(how_ended(ended.returncode))
             raise SystemExit(3)
         found: dict[str, Any] = json.loads((scratch / "outcome.json").read_text())
         return found

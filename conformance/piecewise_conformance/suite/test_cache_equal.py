@@ -86,8 +86,10 @@ PROGRAMS = {
 }
 
 
-def _start(subject: Subject, root: Path, name: str) -> spy.Log:
+def _start(subject: Subject, root: Path, name: str, **spied: bool) -> spy.Log:
     with spy.spying() as log:
+        for setting, value in spied.items():
+            setattr(log, setting, value)
         driven = drive(
             subject,
             PROGRAMS[name],
@@ -108,6 +110,16 @@ def test_layers_alike(subject: Subject, tmp_path: Path, name: str) -> None:
     """
     _start(subject, tmp_path, name)
     expect_warm(_start(subject, tmp_path, name), f"a second start of {name}")
+
+
+@requirement("CACHE-011")
+@pytest.mark.parametrize("how", ["fail_load", "load_nothing"])
+def test_artifact_of_an_equal_layer_is_gone(subject: Subject, tmp_path: Path, how: str) -> None:
+    """A layer is compiled if the artifact of an equal one cannot be loaded, and the next start
+    loads it.
+    """
+    _start(subject, tmp_path, "equal", **{how: True})
+    expect_warm(_start(subject, tmp_path, "equal"), "the start after it")
 
 
 @requirement("CACHE-021")

@@ -12,7 +12,7 @@ from piecewise_conformance.core.marks import requirement
 from piecewise_conformance.core.verdict import Violation
 from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit.oracle import describe
-from piecewise_conformance.testkit.static_buffers import Seen, rows, same
+from piecewise_conformance.testkit.static_buffers import Seen, buffers, refusal, rows, same
 from torch.utils import _pytree as pytree
 
 
@@ -95,3 +95,28 @@ def test_a_buffer_for_each_index(subject: Subject, more: int) -> None:
     given = [None] * (2 + more)
     with expect_refusal(f"{len(given)} buffers for 2 indices"):
         subject.copy_and_call([0, 1], given, Seen())(rows(4), rows(4, 1))
+
+
+@requirement("COPY-013")
+@pytest.mark.parametrize("kind", ["lazy", "given"])
+@pytest.mark.parametrize("given", [None, 3, 2.5, "text"], ids=repr)
+def test_argument_that_is_not_a_tensor(subject: Subject, kind: str, given: object) -> None:
+    """It is refused or passed on, in the first call and after one with tensors."""
+    seen = Seen()
+    call = subject.copy_and_call([0, 1], buffers(kind, 8, 8), seen)
+    for number in (1, 2):
+        for args in ((rows(4, number), given), (given, rows(4, number))):
+            if refusal(call, *args) is None and not _equal(args, seen.copies[-1]):
+                raise Violation(
+                    f"what the callable is given for {given!r}",
+                    expected=f"a refusal, or {given!r}",
+                    got=repr(seen.copies[-1]),
+                )
+        call(rows(4, number), rows(6, number))
+
+
+def _equal(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
+    return all(
+        same(a, b) if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor) else a is b
+        for a, b in zip(one, other, strict=True)
+    )

@@ -102,4 +102,4 @@ class RelyingCompiler(SpyCompiler):
     ) -> Any:
         """What was compiled under ``handle``."""
         runnable = super().load(handle, graph, example_inputs, graph_index, compile_range)
-        return _relying(runnable, _told[repr(handle)])
+        return None if runnable is None else _relying(runnable, _told[repr(handle)])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 from piecewise_conformance.core.boundary import (
     crossing,
     expect_refusal,
     inside_subject,
     is_named,
+    may_refuse,
     whose,
 )
 from piecewise_conformance.core.verdict import NotRun, Unsupported, Violation
@@ -119,6 +122,33 @@ def test_what_is_accepted_was_not_refused() -> None:
     """No exception is a violation."""
     with pytest.raises(Violation, match="a size of 0 was accepted"), expect_refusal("a size of 0"):
         pass
+
+
+def test_what_may_be_refused() -> None:
+    """The subject's error with a text is a refusal; one of ours, or one in silence, is not."""
+    with may_refuse(True), inside_subject("a song"):
+        raise ValueError("sing lower")
+    with pytest.raises(ValueError, match="ours"), may_refuse(True):
+        raise ValueError("ours")
+    with pytest.raises(Violation, match="without a reason"), may_refuse(True):
+        raise raised(ValueError())
+    with pytest.raises(ValueError, match="sing"), may_refuse(False):
+        raise raised(ValueError("sing lower"))
+
+
+def test_a_slip_is_no_refusal() -> None:
+    """A name or an attribute that is not there, also inside of Dynamo's error; a frozen object's
+    error means what it says.
+    """
+    for slip in (AttributeError("no attribute 'x'"), NameError("no name 'x'")):
+        with pytest.raises(type(slip)), may_refuse(True):
+            raise raised(slip)
+        wrapped = RuntimeError("backend raised")
+        wrapped.inner_exception = slip  # type: ignore[attr-defined]
+        with pytest.raises(RuntimeError), may_refuse(True):
+            raise raised(wrapped)
+    with may_refuse(True):
+        raise raised(FrozenInstanceError("cannot assign to field 'x'"))
 
 
 @pytest.mark.parametrize("verdict", VERDICTS, ids=lambda each: type(each).__name__)
