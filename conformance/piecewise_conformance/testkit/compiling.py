@@ -21,12 +21,14 @@ RANGE = (1, 64)
 
 @contextmanager
 def counting_generated_code() -> Iterator[list[str]]:
-    """A list that gets an entry for each graph that Inductor generates code for, inside.
+    """A list that gets an entry for each graph that Inductor generates code for, inside, where its
+    own cache is empty.
 
     What a subject tells of its compiles is not asked: a backend may load a wrong artifact, or none,
     and have Inductor compile on the way.
     """
     from torch._inductor.graph import GraphLowering
+    from torch._inductor.utils import fresh_cache
 
     found: list[str] = []
     original: Any = GraphLowering.codegen
@@ -37,7 +39,8 @@ def counting_generated_code() -> Iterator[list[str]]:
 
     GraphLowering.codegen = codegen  # type: ignore[method-assign]
     try:
-        yield found
+        with fresh_cache():
+            yield found
     finally:
         GraphLowering.codegen = original  # type: ignore[method-assign]
 
