@@ -109,7 +109,10 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, st
 def put_back_settings(before: dict[str, Any]) -> None:
     """Give torch's modules of settings the values of ``before``."""
     for module in _settings():
-        module.load_config(before[module.__name__])
+        now = module.get_config_copy()
+        # what changed alone: to set a setting that is deprecated is a warning
+        changed = {k: v for k, v in before[module.__name__].items() if now.get(k) != v}
+        module.load_config(changed)
 
 
 def _difference(before: Any, after: Any) -> tuple[str, str]:

@@ -184,8 +184,8 @@ class WorkerPlugin:
     def _leak(self, item: pytest.Item) -> Result | None:
         """A failure of LEAKS if the test, which has ended, left global state changed.
 
-        The test itself is not to blame: it judges another requirement, and the tests after it find
-        torch as it was.
+        The test judges another requirement, so its own result stays. Torch's settings are put back
+        for the tests after it; what else was changed is reported here once.
         """
         before = item.stash.get(_GLOBALS, None)
         if before is None or LEAKS not in self.requirements:
