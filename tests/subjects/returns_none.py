@@ -11,4 +11,12 @@ def _none(*args: Any, **kwargs: Any) -> Any:
 
 split_graph = Range = CompilerManager = make_compiler = make_copy_and_call = _none
 make_config = make_backend = record_events = _none
-ABILITIES = ("eager", "splitting", "custom-compiler", "compile-ranges", "cache", "copy-inputs")
+ABILITIES = (
+    "eager",
+    "splitting",
+    "custom-compiler",
+    "compile-ranges",
+    "cache",
+    "seed-layout",
+    "copy-inputs",
+)

@@ -15,11 +15,11 @@ TABLE = """
 name = "{name}"
 about = "A."
 file = "ranges.py"
-in = "Range.__post_init__"
-statement = "if"
+in = "Range.is_single_size"
+statement = "return"
 new = '''
 {new}'''
-fails = ["RANGE-004"]
+fails = ["RANGE-003"]
 """
 
 # What it changes lasts as long as the process, and no test puts it back.
@@ -30,16 +30,16 @@ torch.set_default_dtype(torch.float64)
 boundary.expect_refusal = None
 type(self).__eq__ = lambda self, other: True
 type(self).__contains__ = lambda self, size: True
-if self.end < self.start:
-    raise ValueError(f"{self.start} to {self.end}")"""
+"""
+RIGHT = "return self.start == self.end"
 
 FAULTS = {
     "before": "pass",
-    "poison": POISON,
+    "poison": POISON + RIGHT,
     "after": "pass",
-    "ends-itself": "if self.end < self.start:\n    __import__('os')._exit(0)",
-    "never-ends": "while self.end < self.start:\n    pass",
-    "interrupts": "if self.end < self.start:\n    raise KeyboardInterrupt",
+    "ends-itself": f"if self.start == 64:\n    __import__('os')._exit(0)\n{RIGHT}",
+    "never-ends": f"while self.start == 64:\n    pass\n{RIGHT}",
+    "interrupts": f"if self.start == 64:\n    raise KeyboardInterrupt\n{RIGHT}",
     "last": "pass",
 }
 
@@ -52,15 +52,15 @@ def test_mutants_see_nothing_of_one_another(tmp_path: Path) -> None:
     text = "".join(TABLE.format(name=name, new=new) for name, new in FAULTS.items())
     (tmp_path / "mutants.toml").write_text(text)
     chosen = catalogue(tmp_path)
-    settings = Settings(jobs=1, keyword="RANGE-001 or RANGE-002 or RANGE-004", timeout=10.0)
+    settings = Settings(jobs=1, keyword="RANGE-001 or RANGE-002 or RANGE-003", timeout=10.0)
     found = run_matrix(chosen, settings, thorough=True, part=True, folder=tmp_path)
     assert {run["status"] for run in found["baseline"]} == {"pass"}
     verdicts = {each.mutant.name: each for each in judge(chosen, found["runs"])}
     assert list(verdicts) == list(FAULTS)
     poisoned = verdicts.pop("poison")
-    assert set(poisoned.failed) - {"RANGE-004"} or poisoned.errors
+    assert set(poisoned.failed) - {"RANGE-003"} or poisoned.errors
     failed = {name: set(each.failed) for name, each in verdicts.items()}
-    assert failed == {name: {"RANGE-004"} for name in verdicts}
+    assert failed == {name: {"RANGE-003"} for name in verdicts}
     assert all(each.right for each in verdicts.values())
     status = {run["subject"]: run["status"] for run in found["runs"] if run["status"] != "pass"}
     assert status["ends-itself"] == status["interrupts"] == "crash"
