@@ -148,6 +148,14 @@ def fuzz(session: nox.Session) -> None:
     session.run("python", "-m", "piecewise_conformance", "fuzz", *install(session))
 
 
+@nox.session
+def crosses(session: nox.Session) -> None:
+    """Modes of a backend in combination, every three together: nox -s crosses -- --backend SPEC."""
+    rest = install(session)
+    command = ("python", "-m", "piecewise_conformance", "run", "--family", "CROSS")
+    session.run(*command, *rest, env={"PIECEWISE_CROSSES": "3"})
+
+
 @nox.session(name="fuzz-mutants")
 def fuzz_mutants(session: nox.Session) -> None:
     """How soon the search finds each mutant that a program can show, and how short: a table."""
@@ -166,7 +174,7 @@ def gpu(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run lint, types, unit, docs, conformance and mutants, one after the other: what CI runs."""
+    """Run lint, types, unit, docs, conformance and a few mutants, in this order: what CI runs."""
     # Called here rather than queued by session.notify, so that all of them share the environment of
     # this session: in one of its own each step would install torch, which has several gigabytes.
     if rest := own(session).rest:
@@ -174,7 +182,7 @@ def tests(session: nox.Session) -> None:
             f"tests was given {' '.join(rest)}, but takes only --torch and --install; "
             "give other arguments to one of its steps, as in: nox -s unit -- -k NAME"
         )
-    for step in (lint, types, unit, docs, conformance, mutants):
+    for step in (lint, types, unit, docs, conformance, few_mutants):
         step(session)
 
 
@@ -230,8 +238,18 @@ def coverage(session: nox.Session) -> None:
 @nox.session
 def mutants(session: nox.Session) -> None:
     """The kill matrix: every mutant must fail just what it declares. Also as mutants.json."""
+    _mutants(session)
+
+
+def few_mutants(session: nox.Session) -> None:
+    """A few mutants by which every requirement is failed once; all of them take half an hour."""
+    _mutants(session, "--covering")
+
+
+def _mutants(session: nox.Session, *arguments: str) -> None:
+    module = "piecewise_conformance.mutation"
     rest = install(session)
-    session.run("python", "-m", "piecewise_conformance.mutation", "--json", "mutants.json", *rest)
+    session.run("python", "-m", module, "--json", "mutants.json", *arguments, *rest)
 
 
 @nox.session

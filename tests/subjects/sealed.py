@@ -210,6 +210,8 @@ def make_copy_and_call(
         own = list(args)
         for at in indices:
             given = args[at]
+            if not isinstance(given, torch.Tensor):
+                raise TypeError(f"input {at} is to be copied, and is {given!r}: pass a tensor")
             if at not in kept:
                 kept[at] = given.clone()
             there = kept[at]

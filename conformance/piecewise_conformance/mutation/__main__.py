@@ -25,7 +25,7 @@ from ..runner.run import Settings, environment_of, suite_command
 from . import planting
 from .catalogue import FOLDER, Mutant, catalogue
 from .matrix import PASSED
-from .selection import declaring_here
+from .selection import covering, declaring_here
 from .verdicts import accept, judge, show
 
 _TIMEOUT = 60.0  # seconds that one test may take on a mutant
@@ -44,6 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
         for name, mutant in catalogue().items()
         if not options.only or re.search(options.only, name)
     }
+    if options.covering:
+        chosen = covering(chosen)
     settings = Settings(
         jobs=options.jobs, device=options.device, keyword=options.keyword, timeout=_TIMEOUT
     )
@@ -73,6 +75,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m piecewise_conformance.mutation")
     parser.add_argument("--only", metavar="REGEX", help="mutants whose name matches")
+    parser.add_argument(
+        "--covering", action="store_true", help="a few mutants that fail every requirement once"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the matrix there")
     parser.add_argument("--thorough", action="store_true", help="judge every requirement in full")
     parser.add_argument("--jobs", type=int, default=0, help="processes at a time (default: cores)")

@@ -62,6 +62,21 @@ def declaring_here(
     return found
 
 
+def covering(mutants: dict[str, Mutant]) -> dict[str, Mutant]:
+    """A few of the mutants, by which each requirement that any of them declares is failed.
+
+    Greedy: next comes the one that declares most requirements that none before it does, quick
+    ones first.
+    """
+    left = set().union(*(mutant.fails for mutant in mutants.values()))
+    found = {}
+    while left:
+        best = max(mutants.values(), key=lambda each: (len(each.fails & left), not each.slow))
+        found[best.name] = best
+        left -= best.fails
+    return found
+
+
 class Selection:
     """Selects, for one mutant after another, among the tests of one run on the reference."""
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pytest
 import torch
 from piecewise_conformance.core.marks import needs, requirement, slow
-from piecewise_conformance.core.verdict import Violation
 from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit import spy
 from piecewise_conformance.testkit.drive import Driven, drive
-from piecewise_conformance.testkit.oracle import Observation, check
+from piecewise_conformance.testkit.oracle import check
+from piecewise_conformance.testkit.together import together
 from piecewise_fixtures.programs import Program, program
-
-_LONG = 240.0  # seconds after which the threads wait for each other
 
 
 @cache
@@ -41,33 +38,13 @@ def _model(factor: float) -> Program:
 
 
 def _start_together(models: Sequence[Driven], sizes: Sequence[int]) -> None:
-    """Each model in a thread of its own, all let go at once: its results at all ``sizes``."""
-    start = threading.Barrier(len(models))
-    errors: list[BaseException] = []
-    got: dict[tuple[int, int], Observation] = {}
-
-    def run(number: int) -> None:
-        try:
-            start.wait(_LONG)
-            for size in sizes:
-                got[number, size] = models[number].got(models[number].program.inputs(size))
-        except BaseException as error:
-            errors.append(error)
-
-    numbers = range(len(models))
-    threads = [threading.Thread(target=run, args=(each,), daemon=True) for each in numbers]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join(_LONG)
-    if errors:
-        raise errors[0]
-    if any(each.is_alive() for each in threads):
-        raise Violation("models that start in threads at once", expected="results", got="they hang")
-    for (number, size), seen in got.items():
-        model, where = models[number], f"of model {number}, for {size} tokens"
-        args = model.program.inputs(size)
-        check(model.expected(args), seen, model.rule(args), where=where)
+    """For each size a batch of every model, each in a thread of its own, all at once."""
+    for size in sizes:
+        calls = [partial(model.got, model.program.inputs(size)) for model in models]
+        for number, got in enumerate(together(calls, "models that start in threads at once")):
+            model, where = models[number], f"of model {number}, for {size} tokens"
+            args = model.program.inputs(size)
+            check(model.expected(args), got, model.rule(args), where=where)
 
 
 @requirement("INTERP-011")

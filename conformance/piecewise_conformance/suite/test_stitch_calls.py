@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit import spy
 from piecewise_conformance.testkit.drive import Driven, drive
 from piecewise_conformance.testkit.oracle import Observation, check
+from piecewise_conformance.testkit.together import together
 from piecewise_fixtures.programs import Program, program
 
 PROGRAM = "twice: a splitting op that calls the model for other inputs, once"
@@ -251,26 +253,6 @@ def test_two_threads_with_inductor(subject: Subject) -> None:
     driven = drive(subject, _paused(), compiler="inductor", compile_ranges_endpoints=(5, 10))
     driven.check(12)
     for sizes in ((3, 3), (6, 7)):
-        _start_together(driven, sizes)
-
-
-def _start_together(driven: Driven, sizes: tuple[int, int]) -> None:
-    start = threading.Barrier(len(sizes))
-    errors: list[BaseException] = []
-
-    def run(size: int) -> None:
-        try:
-            start.wait(_LONG)
-            driven.check(size)
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=run, args=(size,), daemon=True) for size in sizes]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join(_LONG)
-    if errors:
-        raise errors[0]
-    if any(each.is_alive() for each in threads):
-        raise Violation("two calls that compile", expected="results", got="they hang")
+        together(
+            [functools.partial(driven.check, size) for size in sizes], "two calls that compile"
+        )

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -92,39 +91,36 @@ def run(folder: Path, spec: str, keyword: str) -> Run:
     )
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Future[Run]]:
-    """All runs, two at a time: most of each is the start of its processes."""
-    outside = tmp_path_factory.mktemp("outside")
-    shutil.copy(SUBJECTS / "ten_lines.py", outside)
+def _wanted() -> dict[str, tuple[str, str]]:
+    """What is run, by name: the backend, and the tests that it is asked."""
     hostile = ("raises", "returns_none", "returns_input", "unsupported")
     wanted = {name: (str(SUBJECTS / f"{name}.py"), SELECTION) for name in hostile}
-    wanted["ten_lines"] = (str(outside / "ten_lines.py"), STITCHED)
     wanted |= {name: (str(SUBJECTS / f"{name}.py"), OTHER_DESIGNS[name]) for name in OTHER_DESIGNS}
     wanted |= {each: (str(SUBJECTS / each), keyword) for each, keyword in OTHER_FORMATS.items()}
     wanted["trusting"] = (f"{SUBJECTS / 'stores.py'}:trusting", "CACHE-001 or CACHE-015")
     for each in ("rewrites", "Keeps"):
         wanted[each] = (f"{COMPILERS}:{each}", "COMPILER and not inductor or KEY-001")
-    with ThreadPoolExecutor(2) as pool:
-        return {
-            name: pool.submit(run, tmp_path_factory.mktemp(Path(name).stem), spec, keyword)
-            for name, (spec, keyword) in wanted.items()
-        }
+    return wanted
+
+
+def run_of(name: str, folder: Path) -> Run:
+    """The run of that name, in ``folder``."""
+    return run(folder, *_wanted()[name])
 
 
 @pytest.mark.parametrize("name", ["raises", "returns_none", "returns_input"])
-def test_a_hostile_subject_is_not_conformant(runs: dict[str, Future[Run]], name: str) -> None:
+def test_a_hostile_subject_is_not_conformant(tmp_path: Path, name: str) -> None:
     """Whatever family is asked, it fails, and no fault of it is taken for the harness's own."""
-    done = runs[name].result()
+    done = run_of(name, tmp_path)
     assert done.status == 1, done.said
     assert done.footer["verdict"] == "not conformant"
     assert "NOT CONFORMANT" in done.said
     assert done.statuses() == {"fail"}
 
 
-def test_a_subject_that_declines_everything(runs: dict[str, Future[Run]]) -> None:
+def test_a_subject_that_declines_everything(tmp_path: Path) -> None:
     """It is not conformant either: nothing was tested, which is said."""
-    done = runs["unsupported"].result()
+    done = run_of("unsupported", tmp_path)
     assert done.status == 3, done.said
     assert done.footer["verdict"] == "nothing was tested"
     assert "NOTHING WAS TESTED" in done.said
@@ -132,9 +128,12 @@ def test_a_subject_that_declines_everything(runs: dict[str, Future[Run]]) -> Non
     assert "nothing is offered" in done.said
 
 
-def test_the_ten_lines_of_the_readme(runs: dict[str, Future[Run]]) -> None:
+def test_the_ten_lines_of_the_readme(tmp_path: Path) -> None:
     """A file outside the repository is a subject; what it does not offer is shown."""
-    done = runs["ten_lines"].result()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    shutil.copy(SUBJECTS / "ten_lines.py", outside)
+    done = run(tmp_path, str(outside / "ten_lines.py"), STITCHED)
     assert done.status == 0, done.said
     assert done.footer["verdict"].startswith("conformant")
     assert done.statuses("STITCH") == {"pass"}
@@ -143,24 +142,24 @@ def test_the_ten_lines_of_the_readme(runs: dict[str, Future[Run]]) -> None:
 
 
 @pytest.mark.parametrize("name", [*OTHER_DESIGNS, *OTHER_FORMATS])
-def test_a_correct_backend_of_another_design(runs: dict[str, Future[Run]], name: str) -> None:
+def test_a_correct_backend_of_another_design(tmp_path: Path, name: str) -> None:
     """Other names, numbers and files, merged neighbours, refusals: none of it is a failure."""
-    done = runs[name].result()
+    done = run_of(name, tmp_path)
     assert done.status == 0, done.said
     assert done.footer["verdict"].startswith("conformant")
     assert "pass" in done.statuses()
     assert done.statuses() <= {"pass", "unsupported"}
 
 
-def test_a_database_whose_entries_are_believed(runs: dict[str, Future[Run]]) -> None:
+def test_a_database_whose_entries_are_believed(tmp_path: Path) -> None:
     """A cache in any format must not serve a handle that stands under another key."""
-    assert runs["trusting"].result().statuses("CACHE-015") == {"fail"}
+    assert run_of("trusting", tmp_path).statuses("CACHE-015") == {"fail"}
 
 
 @pytest.mark.parametrize("name", ["rewrites", "Keeps"])
-def test_a_correct_compiler_alone(runs: dict[str, Future[Run]], name: str) -> None:
+def test_a_correct_compiler_alone(tmp_path: Path, name: str) -> None:
     """It is asked for what it is, not to be another compiler that a test would rather have."""
-    done = runs[name].result()
+    done = run_of(name, tmp_path)
     assert done.status == 0, done.said
     assert done.footer["verdict"].startswith("conformant")
     assert done.statuses("COMPILER") == {"pass", "unsupported"}
