@@ -7,7 +7,7 @@ import json
 import os
 import random
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from ..core.verdict import NotRun, Status
 from ..isolation import global_state
 from ..isolation.isolation import Isolation, settle_hypothesis, settle_torch
 from ..isolation.watchdog import Watch
+from ..isolation.working_folder import WorkingFolder
 from ..reporting.report import Result
 from ..reporting.shards import Shard
 from .plugin_options import how_alone, profiles_of, selected_of
@@ -29,8 +30,10 @@ RESULT = "piecewise_result"  # the property of a test report that holds the resu
 
 _OUTCOME = pytest.StashKey[Outcome]()
 _SECONDS = pytest.StashKey[float]()
+_FOLDER = pytest.StashKey[WorkingFolder]()
 _GLOBALS = pytest.StashKey[dict[str, Any]]()  # as it was before the test
-LEAKS = "BACKEND-005"  # the requirement that global state is left alone, watched in every test
+# The requirements that are watched in every test: what each must leave alone.
+STATE, FILES = "BACKEND-005", "BACKEND-018"
 
 
 class WorkerPlugin:
@@ -107,16 +110,17 @@ class WorkerPlugin:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Watch the time of each test."""
-        self.watch.begin()
-        self.isolation.begin()
-        if "torch._dynamo" in sys.modules:  # else nothing has been compiled yet
-            item.stash[_GLOBALS] = global_state.watched()
-        try:
-            return (yield)
-        finally:
-            self.isolation.end()
-            self.watch.end()
+        """Watch the time of each test, and what it leaves behind."""
+        with WorkingFolder() as item.stash[_FOLDER]:
+            self.watch.begin()
+            self.isolation.begin()
+            if "torch._dynamo" in sys.modules:  # else nothing has been compiled yet
+                item.stash[_GLOBALS] = global_state.watched()
+            try:
+                return (yield)
+            finally:
+                self.isolation.end()
+                self.watch.end()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -177,32 +181,35 @@ class WorkerPlugin:
                 how_to_run=how_alone(self.config, found.id, item.nodeid),
             )
             report.user_properties.append((RESULT, json.dumps(result.to_json())))
-            if (leak := self._leak(item)) is not None:
+            for leak in self._leaks(item):
                 report.user_properties.append((RESULT, json.dumps(leak.to_json())))
         return report
 
-    def _leak(self, item: pytest.Item) -> Result | None:
-        """A failure of LEAKS if the test, which has ended, left global state changed.
+    def _leaks(self, item: pytest.Item) -> Iterator[Result]:
+        """A failure of STATE or FILES for what the test, which has ended, left behind.
 
         The test judges another requirement, so its own result stays. Torch's settings are put back
         for the tests after it; what else was changed is reported here once.
         """
-        before = item.stash.get(_GLOBALS, None)
-        if before is None or LEAKS not in self.requirements:
-            return None
-        found = global_state.changes(before, global_state.watched())
-        if not found:
-            return None
-        global_state.put_back_settings(before)
-        what, had, has = found[0]
+        if left := item.stash[_FOLDER].files():
+            yield from self._leak(item, FILES, "the working folder", "empty", ", ".join(left))
+        if (before := item.stash.get(_GLOBALS, None)) is None:
+            return
+        if found := global_state.changes(before, global_state.watched()):
+            global_state.put_back_settings(before)
+            yield from self._leak(item, STATE, *found[0])
+
+    def _leak(self, item: pytest.Item, id: str, what: str, had: str, has: str) -> Iterator[Result]:
+        if id not in self.requirements:
+            return
         judged, case = self._requirement(item).id, split_node(item.nodeid)[1]
-        return Result(
-            id=LEAKS,
+        yield Result(
+            id=id,
             case=f"after {judged} {case}",
             status=Status.FAIL,
             message=f"{what} was changed by what {judged} {case} does",
             seconds=0.0,
-            level=self.requirements[LEAKS].level,
+            level=self.requirements[id].level,
             expected=had,
             got=has,
             how_to_run=how_alone(self.config, judged, item.nodeid),

@@ -45,7 +45,9 @@ def load_subject(spec: str) -> Subject:
     path, attribute = _split_path(spec)
     if path is not None:
         module = _import_file(path, spec)
-        return _subject(module, attribute, path.stem, spec)
+        # tests, and the processes that they start, run in other folders
+        origin = str(path.expanduser().resolve()) + (f":{attribute}" if attribute else "")
+        return _subject(module, attribute, path.stem, origin)
     backends = registered(BACKENDS)
     if spec in backends:
         target = backends[spec]

@@ -164,6 +164,23 @@ def test_nothing_is_written_without_a_cache(
             )
 
 
+@requirement("BACKEND-018")
+@pytest.mark.parametrize("root", [None, "root"], ids=["no-root", "root"])
+def test_working_folder(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: str | None
+) -> None:
+    """A first and a second start leave nothing there. Every other test is watched for it, too."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    changes = {"cache_root": str(tmp_path / root)} if root else {}
+    for _ in range(2):
+        subject.restart()
+        drive(subject, program("linear-chain"), **changes).check(6)
+    if left := sorted(_tree(folder)):
+        raise Violation("files and folders in the working folder", expected="none", got=str(left))
+
+
 def _tree(root: Path) -> dict[str, bytes | None]:
     return {
         str(path.relative_to(root)): path.read_bytes() if path.is_file() else None
