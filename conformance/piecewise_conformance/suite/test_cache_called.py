@@ -12,8 +12,8 @@ import torch
 from piecewise_conformance.core.marks import needs, requirement
 from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit import spy
+from piecewise_conformance.testkit.caches.edited_source import module_of
 from piecewise_conformance.testkit.caches.managers import RANGE, expect_work, manager
-from piecewise_conformance.testkit.edited_source import module_of
 from piecewise_conformance.testkit.pieces import PieceCase, piece
 from torch import fx
 

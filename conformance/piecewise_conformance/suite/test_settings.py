@@ -16,8 +16,8 @@ from piecewise_conformance.core.verdict import Violation
 from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit import spy
 from piecewise_conformance.testkit.caches import warm_start
+from piecewise_conformance.testkit.caches.edited_source import module_of
 from piecewise_conformance.testkit.drive import drive
-from piecewise_conformance.testkit.edited_source import module_of
 from piecewise_conformance.testkit.passes import make_pass
 from piecewise_fixtures.programs import program
 from torch import fx
