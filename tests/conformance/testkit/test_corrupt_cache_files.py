@@ -1,4 +1,4 @@
-"""Ten thousand mutated cache files on the reference, as a figure that is printed."""
+"""Mutated cache files on the reference, swept as the suite does."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-import pytest
 from piecewise_conformance.core import suite_scan
 from piecewise_conformance.subject.adapters.reference import subject
 
@@ -21,13 +20,10 @@ def _suite_module() -> Any:
     return module
 
 
-def test_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """No start fails, no code runs, nothing is served wrongly: ``sweep`` raises if any does."""
+def test_no_mutated_file_does_harm(tmp_path: Path) -> None:
+    """No start fails, no code runs, nothing is served wrongly: ``sweep`` raises if any does. Of the
+    files that are whole enough, entries are served. The suite itself sweeps ten times as many.
+    """
     suite = _suite_module()
-    served = suite.sweep(subject, tmp_path, range(suite.TOTAL))
-    with capsys.disabled():
-        print(
-            f"\n{suite.TOTAL} mutated cache files: 0 crashes, 0 code runs, 0 wrong hits, "
-            f"{served} entries served"
-        )
+    served = suite.sweep(subject, tmp_path, range(suite.TOTAL // 10))
     assert served > 0
