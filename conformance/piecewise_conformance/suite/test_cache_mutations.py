@@ -108,6 +108,12 @@ class _Kept:
             for index, case in enumerate(self.cases):
                 writer.compile(case.gm, case.traced, RANGES[0], index, len(self.cases))
             writer.save()
+        if len(log.made) != len(self.cases):
+            raise Violation(
+                "pieces that differ from all that the folder has artifacts of",
+                expected=f"{len(self.cases)} compiled",
+                got=f"{len(log.made)} compiled, {len(log.loads)} loaded",
+            )
         self.handles = log.made
         self.files = managers.contents(folder)
 

@@ -14,12 +14,13 @@ from piecewise_fixtures.programs import Program, program
 from torch import nn
 from torch._dynamo.utils import counters
 
+from ...core.boundary import inside_subject
 from ...core.options import Options
 from ...core.verdict import Violation
 from ...subject.subject import Subject
 from .. import serialized, spy
 from ..capture_cache import settle, with_own_code
-from ..cudagraphs.graph_wrapper import FIRST, Asked, Graphs, graphs, kept, or_refused, same
+from ..cudagraphs.graph_wrapper import FIRST, Graphs, graphs, kept, or_refused, same
 from ..drive import Driven, options_for, other_values
 from ..graph_capture import mark_dynamic
 from ..models.weights import EXCHANGES
@@ -60,17 +61,24 @@ def crossed() -> Program:
 
 
 class _Model:
-    """The model in one combination: how it is called, and what its batches must give."""
+    """The model in one combination: how it is called, and what its batches must give.
+
+    Where CUDA graphs read their inputs in place, a batch lies in the buffer that the engine keeps
+    for its size, as is usual; else its inputs lie elsewhere each time.
+    """
 
     def __init__(self, cross: Cross, driven: Driven, here: Graphs | None, log: spy.Log) -> None:
         self.cross, self.driven, self.here, self.log = cross, driven, here, log
         self.factor = 1.0
         self.program = driven.program
-        self.buffers = {size: self.program.inputs(size) for size in SIZES}
-        # a wrapper for the whole model is what an engine puts around it
-        self.whole: Asked | None = None
+        self.buffers: dict[int, Any] = {}
+        self.call_static: Callable[..., Any] | None = None
         if here is not None and cross.graphs == "full":
-            self.whole = here.wrap(driven.compiled, "FULL", FIRST)
+            self.call_static = here.wrap(driven.compiled, "FULL", FIRST)
+        elif cross.graphs == "piecewise" and cross.inputs == "in-place":
+            self.call_static = driven.compiled
+        if self.call_static is not None:
+            self.buffers = {size: self.program.inputs(size) for size in SIZES}
 
     @contextmanager
     def _batch(self, size: int, mode: str) -> Iterator[None]:
@@ -83,18 +91,22 @@ class _Model:
     def call(self, size: int, mode: str) -> None:
         """One batch that is not judged, a capture or a dummy batch of a warm-up."""
         with self._batch(size, mode):
-            if self.whole is None:
+            if self.call_static is None:
                 self.driven.got(self.program.inputs(size))
             else:
-                args = self.buffers[size]
-                mark_dynamic(self.program, args, self.cross.shapes)
-                self.whole(*args)
+                self._static_call(self.buffers[size])
+
+    def _static_call(self, args: Sequence[Any]) -> Any:
+        assert self.call_static is not None
+        mark_dynamic(self.program, tuple(args), self.cross.shapes)
+        with torch.no_grad(), inside_subject("the compiled model"):
+            return kept(self.call_static(*args))
 
     def judge(self, size: int, mode: str, values: Sequence[Any], where: str) -> None:
         """One batch with ``values``: outputs, and what is written to the inputs."""
         # graphs may refuse to run with weights that they were not captured with
         refusable = self.factor > 1 and mode != "NONE"
-        if self.whole is None:
+        if self.call_static is None:
             with self._batch(size, mode), or_refused(refusable):
                 self.driven.check_with(values, where, aliasing=self.here is None)
             return
@@ -102,15 +114,9 @@ class _Model:
         for own, value in zip(args, values, strict=True):
             own.copy_(value)
         expected = self.driven.expected(args)
-        mark_dynamic(self.program, args, self.cross.shapes)
         with self._batch(size, mode), or_refused(refusable):
-            got = kept(self.whole(*args))
-            same(
-                where,
-                expected.outputs,
-                got,
-                list(zip(expected.inputs[: len(args)], args, strict=True)),
-            )
+            got = self._static_call(args)
+            same(where, expected.outputs, got, list(zip(expected.inputs, args, strict=False)))
 
     def exchange(self) -> None:
         """Give the model, and the one that it is compared with, other weights."""
