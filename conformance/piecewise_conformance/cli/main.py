@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..core.levels import LevelError, load_levels
 from ..core.requirements import PROFILES, Requirement, SpecError, load, unknown_family, unknown_id
 from ..core.suite_scan import SuiteError, scan
 from ..reporting.report import CONFORMANT, INCOMPLETE, USAGE
@@ -30,12 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return reports.COMMANDS[options.command](options)
         requirements = load()
         if options.command == "list":
-            return _list(requirements, options.family)
+            return _levels() if options.levels else _list(requirements, options.family)
         return _explain(requirements, options.id)
     except BrokenPipeError:  # as in `list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CONFORMANT
-    except (SpecError, SuiteError) as error:  # the harness's own files
+    except (SpecError, SuiteError, LevelError) as error:  # the harness's own files
         print(f"error: {error}", file=sys.stderr)
         return INCOMPLETE
 
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     listing = commands.add_parser("list", help="list the requirements")
     listing.add_argument("--family", help="only those of one family, such as SPLIT")
+    listing.add_argument("--levels", action="store_true", help="list the conformance levels")
     explain = commands.add_parser("explain", help="all there is to know about one requirement")
     explain.add_argument("id", metavar="ID", help="such as SPLIT-004")
     reports.add_to(commands)
@@ -112,7 +114,13 @@ def _list(requirements: Mapping[str, Requirement], family: str | None) -> int:
     for each in requirements.values():
         if family is None or each.family == family.upper():
             state = f"retired ({each.retired})" if each.retired else _profiles(each)
-            print(f"{each.id:13} {each.level:7} {state:24} {each.sentence}")
+            print(f"{each.id:13} {each.level:7} {each.consequence:13} {state:24} {each.sentence}")
+    return CONFORMANT
+
+
+def _levels() -> int:
+    for each in load_levels().values():
+        print(f"{each.name}  {len(each.sentences)} requirements  {each.digest}")
     return CONFORMANT
 
 
@@ -125,6 +133,7 @@ def _explain(requirements: Mapping[str, Requirement], id: str) -> int:
     print(textwrap.fill(found.sentence, 98))
     if found.retired:
         print(f"\nRetired: {found.retired}")
+    print(f"\nA violation causes: {found.consequence}")
     if found.why:
         print("\nWhy:", found.why)
     print("\nFrom:", found.source)

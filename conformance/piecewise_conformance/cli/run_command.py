@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ..core.levels import LevelError, usable
 from ..core.requirements import FULL, PROFILES, load, unknown_family, unknown_id
 from ..reporting.report import REPORT, USAGE, ReportError, read_report
 from ..reporting.selected import Selected, failed_in
@@ -75,6 +76,12 @@ def add_to(commands: Any) -> None:
 
 
 def _add_selection(run: argparse.ArgumentParser) -> None:
+    run.add_argument(
+        "--level",
+        default="",
+        metavar="NAME",
+        help="exactly the requirements of a conformance level, such as 2026.12",
+    )
     run.add_argument(
         "--profile",
         action="append",
@@ -168,7 +175,12 @@ def _selected(options: argparse.Namespace) -> Selected:
     for each in families:
         if wrong := unknown_family(each, load()):
             raise ReportError(wrong)
-    selected = Selected(families, ids, tuple(options.case))
+    if options.level:
+        try:
+            usable(options.level, load())
+        except LevelError as error:
+            raise ReportError(str(error)) from error
+    selected = Selected(families, ids, tuple(options.case), options.level)
     return _of_the_failures(options, selected) if options.failed else selected
 
 

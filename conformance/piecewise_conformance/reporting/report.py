@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ..core.requirements import CONSEQUENCES
 from ..core.verdict import Status
 from . import schema
 
@@ -63,6 +64,7 @@ class Result:
     program: str = ""
     how_to_run: str = ""
     repro_run: str | None = None
+    consequence: str = ""  # empty in reports of earlier versions
 
     @property
     def key(self) -> tuple[str, str]:
@@ -73,6 +75,12 @@ class Result:
     def family(self) -> str:
         """The family of the requirement."""
         return self.id.rpartition("-")[0]
+
+    @property
+    def rank(self) -> int:
+        """How bad the consequence of a failure is: 0 for the worst, most for an unknown one."""
+        known = self.consequence in CONSEQUENCES
+        return CONSEQUENCES.index(self.consequence) if known else len(CONSEQUENCES)
 
     @property
     def failing(self) -> bool:
@@ -212,6 +220,8 @@ RESUME_KEYS = (
     "families",
     "ids",
     "cases",
+    "level",
+    "level_digest",
     "versions",
     "shard",
     "expectations",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..core.requirements import CONSEQUENCES
 from ..core.verdict import Status
 
 VERSION = 2
@@ -34,6 +35,8 @@ _KEYS: dict[str, dict[str, tuple[tuple[type, ...], bool]]] = {
         "ids": ((list,), False),
         "cases": ((list,), False),
         "subject_digest": (_MAYBE_TEXT, False),
+        "level": (_MAYBE_TEXT, False),
+        "level_digest": (_MAYBE_TEXT, False),
         "shard": (_MAYBE_TEXT, False),
         "expectations": (_MAYBE_TEXT, False),
         "probe": ((list,), False),
@@ -43,6 +46,7 @@ _KEYS: dict[str, dict[str, tuple[tuple[type, ...], bool]]] = {
         "case": (_TEXT, True),
         "status": (_TEXT, True),
         "level": (_TEXT, False),
+        "consequence": (_TEXT, False),
         "message": (_TEXT, False),
         "expected": (_TEXT, False),
         "got": (_TEXT, False),
@@ -60,6 +64,7 @@ _KEYS: dict[str, dict[str, tuple[tuple[type, ...], bool]]] = {
         "exit_status": ((int,), True),
         "seconds": (_NUMBER, False),
         "unmatched": ((list,), False),
+        "level_result": (_MAYBE_TEXT, False),
     },
 }
 
@@ -89,7 +94,11 @@ def check_line(line: object) -> Mapping[str, Any]:
     if kind == "result":
         Status(line["status"])
         if line.get("level", "MUST") not in ("MUST", "SHOULD"):
-            raise ValueError(f"level is {line['level']!r}, not MUST or SHOULD")
+            raise ValueError(f"level is {line['level']!r}, expected MUST or SHOULD")
+        if line.get("consequence") and line["consequence"] not in CONSEQUENCES:
+            raise ValueError(
+                f"consequence is {line['consequence']!r}, expected one of {', '.join(CONSEQUENCES)}"
+            )
     return line
 
 

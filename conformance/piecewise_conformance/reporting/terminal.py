@@ -20,7 +20,18 @@ from .report import (
     how_to_run_script,
 )
 from .signatures import grouped
-from .verdict import Scope, by_family, exit_status, in_capitals, scope_of, totals, verdict
+from .verdict import (
+    LevelResult,
+    Scope,
+    by_family,
+    exit_status,
+    in_capitals,
+    level_result,
+    requirements_of,
+    scope_of,
+    totals,
+    verdict,
+)
 
 _CASES = 2  # named of each cause besides the first; the report has the rest
 _SENTENCES = 3  # requirements of one cause whose sentence is printed
@@ -67,7 +78,12 @@ def print_report(
             problem,
             paint,
             len(unmatched),
-            scope_of(report.results, requirements, report.header["device"]),
+            scope_of(
+                report.results,
+                requirements_of(report.header, requirements),
+                report.header["device"],
+            ),
+            level_result(report.header, report.results),
         ),
     ]
     print("\n\n".join(part for part in parts if part), file=stream, flush=True)
@@ -86,7 +102,9 @@ def _head(report: Report) -> str:
     name = " ".join(part for part in (subject["name"], subject["version"]) if part)
     known = [f"{key} {versions[key]}" for key in ("torch", "triton", "python") if versions.get(key)]
     head = f"subject: {name}  ({', '.join(known)}, {report.header['device']})"
-    return "\n".join([head, *report.header.get("probe", ())])
+    level = report.header.get("level")
+    levels = [f"level:   {level}  ({report.header['level_digest']})"] if level else []
+    return "\n".join([head, *levels, *report.header.get("probe", ())])
 
 
 def _table(results: Sequence[Result], paint: _Painter) -> str:
@@ -139,7 +157,8 @@ def _failures(
 
 def _titled(id: str, results: Sequence[Result], requirements: Mapping[str, Requirement]) -> str:
     level = requirements[id].level if id in requirements else results[0].level
-    return f"{id} ({level}, {_counted(results)})"
+    about = ", ".join(filter(None, [level, results[0].consequence, _counted(results)]))
+    return f"{id} ({about})"
 
 
 def _sentence(id: str, requirements: Mapping[str, Requirement], indent: str) -> list[str]:
@@ -221,11 +240,14 @@ def _verdict(
     paint: _Painter,
     unmatched: int = 0,
     scope: Scope | None = None,
+    level: LevelResult | None = None,
 ) -> str:
     status = exit_status(results, problem=problem, unmatched=unmatched)
     text = in_capitals(verdict(results, problem=problem, unmatched=unmatched, scope=scope))
     if problem:
         text = f"INCOMPLETE: {problem}"
+    elif level:
+        text = f"{text}, level {level}"
     counts = ", ".join(f"{number} {name}" for name, number in totals(results).items() if number)
     lines = [counts or "no results"]
     if should := sum(each.failing and each.level != "MUST" for each in results):

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from ..certificate import write_certificate
 from ..core.requirements import load
 from ..core.suite_scan import SUITE_FOLDER, scan, split_node
 from ..isolation.watchdog import kill_overdue, stack_file, why_dead
@@ -36,7 +37,13 @@ from ..reporting.report import (
 )
 from ..reporting.selected import Selected
 from ..reporting.terminal import print_report
-from ..reporting.verdict import exit_status, make_footer, scope_of
+from ..reporting.verdict import (
+    exit_status,
+    level_result,
+    make_footer,
+    requirements_of,
+    scope_of,
+)
 from .plugin_options import BEGUN, LOADING, SELECTED
 from .progress import Progress, recorded
 
@@ -111,7 +118,10 @@ def run(settings: Settings, stream: TextIO | None = None) -> int:
                 report.results,
                 seconds=seconds,
                 unmatched=unmatched,
-                scope=scope_of(report.results, requirements, settings.device),
+                scope=scope_of(
+                    report.results, requirements_of(report.header, requirements), settings.device
+                ),
+                level=level_result(report.header, report.results),
             )
             ReportWriter(out / REPORT).finish(footer)
         write_junit(out / "junit.xml", report.results)
@@ -127,6 +137,8 @@ def run(settings: Settings, stream: TextIO | None = None) -> int:
         )
         if settings.accept:
             _accept(settings, report, stream)
+        if told := write_certificate(out, requirements):
+            print(told, file=stream)
         print(f"report: {out / REPORT}", file=stream, flush=True)
         return exit_status(report.results, problem=problem, unmatched=len(unmatched))
     except ReportError as error:  # somebody else wrote into it meanwhile

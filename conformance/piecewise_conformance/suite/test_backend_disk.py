@@ -76,7 +76,7 @@ def test_root_goes_away(subject: Subject, tmp_path: Path) -> None:
         raise Violation("the user's file was changed")
 
 
-@requirement("BACKEND-007")
+@requirement("BACKEND-017")
 @slow
 def test_full_disk(subject: Subject, tmp_path: Path) -> None:
     """Where no byte can be written the model runs, and what was saved before is as it was, and is

@@ -178,7 +178,7 @@ def test_save_beside_a_reader(subject: Subject, tmp_path: Path) -> None:
         raise Violation("a load compiled", got=str(len(log.compiles)))
 
 
-@requirement("CACHE-007")
+@requirement("CACHE-024")
 def test_nothing_is_left_behind(subject: Subject, tmp_path: Path) -> None:
     """Saves do not fill the folder with temporary files; a backup or two may stay."""
     names: list[set[str]] = []

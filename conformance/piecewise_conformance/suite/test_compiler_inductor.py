@@ -270,7 +270,7 @@ def test_partition_rules(subject: Subject) -> None:
         raise Violation("the rules stay after the compile", expected=str(before))
 
 
-@requirement("COMPILER-012")
+@requirement("COMPILER-016")
 def test_partition_rules_end(subject: Subject) -> None:
     """The rules hold inside the manager's compile context alone, also past an exception."""
     import torch._inductor.config as config

@@ -53,7 +53,7 @@ def _grown(subject: Subject, action: Callable[[], Any]) -> dict[str, int]:
 
 def _expect(grown: dict[str, int], what: str, **expected: int) -> None:
     if lacking := [name for name in expected if name not in grown]:
-        raise Unsupported(f"the subject has no counter {', '.join(lacking)}")
+        raise Unsupported(f"the subject's compilation_counter has no {', '.join(lacking)}")
     got = {name: grown[name] for name in expected}
     if got != expected:
         raise Violation(f"counters {what}", expected=str(expected), got=str(got))

@@ -315,7 +315,7 @@ def _has_keyword_default(number: int) -> Any:
     return lambda graph, *, by=number: by
 
 
-@requirement("PASS-002")
+@requirement("PASS-010")
 @pytest.mark.parametrize(
     "made", [_captures, _has_default, _has_keyword_default], ids=["closure", "default", "keyword"]
 )

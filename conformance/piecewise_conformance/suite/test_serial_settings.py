@@ -79,7 +79,7 @@ def test_other_settings(subject: Subject) -> None:
         _expect_missed_or_made_anew(subject, data, other, what)
 
 
-@requirement("SERIAL-005")
+@requirement("SERIAL-011")
 def test_other_code(subject: Subject, tmp_path: Path) -> None:
     """With another text of a traced file the graph itself is another: no function is made."""
     code = tmp_path / "model.py"

@@ -139,7 +139,7 @@ def test_inference_mode(subject: Subject, name: str, copy_inputs: bool) -> None:
                 driven.check(size, aliasing=not copy_inputs)
 
 
-@requirement("STITCH-007")
+@requirement("STITCH-011")
 @pytest.mark.parametrize("name", ["two-layers", "nested-outputs"])
 def test_normal_tensors(subject: Subject, name: str) -> None:
     """Outside of inference mode the results can be written, as those of the model can."""

@@ -60,7 +60,7 @@ def test_wrong_keyword(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        (["--id", "SPLIT-999"], "no requirement 'SPLIT-999': SPLIT has SPLIT-001 to SPLIT-0"),
+        (["--id", "SPLIT-999"], "unknown requirement 'SPLIT-999'; SPLIT has SPLIT-001 to SPLIT-0"),
         (["--id", "SPLT-001"], "did you mean SPLIT-0"),
         (["--id", "ZZZZ-1"], "families are BACKEND, CACHE"),
         (["--family", "SPLT"], "did you mean SPLIT?"),

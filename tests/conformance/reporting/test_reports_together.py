@@ -316,7 +316,7 @@ def test_an_expectation_of_an_unknown_requirement() -> None:
     """Is an error that says which there are; so is one of a retired requirement."""
     spec = load()
     with pytest.raises(
-        ReportError, match=r"s\.toml: no requirement 'SPLIT-999': SPLIT has SPLIT-0"
+        ReportError, match=r"s\.toml: unknown requirement 'SPLIT-999'; SPLIT has SPLIT-0"
     ):
         check_ids("s.toml", [Expectation("SPLIT-999"), Expectation("SPLIT-001")], spec)
     retired = {"A-1": replace(spec["SPLIT-001"], id="A-1", retired="2.0 moved")}
