@@ -39,21 +39,31 @@ from .new_backend import write_adapter
 
 def add_to(commands: Any) -> None:
     """Add the commands to the subparsers of the command line."""
-    diff = commands.add_parser("diff", help="what changed from one report to another")
-    diff.add_argument("old", type=Path, metavar="OLD", help="the folder of a report")
-    diff.add_argument("new", type=Path, metavar="NEW")
-    diff.add_argument("--markdown", action="store_true", help="for a comment on a pull request")
-    render = commands.add_parser("render", help="write report.html, of several runs side by side")
-    render.add_argument("folders", type=Path, nargs="+", metavar="DIR")
+    diff = commands.add_parser("diff", help="show what changed between two reports")
+    diff.add_argument("old", type=Path, metavar="OLD", help="the folder of the older report")
+    diff.add_argument("new", type=Path, metavar="NEW", help="the folder of the newer report")
+    diff.add_argument(
+        "--markdown", action="store_true", help="print Markdown for a pull request comment"
+    )
+    render = commands.add_parser(
+        "render", help="write report.html for one or several runs, side by side"
+    )
+    render.add_argument(
+        "folders", type=Path, nargs="+", metavar="DIR", help="the folder of a report"
+    )
     render.add_argument("--out", type=Path, metavar="FILE", help="default: report.html in DIR")
-    merging = commands.add_parser("merge", help="one report of the reports of all shards")
-    merging.add_argument("folders", type=Path, nargs="+", metavar="DIR")
+    merging = commands.add_parser("merge", help="merge the reports of all shards into one")
+    merging.add_argument(
+        "folders", type=Path, nargs="+", metavar="DIR", help="the folder of a shard's report"
+    )
     merging.add_argument("--out", type=Path, default=Path("conformance-report"), metavar="DIR")
     verifying = commands.add_parser("verify", help="check a certificate against its report")
     verifying.add_argument("certificate", type=Path, metavar="CERTIFICATE")
     verifying.add_argument("report", type=Path, metavar="REPORT", help="report.jsonl or its folder")
-    new = commands.add_parser("new-backend", help="write an adapter to start from")
-    new.add_argument("path", type=Path, metavar="PATH", help="such as my_backend.py")
+    new = commands.add_parser("new-backend", help="write an adapter file to start from")
+    new.add_argument(
+        "path", type=Path, metavar="PATH", help="the file to write, such as my_backend.py"
+    )
 
 
 def _told(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
@@ -84,7 +94,7 @@ def _render(options: argparse.Namespace) -> int:
 
 def _merge(options: argparse.Namespace) -> int:
     if options.out.resolve() in [each.resolve() for each in options.folders]:
-        raise ReportError(f"--out {options.out} is one of the shards")
+        raise ReportError(f"--out {options.out} is the folder of a shard; choose another folder")
     header, results, seconds = merge(options.folders)
     writer = ReportWriter(options.out / REPORT)
     writer.start(header)
@@ -131,7 +141,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _new_backend(options: argparse.Namespace) -> int:
     write_adapter(options.path)
-    print(f"{options.path} is written; test it by")
+    print(f"wrote {options.path}; test it with")
     print(f"python -m piecewise_conformance run --profile smoke --backend {options.path}")
     return CONFORMANT
 

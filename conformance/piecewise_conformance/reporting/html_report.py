@@ -102,7 +102,7 @@ class Failure:
 
 def _row(id: str, runs: Sequence[Run], found: Requirement | None) -> Row:
     results = [run.results.get(id, []) for run in runs]
-    sentence = found.sentence if found else "(not in this version's spec)"
+    sentence = found.sentence if found else "(not in the spec of this release)"
     failures = [
         (run.name, [_failure(run.folder, each) for each in some if each.status in _DETAILED])
         for run, some in zip(runs, results, strict=True)
@@ -145,7 +145,7 @@ def _repro(folder: Path, repro: str) -> str:
     """Return the script for reading. A path that leaves the report's folder is not followed."""
     path = (folder / repro).resolve()
     if not path.is_relative_to(folder.resolve()):
-        return "(outside of the report's folder: not shown)"
+        return "(not shown: outside the folder of the report)"
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:

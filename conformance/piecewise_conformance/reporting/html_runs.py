@@ -95,7 +95,7 @@ def verdict_of(run: Run, requirements: Mapping[str, Requirement]) -> Verdict:
     """Return the verdict of ``run`` and the requirements that a reader should look at."""
     results = run.report.results
     unmatched = len((run.report.footer or {}).get("unmatched", ()))
-    problem = "" if run.report.complete else "the run did not come to its end"
+    problem = "" if run.report.complete else "the run did not finish"
     status = exit_status(results, problem=problem, unmatched=unmatched)
     header = run.report.header
     scope = scope_of(results, requirements_of(header, requirements), header["device"])

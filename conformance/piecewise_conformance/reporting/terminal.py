@@ -69,10 +69,14 @@ def print_report(
         _head(report),
         _table(report.results, paint),
         *_failures(report.results, requirements, paint, folder),
-        _reasons(report.results, Status.UNSUPPORTED, "unsupported: the subject does not offer it"),
-        _reasons(report.results, Status.NOT_RUN, "not run: this machine lacks something"),
+        _reasons(
+            report.results,
+            Status.UNSUPPORTED,
+            "unsupported: the subject lacks a facet or an ability",
+        ),
+        _reasons(report.results, Status.NOT_RUN, "not run: the machine lacks something"),
         _durations(report.results, durations),
-        "\n".join(f"expected, and matched nothing: {each}" for each in unmatched),
+        "\n".join(f"known failure that matched no test: {each}" for each in unmatched),
         _verdict(
             report.results,
             problem,
@@ -141,7 +145,7 @@ def _failures(
             lines += _sentence(id, requirements, "  ")
         else:
             counted = _counted(group.results)
-            lines = [paint("red", f"{counted}, of {len(by_id)} requirements, for one reason")]
+            lines = [paint("red", f"{counted}, {len(by_id)} requirements, one cause")]
             for id in list(by_id)[:_SENTENCES]:
                 lines.append(f"  {_titled(id, by_id[id], requirements)}")
                 lines += _sentence(id, requirements, "    ")
@@ -151,7 +155,7 @@ def _failures(
         shown, *others = sorted(group.results, key=lambda each: each.repro_run in (None, NOT_RUN))
         lines += ["", *_case(shown, folder)]
         if others:
-            lines += _wrapped(f"likewise: {_named(others, several=len(by_id) > 1)}", "  ")
+            lines += _wrapped(f"same cause: {_named(others, several=len(by_id) > 1)}", "  ")
         yield "\n".join(lines)
 
 
@@ -173,7 +177,7 @@ def _wrapped(text: str, indent: str) -> list[str]:
 
 def _named(results: Sequence[Result], *, several: bool) -> str:
     names = [f"{each.id} {each.case}" if several else each.case for each in results]
-    more = f" and {len(names) - _CASES} more, in the report" if len(names) > _CASES else ""
+    more = f" and {len(names) - _CASES} more in the report" if len(names) > _CASES else ""
     return ", ".join(names[:_CASES]) + more
 
 
@@ -199,9 +203,9 @@ def _text(label: str, text: str) -> Iterator[str]:
     shown, folded = unfolded(text.strip("\n"))
     lines = shown.splitlines() if text.strip() else []
     if folded:
-        lines.append("  (every frame is in the report)")
+        lines.append("  (all frames are in the report)")
     if len(lines) > _LINES:
-        lines = [*lines[:_LINES], f"... {len(lines) - _LINES} lines more, in the report"]
+        lines = [*lines[:_LINES], f"... {len(lines) - _LINES} more lines in the report"]
     for number, line in enumerate(lines):
         yield f"    {label if number == 0 else ' ' * len(label)}{line}"
 
@@ -222,11 +226,13 @@ def _durations(results: Sequence[Result], number: int) -> str:
     slowest = sorted(took, key=lambda id: -took[id])[:number]
     if not slowest:
         return ""
-    lines = [f"slowest requirements, of {sum(took.values()):.0f} s of tests in all"]
+    lines = [f"slowest requirements ({sum(took.values()):.0f} s of tests in total)"]
     for id in slowest:
         longest = max(by_id[id], key=lambda each: each.seconds)
         tests = f"{len(by_id[id])} tests" if len(by_id[id]) > 1 else "1 test"
-        lines.append(f"  {took[id]:7.1f} s  {id}: {tests}, {longest.seconds:.1f} s {longest.case}")
+        lines.append(
+            f"  {took[id]:7.1f} s  {id}: {tests}, {longest.seconds:.1f} s in {longest.case}"
+        )
     return "\n".join(lines)
 
 
@@ -251,7 +257,7 @@ def _verdict(
     counts = ", ".join(f"{number} {name}" for name, number in totals(results).items() if number)
     lines = [counts or "no results"]
     if should := sum(each.failing and each.level != "MUST" for each in results):
-        lines.append(f"{should} of the failures are of a SHOULD, which does not fail the run")
+        lines.append(f"{should} of the failures are of a SHOULD and do not fail the run")
     if scope and not scope.whole and str(scope) not in text:
-        lines.append(f"{scope}; the others were not selected, unsupported or not run")
+        lines.append(f"{scope}; the others were unsupported, not run or not selected")
     return "\n".join([*lines, paint("green" if status == CONFORMANT else "red", text)])

@@ -125,7 +125,7 @@ class Subject:
         with inside_subject("Range"):
             made = cls(start=start, end=end)
         if not (hasattr(made, "start") and hasattr(made, "end")):
-            raise Violation("Range made something without start and end", got=repr(made)[:200])
+            raise Violation("Range returned an object without start and end", got=repr(made)[:200])
         return made
 
     def _range_maker(self) -> Callable[[Any, Any], Any]:
@@ -159,7 +159,7 @@ class Subject:
         with inside_subject("make_copy_and_call"):
             wrapped = make(list(indices), list(buffers), function)
         if not callable(wrapped):
-            raise Violation("make_copy_and_call returned no callable", got=repr(wrapped)[:200])
+            raise Violation("make_copy_and_call did not return a callable", got=repr(wrapped)[:200])
         return crossing("the copying callable", wrapped)
 
     def backend(self, options: Options) -> Callable[[Any, Any], Any]:
@@ -172,7 +172,7 @@ class Subject:
             with inside_subject("VllmBackend"):
                 backend = cls(config, options.prefix)
         if not callable(backend):
-            raise Violation("make_backend returned no callable", got=repr(backend)[:200])
+            raise Violation("make_backend did not return a callable", got=repr(backend)[:200])
         return crossing("the backend", backend)
 
     def check_offers(self, options: Options) -> None:

@@ -232,7 +232,7 @@ def test_moved_root(subject: Subject, tmp_path: Path) -> None:
     shutil.move(old, new)
     expect_warm(start(subject, new), "a start on the moved root")
     if old.exists():
-        raise Violation("the old root was made again")
+        raise Violation("the old root was created again")
 
 
 @requirement("HASH-005")

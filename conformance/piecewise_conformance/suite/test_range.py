@@ -245,7 +245,7 @@ def test_no_tokens(subject: Subject, tmp_path: Path, kind: str) -> None:
     with may_refuse(True):
         ran = run(driven, 0)
     if ran:
-        raise Violation(f"a batch of no tokens was served by the artifact of {ran[0]}")
+        raise Violation(f"a batch of zero tokens was served by the artifact of {ran[0]}")
     run(driven, 4)  # and the next batch is served
 
 

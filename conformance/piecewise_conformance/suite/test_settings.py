@@ -143,7 +143,7 @@ def test_manager_of_a_pass_that_is_not_cached(subject: Subject) -> None:
     if len(uuids) == 2 and uuids[0] is not None and uuids[0] == uuids[1]:
         raise Violation(
             "the uuid of a manager of a pass whose uuid is None",
-            expected="None, or another one each time",
+            expected="None, or a new uuid each time",
             got=repr(uuids[0]),
         )
 

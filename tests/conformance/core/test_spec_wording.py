@@ -6,7 +6,9 @@ do not occur; each exception has its reason.
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,7 @@ REPLACED = {
 # ID: the pattern that it may contain, and why.
 EXCEPTIONS: dict[str, tuple[str, str]] = {}
 
+PACKAGE = SPEC_FOLDER.parent
 LIVE = [each for each in load().values() if not each.retired]
 
 
@@ -82,6 +85,34 @@ def test_the_glossary_is_followed(path: Path) -> None:
             match = re.search(pattern, f"{each.sentence} {each.why}", re.IGNORECASE)
             if match and pattern != allowed:
                 found.append(f"{each.id}: {match[0]!r}, say {instead}")
+    assert not found
+
+
+def texts(path: Path) -> Iterator[tuple[int, str]]:
+    """The strings of a module with their lines, but for docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docs = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
+            yield node.lineno, node.value
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.relative_to(PACKAGE).as_posix()
+)
+def test_messages_follow_the_glossary(path: Path) -> None:
+    """No text that the harness prints has a word of the glossary's "not" column."""
+    found = [
+        f"line {line}: {match[0]!r}, say {instead}"
+        for line, text in texts(path)
+        for pattern, instead in REPLACED.items()
+        if " " in text and (match := re.search(pattern, text, re.IGNORECASE))
+    ]
     assert not found
 
 

@@ -135,7 +135,7 @@ def test_resuming_needs_the_same_run(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match="cannot be read"):
         writer.go_on(HEADER)
     writer.start(HEADER)
-    with pytest.raises(ReportError, match="begun with seed 0, not 1"):
+    with pytest.raises(ReportError, match="started with seed 0, not 1"):
         writer.go_on({**HEADER, "seed": 1})
     writer.start({**HEADER, "subject_digest": "abc"})
     with pytest.raises(ReportError, match="other files of the subject") as told:
@@ -220,7 +220,7 @@ def test_failures_of_one_cause_are_one_block() -> None:
     results += [Result("MINI-007", "other", Status.FAIL, "it lied", level="SHOULD")]
     text = printed(results)
     assert text.count("no attribute 'x'") == 1
-    assert "19 fail, of 6 requirements, for one reason" in text
+    assert "19 fail, 6 requirements, one cause" in text
     assert "MINI-005 (3)" in text
     assert text.index("no attribute") < text.index("it lied")
 
