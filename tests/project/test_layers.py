@@ -36,7 +36,7 @@ LAYERS = {
     """,
     CONFORMANCE: """
         core emulation subject isolation testkit suite
-        reporting repros runner mutation fuzzing cli __init__ __main__
+        reporting certificate repros runner mutation fuzzing cli __init__ __main__
     """,
     BENCHMARKS: """
         results aims table compare peers measure graphs gpu_ways suite __init__ __main__

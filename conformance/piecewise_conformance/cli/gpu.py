@@ -80,7 +80,7 @@ def _status(
     if figures is None:
         return "pass", ""
     return "pass", (
-        f" ({figures.captures} captures, {figures.replays} replays, "
+        f" ({figures.captures} graphs captured, {figures.replays} replayed, "
         f"{figures.reserved / 2**20:.1f} MiB in pools)"
     )
 

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..core.levels import LevelError, load_levels
 from ..core.requirements import PROFILES, Requirement, SpecError, load, unknown_family, unknown_id
 from ..core.suite_scan import SuiteError, scan
 from ..reporting.report import CONFORMANT, INCOMPLETE, USAGE
@@ -30,12 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return reports.COMMANDS[options.command](options)
         requirements = load()
         if options.command == "list":
-            return _list(requirements, options.family)
+            return _levels() if options.levels else _list(requirements, options.family)
         return _explain(requirements, options.id)
     except BrokenPipeError:  # as in `list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CONFORMANT
-    except (SpecError, SuiteError) as error:  # the harness's own files
+    except (SpecError, SuiteError, LevelError) as error:  # the harness's own files
         print(f"error: {error}", file=sys.stderr)
         return INCOMPLETE
 
@@ -44,38 +45,59 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m piecewise_conformance",
         description="Test a piecewise torch.compile backend, requirement by requirement.",
-        epilog="exit status: 0 conformant, 1 a requirement failed, 2 usage or the subject cannot "
-        "be loaded, 3 the run is incomplete or the harness failed",
+        epilog="exit status: 0 conformant, 1 a requirement failed, 2 usage error or the subject "
+        "cannot be loaded, 3 the run is incomplete or the harness failed",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     run_command.add_to(commands)
-    fuzz = commands.add_parser("fuzz", help="search for programs that a backend does wrong")
-    fuzz.add_argument("--backend", default="reference", metavar="SPEC", help="as of run")
-    fuzz.add_argument("--minutes", type=seconds, default=5.0, metavar="N")
-    fuzz.add_argument("--jobs", type=positive, default=0, metavar="N", help="default: all cores")
-    fuzz.add_argument("--seed", type=int, default=0, metavar="N", help="the same programs again")
-    fuzz.add_argument("--out", type=Path, default=Path("fuzz-report"), metavar="DIR")
+    fuzz = commands.add_parser(
+        "fuzz", help="search for generated programs that a backend gets wrong"
+    )
     fuzz.add_argument(
-        "--timeout", type=seconds, default=60.0, metavar="SECONDS", help="for one program"
+        "--backend", default="reference", metavar="SPEC", help="the backend under test, as for run"
+    )
+    fuzz.add_argument(
+        "--minutes", type=seconds, default=5.0, metavar="N", help="how long to search (default: 5)"
+    )
+    fuzz.add_argument(
+        "--jobs",
+        type=positive,
+        default=0,
+        metavar="N",
+        help="worker processes (default: all cores)",
+    )
+    fuzz.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the programs (default: 0)"
+    )
+    fuzz.add_argument(
+        "--out",
+        type=Path,
+        default=Path("fuzz-report"),
+        metavar="DIR",
+        help="the folder of the report",
+    )
+    fuzz.add_argument(
+        "--timeout", type=seconds, default=60.0, metavar="SECONDS", help="time limit of one program"
     )
     fuzz.add_argument(
         "--capture",
         default="both",
         choices=["direct", "dynamo", "both"],
-        help="graphs that are built directly, which is quicker, or by Dynamo (default: both)",
+        help="build graphs directly, which is faster, or with Dynamo (default: both)",
     )
     fuzz.add_argument(
-        "--programs", type=positive, default=0, metavar="N", help="stop after so many"
+        "--programs", type=positive, default=0, metavar="N", help="stop after N programs"
     )
     fuzz.add_argument(
         "--compiler",
         default="",
         choices=["inductor"],
-        help="of the pieces (default: eager, if the backend has it); with --capture dynamo",
+        help="compile the pieces with Inductor (default: eager); implies --capture dynamo",
     )
     listing = commands.add_parser("list", help="list the requirements")
     listing.add_argument("--family", help="only those of one family, such as SPLIT")
-    explain = commands.add_parser("explain", help="all there is to know about one requirement")
+    listing.add_argument("--levels", action="store_true", help="list the conformance levels")
+    explain = commands.add_parser("explain", help="show one requirement with its tests and mutants")
     explain.add_argument("id", metavar="ID", help="such as SPLIT-004")
     reports.add_to(commands)
     return parser
@@ -112,7 +134,13 @@ def _list(requirements: Mapping[str, Requirement], family: str | None) -> int:
     for each in requirements.values():
         if family is None or each.family == family.upper():
             state = f"retired ({each.retired})" if each.retired else _profiles(each)
-            print(f"{each.id:13} {each.level:7} {state:24} {each.sentence}")
+            print(f"{each.id:13} {each.level:7} {each.consequence:13} {state:24} {each.sentence}")
+    return CONFORMANT
+
+
+def _levels() -> int:
+    for each in load_levels().values():
+        print(f"{each.name}  {len(each.sentences)} requirements  {each.digest}")
     return CONFORMANT
 
 
@@ -125,17 +153,18 @@ def _explain(requirements: Mapping[str, Requirement], id: str) -> int:
     print(textwrap.fill(found.sentence, 98))
     if found.retired:
         print(f"\nRetired: {found.retired}")
+    print(f"\nConsequence of a violation: {found.consequence}")
     if found.why:
         print("\nWhy:", found.why)
-    print("\nFrom:", found.source)
+    print("\nSource:", found.source)
     if found.faults:
-        print("Faults that it would have caught:", ", ".join(found.faults))
+        print("Known faults that it catches:", ", ".join(found.faults))
     print("\nTests:")
     for each in scan().values():
         if each.requirement == found.id:
             print(f"  {each.path.name}:{each.line} {each.node.rpartition('::')[2]}: {each.doc}")
     if mutants := _mutants().get(found.id):
-        print("\nMutants that must fail it:", ", ".join(sorted(mutants)))
+        print("\nMutants that fail it:", ", ".join(sorted(mutants)))
     return CONFORMANT
 
 

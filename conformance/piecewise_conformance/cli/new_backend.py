@@ -9,15 +9,16 @@ from ..reporting.report import ReportError
 _ADAPTER = '''\
 """The backend under test, as piecewise-conformance sees it.
 
-It runs as it stands, with a backend that returns the graph itself. Put your own in its place, then
-offer more of the names in docs/subjects.md: what is not offered is `unsupported`, and shown.
+It works as it is, with a backend that returns the graph itself. Replace that by your own backend,
+then offer more of the names in docs/subjects.md. Requirements of names that are missing here are
+reported as `unsupported`.
 
     python -m piecewise_conformance run --profile smoke --backend {name}
 """
 
 from typing import Any
 
-# Which options your backend understands; of the others the harness asks nothing.
+# The options that your backend understands; tests that need others are `unsupported`.
 # Yours may add "splitting", "inductor", "compile-ranges", "cache", "cudagraphs" and more.
 ABILITIES = ("eager",)
 
@@ -29,7 +30,7 @@ def make_backend(options: Any) -> Any:
     that your backend does not support.
     """
     if options.splitting_ops and "splitting" in ABILITIES:
-        raise NotImplementedError("give options.splitting_ops to your backend")
+        raise NotImplementedError("pass options.splitting_ops to your backend")
 
     def backend(graph: Any, example_inputs: Any) -> Any:
         return graph  # e.g. MyBackend(config)(graph, example_inputs)
@@ -37,7 +38,7 @@ def make_backend(options: Any) -> Any:
     return backend
 
 
-# More of your backend's parts, each of which is judged by its own requirements:
+# More parts of your backend; each one has its own requirements:
 #
 # from my_project import split_graph           # (graph, splitting_ops) -> (split graph, items)
 # from my_project import make_copy_and_call    # (indices, buffers, callable) -> callable
@@ -52,4 +53,6 @@ def write_adapter(path: Path) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError as error:
-        raise ReportError(f"{path} is there already") from error
+        raise ReportError(
+            f"{path} already exists; choose another path or delete the file"
+        ) from error

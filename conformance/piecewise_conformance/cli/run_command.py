@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ..core.levels import LevelError, usable
 from ..core.requirements import FULL, PROFILES, load, unknown_family, unknown_id
 from ..reporting.report import REPORT, USAGE, ReportError, read_report
 from ..reporting.selected import Selected, failed_in
@@ -30,84 +31,117 @@ def add_to(commands: Any) -> None:
         "(default: reference; with --failed, that of the report in DIR)",
     )
     _add_selection(run)
-    run.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    run.add_argument("--jobs", type=positive, default=0, metavar="N", help="default: all cores")
-    run.add_argument("--out", type=Path, default=Path("conformance-report"), metavar="DIR")
-    run.add_argument("--resume", action="store_true", help="go on with the incomplete run in DIR")
-    run.add_argument("--seed", type=int, default=0, metavar="N")
+    run.add_argument(
+        "--device",
+        default="cpu",
+        choices=["cpu", "cuda"],
+        help="the device of the models (default: cpu)",
+    )
+    run.add_argument(
+        "--jobs",
+        type=positive,
+        default=0,
+        metavar="N",
+        help="worker processes (default: all cores)",
+    )
+    run.add_argument(
+        "--out",
+        type=Path,
+        default=Path("conformance-report"),
+        metavar="DIR",
+        help="the folder of the report (default: conformance-report)",
+    )
+    run.add_argument("--resume", action="store_true", help="continue the incomplete run in DIR")
+    run.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of all random numbers (default: 0)"
+    )
     run.add_argument(
         "--timeout",
         type=seconds,
         default=300.0,
         metavar="SECONDS",
-        help="for one test (default: 300)",
+        help="time limit of one test (default: 300)",
     )
     run.add_argument(
         "--memory",
         type=positive,
         default=0,
         metavar="MIB",
-        help="what a process may allocate (default: no limit)",
+        help="memory limit of each process (default: no limit)",
     )
     run.add_argument(
         "--expectations",
         type=Path,
         metavar="FILE",
-        help="failures that are known (default: expectations/SUBJECT.toml, where there is one)",
+        help="file of known failures (default: expectations/SUBJECT.toml, if it exists)",
     )
     run.add_argument(
-        "--accept", action="store_true", help="write what failed into the file of expectations"
+        "--accept",
+        action="store_true",
+        help="add the failures of this run to the file of known failures",
     )
     run.add_argument(
         "--confirm",
         type=float,
         default=300.0,
         metavar="SECONDS",
-        help="for running the scripts of failures, one a test; 0 runs none",
+        help="time limit for running the scripts of failures; 0 runs none (default: 300)",
     )
     run.add_argument(
         "--durations",
         type=positive,
         default=0,
         metavar="N",
-        help="tell which N requirements took longest",
+        help="print the N slowest requirements",
     )
 
 
 def _add_selection(run: argparse.ArgumentParser) -> None:
     run.add_argument(
+        "--level",
+        default="",
+        metavar="NAME",
+        help="only the requirements of a conformance level, such as 2026.12",
+    )
+    run.add_argument(
         "--profile",
         action="append",
         default=[],
         choices=[*PROFILES, FULL],
-        help=f"which requirements; may be given more than once (default: {FULL})",
+        help=f"only the requirements of a profile; repeatable (default: {FULL})",
     )
     run.add_argument(
         "--family",
         action="append",
         default=[],
         metavar="NAME",
-        help="only the requirements of a family, such as SPLIT; may be given more than once",
+        help="only the requirements of a family, such as SPLIT; repeatable",
     )
     run.add_argument(
         "--id",
         action="append",
         default=[],
         metavar="ID",
-        help="only one requirement, such as SPLIT-004; may be given more than once",
+        help="only this requirement, such as SPLIT-004; repeatable",
     )
     run.add_argument(
         "--case",
         action="append",
         default=[],
         metavar="CASE",
-        help="only the test with this name in the report; may be given more than once",
+        help="only the test with this name in the report; repeatable",
     )
     run.add_argument(
-        "--failed", action="store_true", help="only what failed in the report in DIR, once more"
+        "--failed", action="store_true", help="run the failures of the report in DIR again"
     )
-    run.add_argument("-k", dest="keyword", default="", metavar="EXPR", help="as of pytest; IDs too")
-    run.add_argument("--shard", type=_shard, metavar="K/N", help="part K of N, as 3/8")
+    run.add_argument(
+        "-k",
+        dest="keyword",
+        default="",
+        metavar="EXPR",
+        help="only tests that match, as in pytest; IDs match too",
+    )
+    run.add_argument("--shard", type=_shard, metavar="K/N", help="only part K of N, such as 3/8")
 
 
 def _shard(text: str) -> str:
@@ -168,20 +202,25 @@ def _selected(options: argparse.Namespace) -> Selected:
     for each in families:
         if wrong := unknown_family(each, load()):
             raise ReportError(wrong)
-    selected = Selected(families, ids, tuple(options.case))
+    if options.level:
+        try:
+            usable(options.level, load())
+        except LevelError as error:
+            raise ReportError(str(error)) from error
+    selected = Selected(families, ids, tuple(options.case), options.level)
     return _of_the_failures(options, selected) if options.failed else selected
 
 
 def _of_the_failures(options: argparse.Namespace, selected: Selected) -> Selected:
     """The failures that the report in DIR has, as far as they are ``selected``."""
     if options.resume:
-        raise ReportError("--failed begins a new run: it cannot go with --resume")
+        raise ReportError("--failed starts a new run and cannot be combined with --resume")
     report = read_report(options.out / REPORT)
     options.backend = options.backend or report.header["subject"]["spec"]
     failed = failed_in(report)
     cases = tuple(each for each in failed.cases if selected.has(*each.split(" ", 1)))
     if not cases:
-        raise ReportError("no failure in the report is among what the other options select")
+        raise ReportError("the other options select none of the failures in the report")
     return dataclasses.replace(selected, cases=cases)
 
 

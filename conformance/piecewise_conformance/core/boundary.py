@@ -95,8 +95,8 @@ def expect_refusal(what: str, *mentions: str) -> Iterator[None]:
         missing = [word for word in mentions if word not in text]
         if missing or not str(error).strip():
             raise Violation(
-                f"{what} was refused, but the error does not tell why",
-                expected=f"an error that names {', '.join(mentions) or 'the reason'}",
+                f"{what} was refused, but the error does not say why",
+                expected=f"an error that contains {', '.join(mentions) or 'the reason'}",
                 got=text[:500],
             ) from None
     else:
@@ -120,7 +120,9 @@ def may_refuse(allowed: bool) -> Iterator[None]:
         if not allowed or whose(error) is None:
             raise
         if not str(error).strip():
-            raise Violation("a call was refused without a reason", got=repr(error)) from None
+            raise Violation(
+                "a call was refused with an error without a message", got=repr(error)
+            ) from None
         # Dynamo raises an error of its own with that of the backend in it
         if type(getattr(error, "inner_exception", error)) in _SLIPS:
             raise

@@ -23,9 +23,9 @@ WITHOUT = "PIECEWISE_CONFORMANCE_WITHOUT"
 def missing(name: str) -> str | None:
     """Why a test that needs ``name`` cannot run here, or None if it can."""
     if name not in PROBES:
-        raise ValueError(f"{name!r} is nothing that is probed for; known are {', '.join(PROBES)}")
+        raise ValueError(f"{name!r} is not a known need; expected one of {', '.join(PROBES)}")
     if name in [each.strip() for each in os.environ.get(WITHOUT, "").split(",")]:
-        return f"{WITHOUT} says that there is no {name}"
+        return f"the environment variable {WITHOUT} excludes {name}"
     return _probe(name)
 
 

@@ -67,7 +67,7 @@ def describe(error: BaseException, *, bare: bool = False) -> str:
     try:
         text = str(error)
     except Exception:
-        text = "(its text cannot be had)"
+        text = "(converting the error to text failed)"
     if bare and text:
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
@@ -83,4 +83,4 @@ def clip(text: object) -> str:
     if len(whole) <= _LIMIT:
         return whole
     half = _LIMIT // 2
-    return f"{whole[:half]}\n... {len(whole) - _LIMIT} characters left out ...\n{whole[-half:]}"
+    return f"{whole[:half]}\n... {len(whole) - _LIMIT} characters omitted ...\n{whole[-half:]}"

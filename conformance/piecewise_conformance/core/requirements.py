@@ -1,8 +1,8 @@
-"""The requirements, read from the Markdown of the spec.
+"""Read the requirements from the Markdown files of the spec.
 
-The spec is written for people. What is parsed is little: headings that are IDs, a list of fields
-under each, one bold sentence, and the text after ``Why:``. Anything that does not parse is an
-error that names file and line, since a requirement lost to a typo would be one that nobody tests.
+People read the same files. The parser uses the headings that are IDs, the list of fields under
+each, the bold sentence, and the text after ``Why:``. A heading, field or sentence in another form
+is an error that names file and line: a requirement that is lost to a typo would never be tested.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from pathlib import Path
 
 LEVELS = ("MUST", "SHOULD")
 SMOKE = "smoke"  # a few cases of each test
-GPU = "gpu"  # what needs one
+GPU = "gpu"  # tests that need a GPU
 PROFILES = (SMOKE, "core", "inductor", GPU)
 FULL = "full"  # the profile that selects every requirement; no requirement lists it
+
+# What the user of a backend sees if it violates the requirement; the worst is first.
+CONSEQUENCES = ("wrong-result", "crash", "data-loss", "performance", "diagnostics")
 
 SPEC_FOLDER = Path(__file__).parents[1] / "spec"
 
@@ -26,7 +29,7 @@ _HEADING = re.compile(r"### (?P<id>\S+)\s*$")
 _ID = re.compile(r"(?P<family>[A-Z]+)-\d{3}")
 _FIELD = re.compile(r"- (?P<name>[a-z]+): *(?P<value>.*?)\s*$")
 _SENTENCE = re.compile(r"\*\*(?P<sentence>[^*]+(?:\*[^*]+)*)\*\*$")
-_REQUIRED = ("level", "profiles", "since", "source")
+_REQUIRED = ("level", "consequence", "profiles", "since", "source")
 _OPTIONAL = ("faults", "retired")
 
 
@@ -41,6 +44,7 @@ class Requirement:
     id: str
     family: str
     level: str
+    consequence: str
     profiles: frozenset[str]
     since: str
     source: str
@@ -50,18 +54,18 @@ class Requirement:
     retired: str | None
 
     def selected_by(self, profiles: frozenset[str] | set[str]) -> bool:
-        """Whether a run of ``profiles`` asks for this requirement."""
+        """Return whether a run of ``profiles`` selects this requirement."""
         return FULL in profiles or bool(self.profiles & profiles)
 
 
 def load(folder: Path | None = None) -> dict[str, Requirement]:
-    """All requirements of the spec in ``folder``, families by name and then in written order."""
+    """Return the requirements of the spec in ``folder``: families by name, then in file order."""
     folder = SPEC_FOLDER if folder is None else folder
     found: dict[str, Requirement] = {}
     lines: dict[str, str] = {}
     files = sorted(folder.glob("*.md"))
     if not files:
-        raise SpecError(f"{folder}: no spec file (*.md) there")
+        raise SpecError(f"{folder}: no spec file (*.md) in this folder")
     for path in files:
         for number, each in _parse_file(path):
             where = f"{path}:{number}"
@@ -88,28 +92,30 @@ def _parse_one(path: Path, family: str, start: int, block: list[str]) -> Require
     heading = _HEADING.match(block[0])
     found = _ID.fullmatch(heading["id"]) if heading else None
     if found is None:
-        raise wrong(f"{block[0][4:]!r} is no ID such as {family}-001")
+        raise wrong(f"{block[0][4:]!r} is not an ID; expected one such as {family}-001")
     if found["family"] != family:
-        raise wrong(f"{found[0]} stands in the file of {family}")
+        raise wrong(f"{found[0]} is in the file of {family}; move it to the file of its family")
 
     fields, offset = _fields(block, wrong)
     if missing := [name for name in _REQUIRED if not fields.get(name)]:
-        raise wrong(f"{found[0]} lacks: {', '.join(missing)}")
-    if fields["level"] not in LEVELS:
-        raise wrong(f"level {fields['level']!r} is none of {', '.join(LEVELS)}")
+        raise wrong(f"{found[0]} has no value for: {', '.join(missing)}")
+    for name, known in (("level", LEVELS), ("consequence", CONSEQUENCES)):
+        if fields[name] not in known:
+            raise wrong(f"{name} is {fields[name]!r}, expected one of {', '.join(known)}")
     profiles = _words(fields["profiles"])
     if unknown := [name for name in profiles if name not in PROFILES]:
-        raise wrong(f"profile {unknown[0]!r} is none of {', '.join(PROFILES)}")
+        raise wrong(f"profile is {unknown[0]!r}, expected one of {', '.join(PROFILES)}")
     if "retired" in fields and not fields["retired"]:
-        raise wrong("'retired' must say since when and why")
+        raise wrong("'retired' is empty; expected a version and a reason")
 
     sentence, why = _prose(block[offset:])
     if not sentence:
-        raise wrong(f"{found[0]} has no sentence: one paragraph, all of it **bold**")
+        raise wrong(f"{found[0]} has no sentence; expected a paragraph that is **bold** as a whole")
     return Requirement(
         id=found[0],
         family=family,
         level=fields["level"],
+        consequence=fields["consequence"],
         profiles=frozenset(profiles),
         since=fields["since"],
         source=fields["source"],
@@ -121,7 +127,7 @@ def _parse_one(path: Path, family: str, start: int, block: list[str]) -> Require
 
 
 def _fields(block: list[str], wrong: object) -> tuple[dict[str, str], int]:
-    """The list under the heading, and the offset of the first line after it."""
+    """Return the fields under the heading, and the offset of the first line after them."""
     assert callable(wrong)
     fields: dict[str, str] = {}
     offset = 1
@@ -130,9 +136,9 @@ def _fields(block: list[str], wrong: object) -> tuple[dict[str, str], int]:
         if line.strip():
             match = _FIELD.match(line)
             if match is None or match["name"] not in _REQUIRED + _OPTIONAL:
-                raise wrong(f"{line!r} is no field; known are {_known()}", offset)
+                raise wrong(f"{line!r} is not a field; expected one of {_known()}", offset)
             if match["name"] in fields:
-                raise wrong(f"the field {match['name']!r} is there twice", offset)
+                raise wrong(f"the field {match['name']!r} occurs twice; delete one", offset)
             fields[match["name"]] = match["value"]
         offset += 1
     return fields, offset
@@ -143,7 +149,7 @@ def _known() -> str:
 
 
 def _prose(lines: list[str]) -> tuple[str, str]:
-    """The normative sentence, and the text after ``Why:``."""
+    """Return the normative sentence and the text after ``Why:``."""
     text = "\n".join(lines).strip()
     paragraphs = [part.strip() for part in re.split(r"\n\s*\n", text)]
     match = _SENTENCE.match(" ".join(paragraphs[0].split()))
@@ -156,27 +162,29 @@ def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-# -- names that are not there ----------------------------------------------------------------------
+# -- unknown names --------------------------------------------------------------------------------
 
 
 def unknown_family(name: str, requirements: Mapping[str, Requirement]) -> str | None:
-    """What is wrong with the name of a family; None if the spec has it."""
+    """Return an error text for an unknown family; None if the spec has the family."""
     families = sorted({each.family for each in requirements.values()})
     if name.upper() in families:
         return None
-    return f"no family {name!r}{_near(name, families)}; there are {', '.join(families)}"
+    return f"unknown family {name!r}{_near(name, families)}; families are {', '.join(families)}"
 
 
 def unknown_id(id: str, requirements: Mapping[str, Requirement]) -> str | None:
-    """What is wrong with the ID of a requirement, and which IDs there are; None if nothing is."""
+    """Return an error text for an unknown or retired ID; None if the spec has the requirement."""
     if found := requirements.get(id.upper()):
         return f"{found.id} is retired ({found.retired})" if found.retired else None
     family = id.upper().rpartition("-")[0]
     own = [each.id for each in requirements.values() if each.family == family]
     if own:
-        return f"no requirement {id!r}: {family} has {own[0]} to {own[-1]}"
+        return f"unknown requirement {id!r}; {family} has {own[0]} to {own[-1]}"
     families = sorted({each.family for each in requirements.values()})
-    return f"no requirement {id!r}{_near(id, requirements)}; families are {', '.join(families)}"
+    return (
+        f"unknown requirement {id!r}{_near(id, requirements)}; families are {', '.join(families)}"
+    )
 
 
 def _near(name: str, known: Iterable[str]) -> str:

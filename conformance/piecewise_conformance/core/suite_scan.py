@@ -46,7 +46,10 @@ def scan(suite: Path | None = None) -> dict[str, Citation]:
             doc = (ast.get_docstring(function) or "").partition("\n")[0]
             case = split_node(node)[1]
             if cases.setdefault((cited, case), node) != node:
-                raise SuiteError(f"{path}:{function.lineno}: {cited} has a case {case!r} already")
+                raise SuiteError(
+                    f"{path}:{function.lineno}: {cited} already has a case "
+                    f"{case!r}; rename the test"
+                )
             found[node] = Citation(node, cited, path, function.lineno, doc)
     return found
 
@@ -64,7 +67,7 @@ def _cited(function: ast.FunctionDef, path: Path) -> str:
     where = f"{path}:{function.lineno}: {function.name}"
     if len(cited) != 1:
         what = "cites no requirement" if not cited else "cites more than one requirement"
-        raise SuiteError(f'{where} {what}: it needs exactly one @requirement("ID")')
+        raise SuiteError(f'{where} {what}; it needs exactly one @requirement("ID")')
     call = cited[0]
     assert isinstance(call, ast.Call)
     value = call.args[0] if len(call.args) == 1 else None

@@ -41,8 +41,12 @@ def _rebuild_violation(message: str, expected: str, got: str, program: str) -> V
     return Violation(message, expected=expected, got=got, program=program)
 
 
+# A message that begins so is about a facet or an ability that the subject does not claim to have.
+NOT_OFFERED = "the subject does not offer"
+
+
 class Unsupported(Exception):
-    """The subject does not offer what the test asks for. Counted and shown, never a pass."""
+    """The subject does not support what the test needs. Counted and shown, never a pass."""
 
 
 class NotRun(Exception):

@@ -23,7 +23,7 @@ from .uncomputed import uncomputed
 from .where import user_line
 
 _BRANCHING = ("cond", "while_loop")  # ops of higher order that ask for a value
-_NEVER_RUN = "it was captured and not yet replayed, and a capture launches nothing"
+_NEVER_RUN = "its graph was captured and not replayed yet: a capture launches nothing"
 
 
 class Capture:
@@ -106,9 +106,9 @@ class Capture:
         """HostSync for a branch or a loop, for whose condition the host waits; NotEmulated else."""
         name, where = self._named(op.name()), user_line()
         if op.name() in _BRANCHING:
-            why = "the host chooses what to run by a value that the device has not computed"
+            why = "Python branches on a value that the device has not computed yet"
             self.refuse(HostSync(why, op=name, where=where))
-        raise NotEmulated("an op of higher order in a capture", op=name, where=where)
+        raise NotEmulated("a higher-order op in a capture", op=name, where=where)
 
     def _named(self, name: str) -> str:
         return " > ".join([*self._nested, name])
@@ -122,7 +122,7 @@ class Capture:
         if generator is not None and _identity(generator) not in known:  # another object each time
             self.refuse(
                 CaptureError(
-                    "draws from a generator that the graph does not know: register_generator_state",
+                    "uses a generator that is not registered; call register_generator_state first",
                     op=name,
                     where=where,
                 )
@@ -136,8 +136,8 @@ class Capture:
         if stream != self.stream and self.stream.cuda_stream not in stream.after:
             self.refuse(
                 ForeignAllocation(
-                    "runs on a stream that is not part of the capture, and takes its memory "
-                    "from elsewhere: let that stream wait for the capturing one first",
+                    "allocates on a stream that is not part of the capture; let that stream wait "
+                    "for the capturing stream first",
                     op=name,
                     where=where,
                 )
@@ -242,7 +242,7 @@ class Capture:
         for thing, before in self._watched:
             if (changed := _changed(before, _python_state(thing))) is not None:
                 raise PythonEffect(
-                    "was changed in a capture; no replay does that again",
+                    "was changed by Python code in a capture; a replay does not repeat it",
                     op=f"{type(thing).__name__}.{changed}",
                     where=user_line(),
                 )
@@ -259,7 +259,8 @@ class Capture:
                 )
             if block is None and place.storage.nbytes() and owners(place.storage) == 0:
                 raise DeadMemory(
-                    "a replay reads an input that nobody has kept",
+                    "a replay reads a captured input that has been freed; keep it alive, or refuse "
+                    "the call",
                     op=launch.op,
                     where=launch.where,
                 )

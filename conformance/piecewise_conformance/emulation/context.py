@@ -23,7 +23,9 @@ def emulate(*watched: Any) -> Iterator[Emulation]:
     once, and not inside itself.
     """
     if current() is not None:
-        raise StaticGraphError("an emulation is under way: they do not nest", where=user_line())
+        raise StaticGraphError(
+            "an emulation is active already; emulations do not nest", where=user_line()
+        )
     emulation = Emulation(watched)
     with patched(emulation), under_way(emulation):
         try:

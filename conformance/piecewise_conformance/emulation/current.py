@@ -35,7 +35,9 @@ def current() -> Any:
 def need() -> Any:
     """The emulation under way; StaticGraphError if it is over."""
     if _current is None:
-        raise StaticGraphError("the emulation that this belongs to is over", where=user_line())
+        raise StaticGraphError(
+            "the object belongs to an emulation that has ended", where=user_line()
+        )
     return _current
 
 
@@ -47,7 +49,9 @@ def current_stream(device: Any = None) -> Any:
 def host_waits(what: str) -> None:
     """HostSync if the host waits for the device in a capture."""
     if _in_capture():
-        _current.capture.refuse(HostSync("the host waits in a capture", op=what, where=user_line()))
+        _current.capture.refuse(
+            HostSync("the host synchronizes in a capture", op=what, where=user_line())
+        )
 
 
 def forbid_in_capture(what: str, why: str) -> None:

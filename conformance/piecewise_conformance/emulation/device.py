@@ -94,7 +94,7 @@ class Emulation:
         pool = self.pools.get(handle) if handle is not None else None
         if pool is not None and pool.is_over and handle not in _handles_in_use():
             raise CaptureError(
-                "the pool of this handle ended with its last graph: take a new handle",
+                "the pool of this handle ended with its last graph; use a new handle",
                 op="capture_begin",
                 where=user_line(),
             )

@@ -46,9 +46,11 @@ class CUDAGraph:
         """Record from here on. CaptureError in a capture, on the default stream, or again."""
         emulation, where = current.need(), user_line()
         if emulation.capture is not None:
-            raise CaptureError("a capture is under way", op="capture_begin", where=where)
+            raise CaptureError("a capture is in progress", op="capture_begin", where=where)
         if self.tape is not None:
-            raise CaptureError("this graph has been captured", op="capture_begin", where=where)
+            raise CaptureError(
+                "the graph has already been captured", op="capture_begin", where=where
+            )
         stream = current.current_stream()
         if stream == emulation.default_stream:
             raise CaptureError(
@@ -63,7 +65,7 @@ class CUDAGraph:
         capture, self._capture = self._capture, None
         if capture is None or emulation.capture is not capture:
             raise CaptureError(
-                "no capture of this graph is under way", op="capture_end", where=user_line()
+                "no capture of this graph is in progress", op="capture_end", where=user_line()
             )
         emulation.abandon()
         if capture.broken is not None:
@@ -72,7 +74,7 @@ class CUDAGraph:
             joined = {capture.stream.cuda_stream} | capture.stream.after
             if stream.used and stream.cuda_stream not in joined:
                 raise CaptureError(
-                    "work on another stream was not joined: let the capturing stream wait for it",
+                    "work on another stream was not joined; let the capturing stream wait for it",
                     op="capture_end",
                     where=user_line(),
                 )
@@ -89,9 +91,9 @@ class CUDAGraph:
         """Run the tape; CaptureError if there is none, or in a capture."""
         emulation, where = current.need(), user_line()
         if emulation.capture is not None:
-            raise CaptureError("a capture is under way", op="replay", where=where)
+            raise CaptureError("a capture is in progress", op="replay", where=where)
         if self.tape is None:
-            raise CaptureError("nothing has been captured", op="replay", where=where)
+            raise CaptureError("the graph has not been captured", op="replay", where=where)
         self._check_args(emulation)
         self.tape.check_outside()
         self._overrun_others(where)
@@ -113,7 +115,7 @@ class CUDAGraph:
     def pool(self) -> Any:
         """The handle of the pool that it took its memory from."""
         if self.tape is None:
-            raise CaptureError("nothing has been captured", op="pool", where=user_line())
+            raise CaptureError("the graph has not been captured", op="pool", where=user_line())
         return self.tape.pool.handle
 
     def __del__(self) -> None:
@@ -150,8 +152,8 @@ class CUDAGraph:
                 refreshed = place.shape == now.shape and same_bits(place.tensor(), content)
             if not refreshed:
                 raise StaleInput(
-                    f"a replay reads input {position} where it lay at capture, and now it lies "
-                    "elsewhere: copy it there, or refuse the call",
+                    f"a replay reads input {position} at its captured address, but the input is at "
+                    "another one; copy it there, or refuse the call",
                     op=read[1].op,
                     where=read[1].where,
                 )
@@ -175,7 +177,7 @@ def graph_context(
 ) -> Iterator[None]:
     """``torch.cuda.graph``: capture what is launched inside, on a stream of its own."""
     if current.need().capture is not None:
-        raise CaptureError("a capture is under way", op="torch.cuda.graph", where=user_line())
+        raise CaptureError("a capture is in progress", op="torch.cuda.graph", where=user_line())
     torch.cuda.synchronize()
     torch.cuda.empty_cache()
     with torch.cuda.stream(stream or torch.cuda.Stream()):

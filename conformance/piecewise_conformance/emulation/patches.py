@@ -158,4 +158,4 @@ class _MemPool:
 
 
 def _use_mem_pool(*_: Any, **__: Any) -> Any:
-    raise NotEmulated("use_mem_pool outside of a capture", op="torch.cuda.use_mem_pool")
+    raise NotEmulated("use_mem_pool outside a capture", op="torch.cuda.use_mem_pool")

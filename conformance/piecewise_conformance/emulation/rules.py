@@ -34,12 +34,12 @@ def waits_for_the_device(op: Any, args: Any) -> str | None:
     if op.namespace == "aten" and _base(op) in _INDEXING:
         fills = len(args) > 2 and args[2].numel() == 1  # one value, as masked_fill takes it
         if not fills and any(each.dtype in _MASKS for each in _tensors(args[1])):
-            return "an index by a mask has as many rows as the mask has True, which the host asks"
+            return "indexing by a mask makes the host wait for the number of True values"
         return None
     if torch.Tag.data_dependent_output in op.tags:
-        return "its result is a value that the device has not computed"
+        return "its result is a value that the device has not computed yet"
     if torch.Tag.dynamic_output_shape in op.tags:
-        return "the size of its result depends on values that the device has not computed"
+        return "the size of its result depends on values that the device has not computed yet"
     return None
 
 

@@ -113,10 +113,12 @@ def program_shaped() -> Iterator[tuple[Mutant, str]]:
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m piecewise_conformance.fuzzing.mutants")
-    parser.add_argument("--only", metavar="REGEX", default="", help="mutants whose name matches")
-    parser.add_argument("--minutes", type=float, default=2.0, help="for each mutant")
+    parser.add_argument(
+        "--only", metavar="REGEX", default="", help="only mutants whose name matches"
+    )
+    parser.add_argument("--minutes", type=float, default=2.0, help="time limit for each mutant")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table to FILE")
     options = parser.parse_args(arguments)
     quicken()
     reference = load_subject("reference")

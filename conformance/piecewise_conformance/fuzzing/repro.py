@@ -17,7 +17,8 @@ Found by seed {seed}, through {capture}.
 
     python {name}
 
-Exit status: 1 it fails, 0 it holds, 3 neither could be told; a crash or a hang is one here too.
+Exit status: 1 if the property fails, 0 if it holds, 3 without a verdict. If the subject crashes or
+hangs the program, it crashes or hangs this script.
 Needs {needs}.
 """
 
@@ -26,7 +27,7 @@ _BODY = '''\
 
 {module}
 
-# --- The same as data: what is run below ---
+# --- The same program as data, which runs below ---
 
 PROGRAM = r"""
 {program}

@@ -114,7 +114,7 @@ def _watched(options: Options, folder: Path, began: float) -> Tally:
                 print(tally.told(told - began), flush=True)
             time.sleep(0.2)
     except KeyboardInterrupt:
-        print("interrupted: what was found so far", flush=True)
+        print("interrupted; the report has the results so far", flush=True)
     finally:
         for worker in workers:
             worker.end()
@@ -158,7 +158,7 @@ def _failure(options: Options, tally: Tally, key: str, result: Result) -> Result
         got=line.get("got", ""),
     )
     count = len(tally.distinct.get(key, ()))
-    told = f"{count} distinct programs, the shortest of them here"
+    told = f"{count} distinct programs; the shortest is shown"
     return _with_script(options, key, line["name"], line["program"], failed, told)
 
 
@@ -170,7 +170,7 @@ def _deaths(options: Options, tally: Tally) -> Iterator[Result]:
     for (key, status), deaths in alike.items():
         first = deaths[0]
         if not key:  # nobody's but torch's and ours: no subject has seen the program
-            message = f"{first.name}: {first.message}; no property was being judged"
+            message = f"{first.name}: {first.message}, while no property was being checked"
             case = f"fuzz[nothing judged, {status.value}]"
             yield Result("STITCH-001", case, Status.ERROR, message=message, program=first.program)
             continue

@@ -60,7 +60,7 @@ class Tally:
         named = ", ".join(sorted(key.partition(":")[0] for key in failing)) or "none"
         return (
             f"{count} programs, {count / max(seconds, 1e-9):.1f}/s, {seen} of {len(FEATURES)} "
-            f"features; failing: {named}; thrown away: {self.thrown.total()}; "
+            f"features; failing: {named}; discarded: {self.thrown.total()}; "
             f"processes that died: {len(self.deaths)}{self._captured()}"
         )
 

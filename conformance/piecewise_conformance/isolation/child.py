@@ -36,7 +36,7 @@ def call_in_child(subject: Subject, function: str, *args: Any, **environment: st
     told, printed = _started_anew(request, environment) if environment else _forked(request)
     if told is None:
         raise Violation(
-            f"a fresh process failed in {function}", expected="an answer", got=printed[-1500:]
+            f"a fresh process failed in {function}", expected="a result", got=printed[-1500:]
         )
     answer = json.loads(told)
     if answer.get("verdict") == Status.UNSUPPORTED.value:

@@ -54,7 +54,7 @@ class Fresh:
     def receive(self, seconds: float | None = None) -> Any:
         """What the process sends next. Raises EOFError if it ended, TimeoutError if it is late."""
         if not self.connection.poll(seconds):
-            raise TimeoutError(f"no answer in {seconds} s")
+            raise TimeoutError(f"no answer within {seconds} s")
         return self.connection.recv()
 
     def send(self, message: Any) -> None:

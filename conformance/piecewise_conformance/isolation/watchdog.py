@@ -89,7 +89,7 @@ def kill_overdue(folder: Path, seconds: float) -> None:
         if told and time.monotonic() - float(told[1]) > 1.5 * seconds + _GRACE:
             clock.write_text("")
             limit = datetime.timedelta(seconds=seconds)
-            words = f"Timeout ({limit})! The subject called off the alarm."
+            words = f"Timeout ({limit})! The subject cancelled the alarm."
             stack_file(folder, clock.stem.removeprefix("clock-")).write_text(words)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(told[0]), signal.SIGKILL)
@@ -104,11 +104,11 @@ def why_dead(path: Path, returncode: int | None) -> tuple[Status, str]:
     stack = _main_stack(text)
     if text.startswith("Timeout ("):
         limit = text[len("Timeout (") :].partition(")")[0]
-        where = f"; it was at\n{stack}" if stack else ", and its alarm was called off"
-        return Status.TIMEOUT, f"no end after {limit} (h:mm:ss){where}"
+        where = f"; it was at\n{stack}" if stack else "; the subject had cancelled the alarm"
+        return Status.TIMEOUT, f"not finished after {limit} (h:mm:ss){where}"
     if text.startswith("Memory ("):
         limit = text[len("Memory (") :].partition(")")[0]
-        return Status.CRASH, f"it asked for more memory than --memory allows, {limit}"
+        return Status.CRASH, f"the process asked for more memory than --memory allows ({limit})"
     return Status.CRASH, how_ended(returncode) + (f"; it was at\n{stack}" if stack else "")
 
 

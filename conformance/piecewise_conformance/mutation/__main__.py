@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     found = run_matrix(chosen, settings, thorough=thorough, part=part)
     if problems := [run for run in found["baseline"] if run["status"] not in PASSED]:
         for run in problems[:10]:
-            print(f"the reference itself: {run['test']}: {run['message'] or run['status']}")
+            print(f"the reference fails {run['test']}: {run['message'] or run['status']}")
         return 3
     if part or found["on_gpu"]:
         asked = {run["id"] for run in found["baseline"]}
@@ -63,8 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.accept:
         accept(verdicts)
         verdicts = judge({name: catalogue()[name] for name in chosen}, found["runs"])
-    print(f"the reference: {len(found['baseline'])} tests, {found['seconds']:.0f} s")
-    print(f"the mutants: {len(found['runs'])} runs of tests")
+    print(f"reference: {len(found['baseline'])} tests, {found['seconds']:.0f} s")
+    print(f"mutants: {len(found['runs'])} test runs")
     seconds = time.monotonic() - began
     ok = show(verdicts, seconds, on_gpu=found["on_gpu"])
     if options.json:
@@ -74,21 +74,25 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m piecewise_conformance.mutation")
-    parser.add_argument("--only", metavar="REGEX", help="mutants whose name matches")
+    parser.add_argument("--only", metavar="REGEX", help="only mutants whose name matches")
     parser.add_argument(
         "--covering", action="store_true", help="a few mutants that fail every requirement once"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the matrix there")
-    parser.add_argument("--thorough", action="store_true", help="judge every requirement in full")
-    parser.add_argument("--jobs", type=int, default=0, help="processes at a time (default: cores)")
     parser.add_argument(
-        "--accept", action="store_true", help="rewrite the declared sets, to be reviewed as a diff"
+        "--json", type=Path, metavar="FILE", help="write the matrix to FILE as JSON"
+    )
+    parser.add_argument("--thorough", action="store_true", help="judge every requirement in full")
+    parser.add_argument("--jobs", type=int, default=0, help="worker processes (default: all cores)")
+    parser.add_argument(
+        "--accept",
+        action="store_true",
+        help="write the measured sets into the mutant files, to be reviewed as a diff",
     )
     parser.add_argument("-k", dest="keyword", default="", help="only tests that match, as in run")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     options = parser.parse_args(arguments)
     if options.accept and (options.keyword or options.device != "cpu"):
-        parser.error("--accept needs the whole suite on a CPU: leave out -k and --device")
+        parser.error("--accept needs the whole suite on a CPU; drop -k and --device")
     return options
 
 

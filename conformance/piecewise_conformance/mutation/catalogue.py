@@ -67,7 +67,7 @@ _OF_A_MUTANT |= {"beyond_programs"}
 def _refuse_unknown(table: dict[str, Any], known: set[str], what: str) -> None:
     """ValueError for keys that nothing reads, such as ``fails`` behind the first patch."""
     if unknown := sorted(table.keys() - known):
-        raise ValueError(f"{what} has no key {', '.join(unknown)}; its keys: {sorted(known)}")
+        raise ValueError(f"{what} has unknown keys {', '.join(unknown)}; known are {sorted(known)}")
 
 
 def _parse_patch(table: dict[str, Any]) -> Patch:
@@ -86,7 +86,9 @@ def _parse_patch(table: dict[str, Any]) -> Patch:
 
 def _parse(path: Path, kind: str, table: dict[str, Any]) -> Mutant:
     if not re.fullmatch(r"[a-z0-9-]+", name := table.get("name", "x")):
-        raise ValueError(f"{path.name}: {name!r} must consist of small letters, digits and hyphens")
+        raise ValueError(
+            f"{path.name}: {name!r} must consist of lowercase letters, digits and hyphens"
+        )
     try:
         patches = table.get("patch") or [{k: v for k, v in table.items() if k in _OF_A_PATCH}]
         of_both = set() if "patch" in table else _OF_A_PATCH
@@ -106,7 +108,9 @@ def _parse(path: Path, kind: str, table: dict[str, Any]) -> Mutant:
             is_variant=kind == "variant",
         )
     except KeyError as error:
-        raise ValueError(f"{path.name}: {table.get('name', 'a table')} lacks {error}") from None
+        raise ValueError(
+            f"{path.name}: {table.get('name', 'a table')} has no key {error}"
+        ) from None
     except ValueError as error:
         raise ValueError(f"{path.name}: {table['name']}: {error}") from None
 
@@ -121,7 +125,9 @@ def catalogue(folder: Path = FOLDER) -> dict[str, Mutant]:
             for table in tables.get(kind, ()):
                 mutant = _parse(path, kind, table)
                 if mutant.name in found:
-                    raise ValueError(f"{path.name}: there are two mutants named {mutant.name}")
+                    raise ValueError(
+                        f"{path.name}: two mutants are named {mutant.name}; rename one"
+                    )
                 found[mutant.name] = mutant
     return found
 

@@ -49,8 +49,8 @@ _POLL = 0.01  # seconds between two looks at the forks
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """What to find out, and where it goes."""
-    parser.addoption("--piecewise-task", required=True, help="JSON, written by run_matrix")
-    parser.addoption("--piecewise-outcome", required=True, help="where the runs go, as JSON")
+    parser.addoption("--piecewise-task", required=True, help="the task, as JSON")
+    parser.addoption("--piecewise-outcome", required=True, help="the file for the runs, as JSON")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -44,7 +44,7 @@ def span_of(patch: Patch, source: str) -> tuple[int, int, str]:
     """
     if patch.at is not None:
         if not source.startswith(patch.old, patch.at):
-            raise ValueError(f"this must stand at {patch.at} in {patch.file}:\n{patch.old}")
+            raise ValueError(f"expected this text at {patch.at} in {patch.file}:\n{patch.old}")
         return patch.at, patch.at + len(patch.old), ""
     start, end = _function_span(patch, source) if patch.inside else (0, len(source))
     where = f"{patch.inside} in {patch.file}" if patch.inside else patch.file
@@ -65,7 +65,9 @@ def span_of(patch: Patch, source: str) -> tuple[int, int, str]:
             at = source.find(first_line, at + 1, end)
     if len(found) != 1:
         wanted = patch.statement or patch.old
-        raise ValueError(f"this must occur once in {where}, not {len(found)} times:\n{wanted}")
+        raise ValueError(
+            f"expected this text once in {where}, found it {len(found)} times:\n{wanted}"
+        )
     ((start, end),) = found
     return start, end, _indentation(source, start)
 
@@ -97,7 +99,9 @@ def _function_span(patch: Patch, source: str) -> tuple[int, int]:
             if isinstance(each, ast.FunctionDef | ast.ClassDef) and each.name == name
         ]
         if len(definitions) != 1:
-            raise ValueError(f"{patch.file} has {len(definitions)} definitions of {patch.inside}")
+            raise ValueError(
+                f"{patch.file} has {len(definitions)} definitions of {patch.inside}, expected one"
+            )
         (found,) = definitions
         body = found.body
     first = min([found.lineno, *(each.lineno for each in found.decorator_list)])
@@ -216,4 +220,4 @@ def check(mutant: Mutant) -> None:
         try:
             ast.parse(text)
         except SyntaxError as error:
-            raise ValueError(f"mutant {mutant.name} makes no valid {file}: {error}") from error
+            raise ValueError(f"mutant {mutant.name} makes {file} invalid: {error}") from error

@@ -64,8 +64,10 @@ def failures_of(chosen: Iterable[Mutant], jobs: int) -> dict[tuple[str, str], Re
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m piecewise_conformance.mutation.repros")
-    parser.add_argument("--only", metavar="REGEX", default="", help="mutants whose name matches")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="one mutant in N")
+    parser.add_argument(
+        "--only", metavar="REGEX", default="", help="only mutants whose name matches"
+    )
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only one in N mutants")
     parser.add_argument("--jobs", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("mutant-repros"), metavar="DIR")
     return parser.parse_args(arguments)

@@ -17,7 +17,7 @@ def load(name: str) -> Subject:
     if name == INSTRUMENTED:
         return make(instrumented(), name=name, origin=f"mutant:{name}")
     if name not in catalogue():
-        raise ValueError(f"there is no mutant {name!r}; see the files in {FOLDER}")
+        raise ValueError(f"unknown mutant {name!r}; the mutants are in the files of {FOLDER}")
     return subject_of(catalogue()[name])
 
 

@@ -69,7 +69,7 @@ def accept(verdicts: list[Verdict], folder: Path = FOLDER) -> None:
         pattern = rf'(name = "{re.escape(verdict.mutant.name)}"\n{inside}^fails = )\[[^\]]*\]'
         fresh, count = re.subn(pattern, rf"\1[{measured}]", text, count=1, flags=re.S | re.M)
         if count != 1:
-            raise ValueError(f"{path.name}: {verdict.mutant.name} has no line fails = [...]")
+            raise ValueError(f"{path.name}: {verdict.mutant.name} has no line 'fails = [...]'")
         path.write_text(fresh, encoding="utf-8")
     catalogue.cache_clear()
 

@@ -11,15 +11,15 @@ from .report import (
     Report,
 )
 from .templating import render
-from .verdict import exit_status
+from .verdict import exit_status, level_result
 
 _TEMPLATE = Path(__file__).parent / "templates" / "badge.svg.j2"
 
 
 def badge(report: Report) -> str:
-    """Return an SVG that shows how many requirements hold; grey without a verdict.
+    """Return an SVG with the number of requirements that hold, and the level if the run had one.
 
-    Green is for a backend that is conformant without reserve.
+    The badge is green only for ``conformant``, and grey without a verdict.
     """
     footer = report.footer or {}
     unmatched = len(footer.get("unmatched", ()))
@@ -31,6 +31,7 @@ def badge(report: Report) -> str:
         text, colour = "no verdict", "#57606a"
     else:
         text = f"{len(held)} of {footer.get('of_requirements', len(judged))}"
+        text = str(level_result(report.header, report.results) or text)
         whole = footer.get("verdict", "conformant") == "conformant"
         colour = "#a40e26" if status != CONFORMANT else "#116329" if whole else "#7a4b00"
     return render(_TEMPLATE, label="piecewise", text=text, colour=colour)

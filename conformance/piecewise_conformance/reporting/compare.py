@@ -97,7 +97,9 @@ def _judged(result: Result) -> bool:
 
 def as_text(found: Difference) -> str:
     """For the terminal: a heading and a line a change."""
-    lines = [f"the {name} report is incomplete" for name in found.incomplete]
+    lines = [
+        f"the {name} report is incomplete; finish it with run --resume" for name in found.incomplete
+    ]
     for name, changes in found.sections():
         lines += [f"{name} ({len(changes)})", *(f"  {each}" for each in changes)]
     return "\n".join(lines or ["no difference"])
@@ -112,7 +114,7 @@ def as_markdown(found: Difference) -> str:
     lines += [f"**The {name} report is incomplete.**\n" for name in found.incomplete]
     sections = list(found.sections())
     if not sections:
-        lines.append("No difference.")
+        lines.append("No differences.")
     for name, changes in sections:
         unfolded = " open" if "failing" in name else ""
         lines += [f"<details{unfolded}><summary>{name}: {len(changes)}</summary>", ""]

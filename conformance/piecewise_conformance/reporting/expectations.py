@@ -82,11 +82,11 @@ def load_expectations(path: Path, *, accept: bool = False) -> list[Expectation]:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ReportError(f"{path} cannot be read: {error}") from error
-    wrong = [f"unknown table {key!r}" for key in table if key != "expect"]
+    wrong = [f"unknown table {key!r}; expected [[expect]]" for key in table if key != "expect"]
     found: list[Expectation] = []
     entries = table.get("expect", [])
     if not isinstance(entries, list):
-        entries, wrong = [], [*wrong, "expect is no list of tables: write [[expect]]"]
+        entries, wrong = [], [*wrong, "'expect' is not a list of tables; write [[expect]]"]
     for number, entry in enumerate(entries, start=1):
         if faults := list(_faults(entry, accept)):
             wrong += [f"entry {number}: {each}" for each in faults]
@@ -101,20 +101,20 @@ def load_expectations(path: Path, *, accept: bool = False) -> list[Expectation]:
 def _faults(entry: Mapping[str, Any], accept: bool) -> Iterable[str]:
     for key, value in entry.items():
         if key not in _KEYS:
-            yield f"unknown key {key!r}"
+            yield f"unknown key {key!r}; known are {', '.join(_KEYS)}"
         elif not isinstance(value, str):
-            yield f"{key} is no text"
+            yield f"{key} is {value!r}, expected a string"
     if not entry.get("requirement"):
-        yield "requirement is missing"
+        yield "requirement is missing; name one, such as SPLIT-004"
     if entry.get("status", "fail") not in [each.value for each in FAILING]:
-        yield f"status is {entry['status']!r}, not fail, crash or timeout"
+        yield f"status is {entry['status']!r}, expected fail, crash or timeout"
     if not accept and not str(entry.get("reason", "")).strip():
-        yield f"{entry.get('requirement')} {entry.get('case', '*')} has no reason"
+        yield f"{entry.get('requirement')} {entry.get('case', '*')} has no reason; write one"
     for key in ("version", "torch"):
         try:
             SpecifierSet(str(entry.get(key, "")))
         except InvalidSpecifier:
-            yield f"{key} {entry[key]!r} is no version specifier, such as <0.34"
+            yield f"{key} is {entry[key]!r}, expected a specifier such as <0.34"
 
 
 def check_ids(
@@ -142,7 +142,7 @@ class Expected:
                 message = f"{told}\n{result.message}".rstrip()
                 return dataclasses.replace(result, status=Status.XFAIL, message=message)
             if result.status is Status.PASS:
-                told = f"expected to {each.status.value} ({each.reason}), and passes"
+                told = f"expected {each.status.value} ({each.reason}), but the test passes"
                 return dataclasses.replace(result, status=Status.XPASS, message=told)
         return result
 

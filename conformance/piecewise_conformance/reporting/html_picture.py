@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..core.requirements import Requirement
+from ..core.requirements import CONSEQUENCES, Requirement
 from .html_runs import WORST, Run
-
-# What the violation of a requirement does to a user, the worst first.
-CONSEQUENCES = ("wrong-result", "data-loss", "crash", "performance", "diagnostics")
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Picture:
 
 
 def picture(run: Run, requirements: Mapping[str, Requirement]) -> Picture:
-    """Requirements by family and consequence; by status where the spec names no consequence."""
+    """Arrange requirements by family and consequence, or by status if no consequence is known."""
     statuses = {id: status.value for id in run.results if (status := run.status(id))}
     used = [each.value for each in WORST if each.value in statuses.values()]
     at_stake = {id: _consequence(requirements.get(id)) for id in statuses}
@@ -71,7 +68,7 @@ def picture(run: Run, requirements: Mapping[str, Requirement]) -> Picture:
 
 
 def _consequence(requirement: Requirement | None) -> str:
-    """The spec may name it; a spec of an earlier version has no such field."""
+    """Return the consequence; empty for a requirement that the spec does not have."""
     return str(getattr(requirement, "consequence", "") or "")
 
 

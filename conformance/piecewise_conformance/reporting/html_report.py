@@ -14,11 +14,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.requirements import Requirement
+from ..core.requirements import CONSEQUENCES, Requirement
 from ..core.verdict import Status
 from .badge import badge
 from .html_picture import picture
-from .html_runs import WORST, Run, circumstances, families, reasons, runs_of, verdict_of
+from .html_runs import (
+    WORST,
+    Run,
+    circumstances,
+    families,
+    reasons,
+    runs_of,
+    verdict_of,
+    worst_first,
+)
 from .report import Report, Result, how_a_script_went, how_to_run_script
 from .templating import render
 
@@ -43,7 +52,9 @@ def write_html(
 def page(reports: Sequence[tuple[Path, Report]], requirements: Mapping[str, Requirement]) -> str:
     """Return the page as text."""
     runs = list(runs_of(reports))
-    ids = sorted({id for run in runs for id in run.results})
+    bad = {id: run.results[id][0].rank for run in runs for id in worst_first(run)}
+    known = {id for run in runs for id in run.results}
+    ids = sorted(known, key=lambda id: (bad.get(id, len(CONSEQUENCES) + 1), id))
     rows = [_row(id, runs, requirements.get(id)) for id in ids]
     having = Counter(status for row in rows for status in row.statuses)
     return render(
@@ -70,6 +81,7 @@ class Row:
     id: str
     family: str
     level: str
+    consequence: str
     sentence: list[str]
     why: list[str]
     search: str  # the text that the text filter looks in
@@ -90,7 +102,7 @@ class Failure:
 
 def _row(id: str, runs: Sequence[Run], found: Requirement | None) -> Row:
     results = [run.results.get(id, []) for run in runs]
-    sentence = found.sentence if found else "(not in this version's spec)"
+    sentence = found.sentence if found else "(not in the spec of this release)"
     failures = [
         (run.name, [_failure(run.folder, each) for each in some if each.status in _DETAILED])
         for run, some in zip(runs, results, strict=True)
@@ -99,9 +111,10 @@ def _row(id: str, runs: Sequence[Run], found: Requirement | None) -> Row:
         id=id,
         family=id.rpartition("-")[0],
         level=found.level if found else next(some[0].level for some in results if some),
+        consequence=next(some[0].consequence for some in results if some),
         sentence=_split_code(sentence),
         why=_split_code(found.why) if found and found.why else [],
-        search=f"{id} {sentence}".lower(),
+        search=f"{id} {found.consequence if found else ''} {sentence}".lower(),
         statuses=sorted({each.status.value for some in results for each in some}),
         cells=[_cell(run.status(id), some) for run, some in zip(runs, results, strict=True)],
         failures=[(run, bad) for run, bad in failures if bad],
@@ -132,7 +145,7 @@ def _repro(folder: Path, repro: str) -> str:
     """Return the script for reading. A path that leaves the report's folder is not followed."""
     path = (folder / repro).resolve()
     if not path.is_relative_to(folder.resolve()):
-        return "(outside of the report's folder: not shown)"
+        return "(not shown: outside the folder of the report)"
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:

@@ -16,7 +16,7 @@ from .report import (
     Result,
 )
 from .selected import part_of
-from .verdict import by_family, exit_status, scope_of, verdict
+from .verdict import by_family, exit_status, level_result, requirements_of, scope_of, verdict
 
 # Of the statuses of a requirement's tests, the first in this order is shown for the requirement.
 WORST = (
@@ -84,6 +84,7 @@ class Verdict:
     text: str
     colour: str  # the CSS class
     part: str  # how the run was narrowed; empty for a full run
+    level: str  # the result for the level of the run; empty without a level
     judged: int
     requirements: int
     tests: Counts
@@ -94,19 +95,27 @@ def verdict_of(run: Run, requirements: Mapping[str, Requirement]) -> Verdict:
     """Return the verdict of ``run`` and the requirements that a reader should look at."""
     results = run.report.results
     unmatched = len((run.report.footer or {}).get("unmatched", ()))
-    problem = "" if run.report.complete else "the run did not come to its end"
+    problem = "" if run.report.complete else "the run did not finish"
     status = exit_status(results, problem=problem, unmatched=unmatched)
-    scope = scope_of(results, requirements, run.report.header["device"])
+    header = run.report.header
+    scope = scope_of(results, requirements_of(header, requirements), header["device"])
     return Verdict(
         run=run.name,
         text=verdict(results, problem=problem, unmatched=unmatched, scope=scope),
         colour={CONFORMANT: "pass", INCOMPLETE: "xfail"}.get(status, "fail"),
-        part=part_of(run.report.header),
+        part=part_of({**header, "level": None}),
+        level=str(level_result(header, results) or ""),
         judged=scope.judged,
         requirements=scope.of,
         tests=_counts(Counter(each.status.value for each in results)),
-        to_look_at=[id for id in sorted(run.results) if run.status(id) in _NEEDS_A_LOOK],
+        to_look_at=worst_first(run),
     )
+
+
+def worst_first(run: Run) -> list[str]:
+    """Return the requirements that a reader should look at, the worst consequence first."""
+    bad = [id for id in run.results if run.status(id) in _NEEDS_A_LOOK]
+    return sorted(bad, key=lambda id: (run.results[id][0].rank, id))
 
 
 def circumstances(runs: Sequence[Run]) -> dict[str, list[str]]:

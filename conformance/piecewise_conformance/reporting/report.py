@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ..core.requirements import CONSEQUENCES
 from ..core.verdict import Status
 from . import schema
 
@@ -38,8 +39,8 @@ _SCRIPT_WENT = {
     FAILED: "it fails there too",
     OTHERWISE: "it fails there too, but in another way",
     HELD: "it did NOT fail there",
-    NO_VERDICT: "it came to no verdict there",
-    NOT_RUN: "not run: another case of the test was, or the seconds of --confirm were over",
+    NO_VERDICT: "it gave no verdict there",
+    NOT_RUN: "not run: another case of the test was run, or the time of --confirm was over",
 }
 
 
@@ -63,6 +64,7 @@ class Result:
     program: str = ""
     how_to_run: str = ""
     repro_run: str | None = None
+    consequence: str = ""  # empty in reports of earlier versions
 
     @property
     def key(self) -> tuple[str, str]:
@@ -73,6 +75,12 @@ class Result:
     def family(self) -> str:
         """The family of the requirement."""
         return self.id.rpartition("-")[0]
+
+    @property
+    def rank(self) -> int:
+        """How bad the consequence of a failure is: 0 for the worst, most for an unknown one."""
+        known = self.consequence in CONSEQUENCES
+        return CONSEQUENCES.index(self.consequence) if known else len(CONSEQUENCES)
 
     @property
     def failing(self) -> bool:
@@ -129,11 +137,13 @@ def read_report(path: Path) -> Report:
             elif kind == "footer" and report is not None and report.footer is None:
                 report.footer = line
             else:
-                raise ValueError(f"a {kind} line out of place")
+                raise ValueError(
+                    f"unexpected {kind} line; expected a header, then results, then a footer"
+                )
         except (ValueError, KeyError, TypeError) as error:
-            raise ReportError(f"{path}:{number} is no line of a report: {error}") from error
+            raise ReportError(f"{path}:{number} is not a line of a report: {error}") from error
     if report is None:
-        raise ReportError(f"{path} has no header")
+        raise ReportError(f"{path} has no header line; it is not a report")
     report.torn = bool(rest)
     return report
 
@@ -162,17 +172,20 @@ class ReportWriter:
         """
         report = read_report(self.path)
         if report.complete:
-            raise ReportError(f"{self.path} is complete: there is nothing to resume")
+            raise ReportError(f"{self.path} is complete; there is nothing to resume")
         before, now = report.header.get(DIGEST), header.get(DIGEST)
         if before and before != now:
             raise ReportError(
-                f"{self.path} was begun with other files of the subject (digest {before}, now "
-                f"{now}): the results of two versions are no report; run without --resume"
+                f"{self.path} was started with other files of the subject (digest {before}, now "
+                f"{now}), and a report has results of one version; run without --resume"
             )
         for key in RESUME_KEYS:
             before, now = report.header.get(key), header.get(key)
             if (before or None) != (now or None):
-                raise ReportError(f"{self.path} was begun with {key} {before!r}, not {now!r}")
+                raise ReportError(
+                    f"{self.path} was started with {key} {before!r}, not {now!r}; "
+                    "pass the same options, or run without --resume"
+                )
         if report.torn:
             data = self.path.read_bytes()
             os.truncate(self.path, data.rindex(b"\n") + 1)
@@ -212,6 +225,8 @@ RESUME_KEYS = (
     "families",
     "ids",
     "cases",
+    "level",
+    "level_digest",
     "versions",
     "shard",
     "expectations",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..core.requirements import CONSEQUENCES
 from ..core.verdict import Status
 
 VERSION = 2
@@ -34,6 +35,8 @@ _KEYS: dict[str, dict[str, tuple[tuple[type, ...], bool]]] = {
         "ids": ((list,), False),
         "cases": ((list,), False),
         "subject_digest": (_MAYBE_TEXT, False),
+        "level": (_MAYBE_TEXT, False),
+        "level_digest": (_MAYBE_TEXT, False),
         "shard": (_MAYBE_TEXT, False),
         "expectations": (_MAYBE_TEXT, False),
         "probe": ((list,), False),
@@ -43,6 +46,7 @@ _KEYS: dict[str, dict[str, tuple[tuple[type, ...], bool]]] = {
         "case": (_TEXT, True),
         "status": (_TEXT, True),
         "level": (_TEXT, False),
+        "consequence": (_TEXT, False),
         "message": (_TEXT, False),
         "expected": (_TEXT, False),
         "got": (_TEXT, False),
@@ -60,6 +64,7 @@ _KEYS: dict[str, dict[str, tuple[tuple[type, ...], bool]]] = {
         "exit_status": ((int,), True),
         "seconds": (_NUMBER, False),
         "unmatched": ((list,), False),
+        "level_result": (_MAYBE_TEXT, False),
     },
 }
 
@@ -67,34 +72,41 @@ _KEYS: dict[str, dict[str, tuple[tuple[type, ...], bool]]] = {
 def check_line(line: object) -> Mapping[str, Any]:
     """``line``, found to be one of a report; ValueError says what is wrong with it."""
     if not isinstance(line, dict):
-        raise ValueError(f"a {type(line).__name__}, not an object")
+        raise ValueError(f"the line is a {type(line).__name__}, expected an object")
     kind = line.get("kind")
     keys = _KEYS.get(kind) if isinstance(kind, str) else None
     if keys is None:
-        raise ValueError(f"kind is {kind!r}, not {', '.join(_KEYS)}")
+        raise ValueError(f"kind is {kind!r}, expected one of {', '.join(_KEYS)}")
     if kind == "header":
         _check_version(line.get("schema", OLDEST))
     for key, (types, needed) in keys.items():
         if key not in line:
             if needed:
-                raise ValueError(f"a {kind} without {key}")
+                raise ValueError(f"the {kind} has no {key}")
             continue
         value = line[key]
         # A bool is an int to Python and none to JSON.
         if not isinstance(value, types) or isinstance(value, bool):
             known = " or ".join("null" if t is type(None) else t.__name__ for t in types)
-            raise ValueError(f"{key} of a {kind} is a {type(value).__name__}, not {known}")
+            raise ValueError(f"{key} of the {kind} is a {type(value).__name__}, expected {known}")
     if kind == "header" and not {"name", "spec", "version"} <= set(line["subject"]):
-        raise ValueError("the subject of a header has name, spec and version")
+        raise ValueError("subject of the header lacks a key; expected name, spec and version")
     if kind == "result":
         Status(line["status"])
         if line.get("level", "MUST") not in ("MUST", "SHOULD"):
-            raise ValueError(f"level is {line['level']!r}, not MUST or SHOULD")
+            raise ValueError(f"level is {line['level']!r}, expected MUST or SHOULD")
+        if line.get("consequence") and line["consequence"] not in CONSEQUENCES:
+            raise ValueError(
+                f"consequence is {line['consequence']!r}, expected one of {', '.join(CONSEQUENCES)}"
+            )
     return line
 
 
 def _check_version(version: object) -> None:
     if not isinstance(version, int) or isinstance(version, bool) or version < OLDEST:
-        raise ValueError(f"schema is {version!r}, no version of the schema")
+        raise ValueError(f"schema is {version!r}, expected a version number of at least {OLDEST}")
     if version > VERSION:
-        raise ValueError(f"schema {version} is newer than this harness, which reads to {VERSION}")
+        raise ValueError(
+            f"schema {version} is newer than this release, which reads up to {VERSION}; upgrade "
+            "piecewise-conformance"
+        )

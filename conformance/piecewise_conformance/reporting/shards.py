@@ -23,7 +23,7 @@ class Shard:
         """The shard that ``3/8`` names; ValueError for anything else."""
         number, slash, of = text.partition("/")
         if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
-            raise ValueError(f"{text!r} is no shard, such as 3/8")
+            raise ValueError(f"{text!r} is not a shard; expected K/N with 1 <= K <= N, such as 3/8")
         return cls(int(number), int(of))
 
     def __str__(self) -> str:
@@ -52,27 +52,33 @@ def merge(folders: Sequence[Path]) -> tuple[dict[str, Any], list[Result], float]
         if before != now:
             raise ReportError(
                 f"{folder} was run on other files of the subject (digest {now}) than "
-                f"{first_folder} (digest {before}): the results of two versions are no report"
+                f"{first_folder} (digest {before}); run all shards on the same files"
             )
         for key in ("schema", *RESUME_KEYS):
             before, now = (_comparable(each.header.get(key)) for each in (first, report))
             if key != "shard" and before != now:
-                raise ReportError(f"{folder} has {key} {now!r}, {first_folder} has {before!r}")
+                raise ReportError(
+                    f"{folder} was run with {key} {now!r}, but {first_folder} with {before!r}"
+                )
         of = of or shard.of
         if shard.of != of:
-            raise ReportError(f"{folder} is one of {shard.of} shards, {first_folder} one of {of}")
+            raise ReportError(
+                f"{folder} is one of {shard.of} shards, but {first_folder} is one of {of}"
+            )
         if shard.number in seen:
             raise ReportError(f"{folder} and {seen[shard.number]} are both shard {shard}")
         seen[shard.number] = folder
         for result in report.results:
             if result.key in cases:
                 where = cases[result.key]
-                raise ReportError(f"{' '.join(result.key)} is in {folder} and in {where}")
+                raise ReportError(f"{' '.join(result.key)} has a result in {folder} and in {where}")
             if not shard.has(*result.key):
-                raise ReportError(f"{folder} has {' '.join(result.key)}, not of shard {shard}")
+                raise ReportError(
+                    f"{folder} has a result for {' '.join(result.key)}, which is not in {shard}"
+                )
             cases[result.key] = folder
     if missing := [str(Shard(n, of)) for n in range(1, of + 1) if n not in seen]:
-        raise ReportError(f"shards are missing: {', '.join(missing)}")
+        raise ReportError(f"missing shards: {', '.join(missing)}")
     header = {**first.header, "shard": None, "merged_from": of}
     results = sorted((each for _, r in reports for each in r.results), key=lambda each: each.key)
     seconds = sum(float((r.footer or {}).get("seconds", 0.0)) for _, r in reports)
@@ -81,9 +87,9 @@ def merge(folders: Sequence[Path]) -> tuple[dict[str, Any], list[Result], float]
 
 def _shard(folder: Path, report: Report) -> Shard:
     if not report.complete:
-        raise ReportError(f"{folder} is incomplete: finish it with --resume first")
+        raise ReportError(f"{folder} is incomplete; finish it with run --resume")
     if not report.header.get("shard"):
-        raise ReportError(f"{folder} is no shard: it was run without --shard")
+        raise ReportError(f"{folder} is not a shard; it was run without --shard")
     try:
         return Shard.parse(report.header["shard"])
     except ValueError as error:

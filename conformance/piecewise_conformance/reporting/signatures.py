@@ -42,13 +42,16 @@ class Group:
     def by_id(self) -> dict[str, list[Result]]:
         """The results of each requirement."""
         found: dict[str, list[Result]] = {}
-        for each in sorted(self.results, key=lambda result: result.key):
+        for each in sorted(self.results, key=lambda result: (result.rank, result.key)):
             found.setdefault(each.id, []).append(each)
         return found
 
 
 def grouped(results: Iterable[Result]) -> list[Group]:
-    """``results`` by signature: those that decide a verdict first, then the largest first."""
+    """Group ``results`` by signature and sort the groups.
+
+    The worst consequence is first, then failures of a MUST, then the largest group.
+    """
     found: dict[tuple[str, str], list[Result]] = {}
     for each in results:
         found.setdefault(signature(each), []).append(each)
@@ -56,6 +59,7 @@ def grouped(results: Iterable[Result]) -> list[Group]:
     return sorted(groups, key=_rank)
 
 
-def _rank(group: Group) -> tuple[bool, int, tuple[str, str]]:
+def _rank(group: Group) -> tuple[int, bool, int, tuple[str, str]]:
+    worst = min(each.rank for each in group.results)
     decides = any(each.level == "MUST" for each in group.results)
-    return not decides, -len(group.results), min(each.key for each in group.results)
+    return worst, not decides, -len(group.results), min(each.key for each in group.results)

@@ -20,7 +20,18 @@ from .report import (
     how_to_run_script,
 )
 from .signatures import grouped
-from .verdict import Scope, by_family, exit_status, in_capitals, scope_of, totals, verdict
+from .verdict import (
+    LevelResult,
+    Scope,
+    by_family,
+    exit_status,
+    in_capitals,
+    level_result,
+    requirements_of,
+    scope_of,
+    totals,
+    verdict,
+)
 
 _CASES = 2  # named of each cause besides the first; the report has the rest
 _SENTENCES = 3  # requirements of one cause whose sentence is printed
@@ -58,16 +69,25 @@ def print_report(
         _head(report),
         _table(report.results, paint),
         *_failures(report.results, requirements, paint, folder),
-        _reasons(report.results, Status.UNSUPPORTED, "unsupported: the subject does not offer it"),
-        _reasons(report.results, Status.NOT_RUN, "not run: this machine lacks something"),
+        _reasons(
+            report.results,
+            Status.UNSUPPORTED,
+            "unsupported: the subject lacks a facet or an ability",
+        ),
+        _reasons(report.results, Status.NOT_RUN, "not run: the machine lacks something"),
         _durations(report.results, durations),
-        "\n".join(f"expected, and matched nothing: {each}" for each in unmatched),
+        "\n".join(f"known failure that matched no test: {each}" for each in unmatched),
         _verdict(
             report.results,
             problem,
             paint,
             len(unmatched),
-            scope_of(report.results, requirements, report.header["device"]),
+            scope_of(
+                report.results,
+                requirements_of(report.header, requirements),
+                report.header["device"],
+            ),
+            level_result(report.header, report.results),
         ),
     ]
     print("\n\n".join(part for part in parts if part), file=stream, flush=True)
@@ -86,7 +106,9 @@ def _head(report: Report) -> str:
     name = " ".join(part for part in (subject["name"], subject["version"]) if part)
     known = [f"{key} {versions[key]}" for key in ("torch", "triton", "python") if versions.get(key)]
     head = f"subject: {name}  ({', '.join(known)}, {report.header['device']})"
-    return "\n".join([head, *report.header.get("probe", ())])
+    level = report.header.get("level")
+    levels = [f"level:   {level}  ({report.header['level_digest']})"] if level else []
+    return "\n".join([head, *levels, *report.header.get("probe", ())])
 
 
 def _table(results: Sequence[Result], paint: _Painter) -> str:
@@ -123,7 +145,7 @@ def _failures(
             lines += _sentence(id, requirements, "  ")
         else:
             counted = _counted(group.results)
-            lines = [paint("red", f"{counted}, of {len(by_id)} requirements, for one reason")]
+            lines = [paint("red", f"{counted}, {len(by_id)} requirements, one cause")]
             for id in list(by_id)[:_SENTENCES]:
                 lines.append(f"  {_titled(id, by_id[id], requirements)}")
                 lines += _sentence(id, requirements, "    ")
@@ -133,13 +155,14 @@ def _failures(
         shown, *others = sorted(group.results, key=lambda each: each.repro_run in (None, NOT_RUN))
         lines += ["", *_case(shown, folder)]
         if others:
-            lines += _wrapped(f"likewise: {_named(others, several=len(by_id) > 1)}", "  ")
+            lines += _wrapped(f"same cause: {_named(others, several=len(by_id) > 1)}", "  ")
         yield "\n".join(lines)
 
 
 def _titled(id: str, results: Sequence[Result], requirements: Mapping[str, Requirement]) -> str:
     level = requirements[id].level if id in requirements else results[0].level
-    return f"{id} ({level}, {_counted(results)})"
+    about = ", ".join(filter(None, [level, results[0].consequence, _counted(results)]))
+    return f"{id} ({about})"
 
 
 def _sentence(id: str, requirements: Mapping[str, Requirement], indent: str) -> list[str]:
@@ -154,7 +177,7 @@ def _wrapped(text: str, indent: str) -> list[str]:
 
 def _named(results: Sequence[Result], *, several: bool) -> str:
     names = [f"{each.id} {each.case}" if several else each.case for each in results]
-    more = f" and {len(names) - _CASES} more, in the report" if len(names) > _CASES else ""
+    more = f" and {len(names) - _CASES} more in the report" if len(names) > _CASES else ""
     return ", ".join(names[:_CASES]) + more
 
 
@@ -180,9 +203,9 @@ def _text(label: str, text: str) -> Iterator[str]:
     shown, folded = unfolded(text.strip("\n"))
     lines = shown.splitlines() if text.strip() else []
     if folded:
-        lines.append("  (every frame is in the report)")
+        lines.append("  (all frames are in the report)")
     if len(lines) > _LINES:
-        lines = [*lines[:_LINES], f"... {len(lines) - _LINES} lines more, in the report"]
+        lines = [*lines[:_LINES], f"... {len(lines) - _LINES} more lines in the report"]
     for number, line in enumerate(lines):
         yield f"    {label if number == 0 else ' ' * len(label)}{line}"
 
@@ -203,11 +226,13 @@ def _durations(results: Sequence[Result], number: int) -> str:
     slowest = sorted(took, key=lambda id: -took[id])[:number]
     if not slowest:
         return ""
-    lines = [f"slowest requirements, of {sum(took.values()):.0f} s of tests in all"]
+    lines = [f"slowest requirements ({sum(took.values()):.0f} s of tests in total)"]
     for id in slowest:
         longest = max(by_id[id], key=lambda each: each.seconds)
         tests = f"{len(by_id[id])} tests" if len(by_id[id]) > 1 else "1 test"
-        lines.append(f"  {took[id]:7.1f} s  {id}: {tests}, {longest.seconds:.1f} s {longest.case}")
+        lines.append(
+            f"  {took[id]:7.1f} s  {id}: {tests}, {longest.seconds:.1f} s in {longest.case}"
+        )
     return "\n".join(lines)
 
 
@@ -221,15 +246,18 @@ def _verdict(
     paint: _Painter,
     unmatched: int = 0,
     scope: Scope | None = None,
+    level: LevelResult | None = None,
 ) -> str:
     status = exit_status(results, problem=problem, unmatched=unmatched)
     text = in_capitals(verdict(results, problem=problem, unmatched=unmatched, scope=scope))
     if problem:
         text = f"INCOMPLETE: {problem}"
+    elif level:
+        text = f"{text}, level {level}"
     counts = ", ".join(f"{number} {name}" for name, number in totals(results).items() if number)
     lines = [counts or "no results"]
     if should := sum(each.failing and each.level != "MUST" for each in results):
-        lines.append(f"{should} of the failures are of a SHOULD, which does not fail the run")
+        lines.append(f"{should} of the failures are of a SHOULD and do not fail the run")
     if scope and not scope.whole and str(scope) not in text:
-        lines.append(f"{scope}; the others were not selected, unsupported or not run")
+        lines.append(f"{scope}; the others were unsupported, not run or not selected")
     return "\n".join([*lines, paint("green" if status == CONFORMANT else "red", text)])

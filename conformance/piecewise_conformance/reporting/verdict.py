@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.levels import Level, load_levels
 from ..core.requirements import GPU, Requirement
 from ..core.verdict import Status
-from .report import CONFORMANT, INCOMPLETE, NOT_CONFORMANT, Result
+from .report import CONFORMANT, FAILING, INCOMPLETE, NOT_CONFORMANT, Result
 
 _KNOWN = (Status.XFAIL, Status.XPASS)
 
@@ -48,6 +49,60 @@ class Scope:
     def whole(self) -> bool:
         """Whether every requirement was judged."""
         return self.judged >= self.of
+
+
+@dataclass(frozen=True)
+class LevelResult:
+    """How many requirements of a level hold, and which of them were not judged."""
+
+    level: str
+    torch: str
+    held: frozenset[str]
+    failed: frozenset[str]
+    unsupported: frozenset[str]
+    not_run: frozenset[str]  # or not selected
+
+    def __str__(self) -> str:
+        judged = len(self.held) + len(self.failed)
+        parts = [f"{len(self.held)} of {judged}"]
+        parts += [f"{len(self.unsupported)} unsupported"] if self.unsupported else []
+        parts += [f"{len(self.not_run)} not run"] if self.not_run else []
+        return f"{self.level} on torch {self.torch}: {', '.join(parts)}"
+
+
+def level_result(header: Mapping[str, Any], results: Iterable[Result]) -> LevelResult | None:
+    """Return the result for the level that the run of ``header`` selected; None without a level.
+
+    A requirement failed if one of its tests did, as expected or not. It is unsupported if no test
+    judged it and the subject does not support one of them.
+    """
+    level = _level_of(header)
+    if level is None:
+        return None
+    statuses: dict[str, set[Status]] = {id: set() for id in level.sentences}
+    for each in results:
+        statuses.get(each.id, set()).add(each.status)
+    bad = {*FAILING, *_KNOWN, Status.ERROR}
+    failed = frozenset(id for id, have in statuses.items() if have & bad)
+    held = frozenset(id for id, have in statuses.items() if Status.PASS in have) - failed
+    left = statuses.keys() - failed - held
+    unsupported = frozenset(id for id in left if Status.UNSUPPORTED in statuses[id])
+    torch = str(header["versions"].get("torch"))
+    return LevelResult(level.name, torch, held, failed, unsupported, frozenset(left - unsupported))
+
+
+def requirements_of(
+    header: Mapping[str, Any], requirements: Mapping[str, Requirement]
+) -> Mapping[str, Requirement]:
+    """Return those of ``requirements`` that count for the run of ``header``: those of its level."""
+    level = _level_of(header)
+    return level.select(requirements) if level else requirements
+
+
+def _level_of(header: Mapping[str, Any]) -> Level | None:
+    """Return the level of a run; None without one, or for one that this release does not have."""
+    level = load_levels().get(str(header.get("level")))
+    return level if level and level.digest == header.get("level_digest") else None
 
 
 def judged_by(results: Iterable[Result]) -> set[str]:
@@ -138,8 +193,9 @@ def make_footer(
     seconds: float,
     unmatched: Iterable[str] = (),
     scope: Scope | None = None,
+    level: LevelResult | None = None,
 ) -> dict[str, Any]:
-    """The footer of a run that came to its end."""
+    """Return the footer of a complete run."""
     results, unmatched = list(results), list(unmatched)
     return {
         "totals": totals(results),
@@ -152,5 +208,6 @@ def make_footer(
         "unmatched": unmatched,
         "verdict": verdict(results, unmatched=len(unmatched), scope=scope),
         "exit_status": exit_status(results, unmatched=len(unmatched)),
+        "level_result": str(level) if level else None,
         "seconds": round(seconds, 3),
     }

@@ -55,7 +55,7 @@ def confirm(
 
     def one(script: tuple[Path, Result]) -> Rerun:
         if time.monotonic() > ends:
-            return Rerun(NOT_RUN, "the seconds of --confirm were over")
+            return Rerun(NOT_RUN, "the time of --confirm was over")
         came = rerun(*script, limit=patience * _limit(script[1], timeout))
         told(*script, came)
         return came
@@ -98,7 +98,9 @@ def rerun(path: Path, result: Result, *, limit: float) -> Rerun:
                     os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
         text = Path(own, "out").read_text(encoding="utf-8", errors="replace")
-    return Rerun(_what(result, code, text), text if code is not None else f"{text}\nno end")
+    return Rerun(
+        _what(result, code, text), text if code is not None else f"{text}\nnot finished in time"
+    )
 
 
 def _what(result: Result, code: int | None, text: str) -> str:

@@ -25,7 +25,8 @@ _HEAD = """\
 
 {sentence}
 {told}
-Exit status: 1 it fails, 0 it holds, 3 neither could be told; a crash or a hang is one here too.
+Exit status: 1 if the test fails, 0 if it passes, 3 without a verdict. If the subject crashes or
+hangs the test, it crashes or hangs this script.
 Needs {needs}.{more}
 Seen with {versions}, device {device}.
 """

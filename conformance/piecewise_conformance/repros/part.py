@@ -115,7 +115,7 @@ def _only(statement: ast.stmt, used: set[str]) -> str:
     if not names:
         module = getattr(statement, "module", None) or ""
         ours = module.startswith("piecewise_fixtures")  # which registers ops that a test may call
-        return f"import {module}  # for its effect" if ours else ""
+        return f"import {module}  # for its side effect" if ours else ""
     if isinstance(statement, ast.Import):
         return ast.unparse(ast.Import(names))
     return ast.unparse(ast.ImportFrom(statement.module, names, statement.level))

@@ -28,7 +28,7 @@ def loading_of(spec: str, folder: Path | None = None) -> Loading:
     folder = folder or Path.cwd()
     kind, _, rest = spec.partition(":")
     if kind == "dynamo":
-        return Loading(spec, f"what has torch.compile's backend {rest}")
+        return Loading(spec, f"the package that provides torch.compile's backend {rest}")
     if scheme := registered(SCHEMES).get(kind):
         return Loading(spec, "" if _is_ours(scheme.module) else scheme.module)
     if target := registered(BACKENDS).get(spec):
@@ -50,7 +50,7 @@ def assemble(head: str, body: str, call: str, loading: Loading) -> str:
     """A script: the docstring ``head``, then ``body``, then the ``call`` with its status."""
     parts = [f'"""{_quoted(head).strip()}\n"""', "from __future__ import annotations", body]
     if loading.folder:
-        found = f"sys.path.append({loading.folder!r})  # where the run was started"
+        found = f"sys.path.append({loading.folder!r})  # the folder that the run was started in"
         call = f"import sys\n\n{found}\n{call}"
     parts.append(f'if __name__ == "__main__":\n{textwrap.indent(call.strip(), "    ")}')
     return "\n\n".join(each.strip("\n") for each in parts) + "\n"

@@ -124,6 +124,7 @@ class ControllerPlugin:
             status=status,
             message=clip(message),
             level=self.requirements[cited].level,
+            consequence=self.requirements[cited].consequence,
             how_to_run=how_alone(self.config, cited, crashitem),
         )
         self.writer.add(self.expected.judge(result))

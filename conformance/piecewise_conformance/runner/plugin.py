@@ -87,8 +87,8 @@ def _checked(
     for each in citations.values():
         found = requirements.get(each.requirement)
         if found is None or found.retired:
-            what = "which the spec does not have" if found is None else "which is retired"
-            raise SuiteError(f"{each.path}:{each.line}: cites {each.requirement}, {what}")
+            what = "which is not in the spec" if found is None else "which is retired"
+            raise SuiteError(f"{each.path}:{each.line}: the test cites {each.requirement}, {what}")
     return citations
 
 

@@ -62,7 +62,7 @@ def probe(subject: Subject, seconds: float = SECONDS) -> list[str]:
     tried = [words for words in found.values() if words is not None]
     words = [each for each in tried if each]
     if words and len(words) == len(tried):
-        words.append(f"nothing works: {len(tried)} of {len(tried)} parts that were tried")
+        words.append(f"nothing works: all {len(tried)} facets that were called failed")
     return words
 
 
@@ -71,7 +71,7 @@ _BEGUN = False
 
 def _stopped_at(facet: str, ended: str | None, seconds: float) -> str:
     if ended is None:
-        return f"{facet}: no end within {seconds:g} seconds: it hangs, or the machine is busy"
+        return f"{facet}: no answer within {seconds:g} seconds; it hangs, or the machine is busy"
     return f"the subject is at fault: {facet}: {ended}"
 
 

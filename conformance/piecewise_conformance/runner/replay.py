@@ -60,7 +60,7 @@ def main(
         _, _, _, *arguments = suite_command(settings, Path(folder), Path(script).resolve())
         code = pytest.main([*arguments, "-q", "--no-summary"], plugins=[seen])
     if seen.result is None:
-        why = f"no result of {id} {case} (pytest returned {code})"
+        why = f"{id} {case} gave no result (pytest returned {code})"
         print(f"{SAYS}{Status.NOT_RUN.value}: {why}", flush=True)
         return NO_VERDICT
     return tell(seen.result)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from ..certificate import write_certificate
 from ..core.requirements import load
 from ..core.suite_scan import SUITE_FOLDER, scan, split_node
 from ..isolation.watchdog import kill_overdue, stack_file, why_dead
@@ -36,7 +37,13 @@ from ..reporting.report import (
 )
 from ..reporting.selected import Selected
 from ..reporting.terminal import print_report
-from ..reporting.verdict import exit_status, make_footer, scope_of
+from ..reporting.verdict import (
+    exit_status,
+    level_result,
+    make_footer,
+    requirements_of,
+    scope_of,
+)
 from .plugin_options import BEGUN, LOADING, SELECTED
 from .progress import Progress, recorded
 
@@ -90,7 +97,7 @@ def run(settings: Settings, stream: TextIO | None = None) -> int:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        print(f"error: {out} cannot be made: {error.strerror}", file=sys.stderr)
+        print(f"error: --out {out} cannot be created: {error.strerror}", file=sys.stderr)
         return USAGE
     scratch = Path(tempfile.mkdtemp(prefix="piecewise-run-")).resolve()
     try:
@@ -111,7 +118,10 @@ def run(settings: Settings, stream: TextIO | None = None) -> int:
                 report.results,
                 seconds=seconds,
                 unmatched=unmatched,
-                scope=scope_of(report.results, requirements, settings.device),
+                scope=scope_of(
+                    report.results, requirements_of(report.header, requirements), settings.device
+                ),
+                level=level_result(report.header, report.results),
             )
             ReportWriter(out / REPORT).finish(footer)
         write_junit(out / "junit.xml", report.results)
@@ -127,6 +137,8 @@ def run(settings: Settings, stream: TextIO | None = None) -> int:
         )
         if settings.accept:
             _accept(settings, report, stream)
+        if told := write_certificate(out, requirements):
+            print(told, file=stream)
         print(f"report: {out / REPORT}", file=stream, flush=True)
         return exit_status(report.results, problem=problem, unmatched=len(unmatched))
     except ReportError as error:  # somebody else wrote into it meanwhile
@@ -149,7 +161,7 @@ def _with_scripts(settings: Settings, report: Report, stream: TextIO, *, run_the
         spec=settings.spec,
         memory=settings.memory,
     )
-    print("writing a script for each failure, and running them", file=stream, flush=True)
+    print("writing a script for each failure and running the scripts", file=stream, flush=True)
     results = failures.with_scripts(
         scripts,
         report.results,
@@ -165,7 +177,7 @@ def _accept(settings: Settings, report: Report, stream: TextIO) -> None:
     known = settings.expectations or report.header["expectations"]
     path = Path(known) if known else own_file(report.header["subject"]["name"])
     if number := accept(path, report.results):
-        print(f"{path}: {number} entries, each of which wants a reason", file=stream)
+        print(f"{path}: {number} new entries; write a reason into each", file=stream)
 
 
 def _pytest(settings: Settings, scratch: Path, stream: TextIO) -> int | None:
@@ -289,7 +301,7 @@ def _problem(
     """Why the run is incomplete, or nothing if it is complete."""
     log = settings.out / LOG
     if code is None:
-        return "interrupted; --resume goes on from here"
+        return "interrupted; run with --resume to continue"
     if code not in _OK:
         return f"the harness failed (pytest returned {code}); see {log}"
     selected = scratch / SELECTED
@@ -297,7 +309,7 @@ def _problem(
     cited = {node: each.requirement for node, each in scan(settings.suite).items()}
     wanted = {(cited[plain], case) for plain, case in map(split_node, ids)}
     if missing := len(wanted - have):
-        return f"{missing} of {len(wanted)} tests came to no result; see {log}"
+        return f"{missing} of {len(wanted)} tests gave no result; see {log}"
     return "" if have else "no test was selected"
 
 

@@ -71,7 +71,9 @@ class WorkerPlugin:
     def _requirement(self, item: pytest.Item) -> Requirement:
         cited = [marker.args[0] for marker in item.iter_markers("requirement")]
         if len(cited) != 1 or cited[0] not in self.requirements:
-            raise pytest.UsageError(f"{item.nodeid} must cite one known requirement, not {cited}")
+            raise pytest.UsageError(
+                f"{item.nodeid} cites {cited}; expected exactly one known requirement"
+            )
         return self.requirements[cited[0]]
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
@@ -175,6 +177,7 @@ class WorkerPlugin:
                 message=outcome.message,
                 seconds=round(seconds, 3),
                 level=found.level,
+                consequence=found.consequence,
                 expected=outcome.expected,
                 got=outcome.got,
                 program=outcome.program,
@@ -207,9 +210,10 @@ class WorkerPlugin:
             id=id,
             case=f"after {judged} {case}",
             status=Status.FAIL,
-            message=f"{what} was changed by what {judged} {case} does",
+            message=f"{what} was changed by the calls of {judged} {case}",
             seconds=0.0,
             level=self.requirements[id].level,
+            consequence=self.requirements[id].consequence,
             expected=had,
             got=has,
             how_to_run=how_alone(self.config, judged, item.nodeid),

@@ -68,7 +68,7 @@ class Trace:
         for event in found:
             if missing := [name for name in KINDS[kind] if not hasattr(event.details, name)]:
                 raise Violation(
-                    f"a {kind} event lacks {', '.join(missing)}",
+                    f"a {kind} event has no {', '.join(missing)}",
                     expected=f"the attributes {', '.join(KINDS[kind])}",
                     got=repr(event.details)[:200],
                 )

@@ -46,14 +46,14 @@ def split_result(answer: Any) -> SplitResult:
 
     if not isinstance(answer, (tuple, list)) or len(answer) != 2:
         raise Violation(
-            "split_graph returned something else than (split graph, items)",
+            "split_graph did not return (split graph, items)",
             expected="a tuple of a GraphModule and a list of items",
             got=repr(answer)[:200],
         )
     gm, items = answer
     if not isinstance(gm, fx.GraphModule) or not isinstance(items, (tuple, list)):
         raise Violation(
-            "split_graph returned something else than (split graph, items)",
+            "split_graph did not return (split graph, items)",
             expected="a GraphModule and a list",
             got=f"{type(gm).__name__} and {type(items).__name__}",
         )
@@ -67,7 +67,7 @@ def _piece(item: Any) -> Piece:
         piece = Piece(item.submod_name, item.graph_id, item.is_splitting_graph, item.graph)
     except AttributeError as error:
         raise Violation(
-            "an item of split_graph lacks an attribute of SplitItem",
+            "an item of split_graph has not all attributes of SplitItem",
             expected="submod_name, graph_id, is_splitting_graph, graph",
             got=str(error),
         ) from None
@@ -78,7 +78,7 @@ def _piece(item: Any) -> Piece:
         and isinstance(piece.graph, fx.GraphModule)
     ):
         raise Violation(
-            "an item of split_graph has an attribute of another type",
+            "an item of split_graph has an attribute of the wrong type",
             expected="str, int, bool, GraphModule",
             got=", ".join(type(v).__name__ for v in vars(piece).values()),
         )
@@ -117,7 +117,7 @@ class Manager:
                 count,
             )
         if not callable(runnable):
-            raise Violation("compile returned no callable", got=repr(runnable)[:200])
+            raise Violation("compile did not return a callable", got=repr(runnable)[:200])
         return crossing("a compiled piece", runnable)
 
     def load(
@@ -154,9 +154,7 @@ class Compiler:
             answer = self.inner.compile(graph, list(inputs), {}, self.make_range(*range), key)
         pair = isinstance(answer, (tuple, list)) and len(answer) == 2
         if not pair or not callable(answer[0]):
-            raise Violation(
-                "compile returned something else than (callable, handle)", got=repr(answer)[:200]
-            )
+            raise Violation("compile did not return (callable, handle)", got=repr(answer)[:200])
         return crossing("a compiled graph", answer[0]), answer[1]
 
     def load(
@@ -166,5 +164,5 @@ class Compiler:
         with inside_subject("load"):
             runnable = self.inner.load(handle, graph, list(inputs), 0, self.make_range(*range))
         if not callable(runnable):
-            raise Violation("load returned no callable", got=repr(runnable)[:200])
+            raise Violation("load did not return a callable", got=repr(runnable)[:200])
         return crossing("a loaded graph", runnable)

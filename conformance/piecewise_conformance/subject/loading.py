@@ -35,7 +35,9 @@ def load_subject(spec: str) -> Subject:
     ``dynamo:NAME``. Raises LoadError.
     """
     if not spec.strip():
-        raise LoadError("--backend is empty: give a name, a module, a file, or dynamo:NAME")
+        raise LoadError(
+            "--backend is empty; pass a registered name, a module, a file, or dynamo:NAME"
+        )
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())
     kind, _, rest = spec.partition(":")
@@ -55,11 +57,14 @@ def load_subject(spec: str) -> Subject:
         return _subject(module, target.attr, spec, spec)
     name, _, attribute = spec.partition(":")
     if not all(part.isidentifier() for part in name.split(".")):
-        raise LoadError(f"{spec!r} is no name, module, file ending in .py, or dynamo:NAME")
+        raise LoadError(
+            f"--backend is {spec!r}, expected a registered name, a module, a file ending in .py, "
+            "or dynamo:NAME"
+        )
     if importable(name) or "." in name or attribute:
         return _subject(_import_module(name, spec), attribute, name, spec)
     raise LoadError(
-        f"no backend {spec!r}: it is no registered name and no module that can be imported; "
+        f"no backend {spec!r}: it is neither a registered name nor an importable module; "
         f"registered are {listed(backends)}{near(spec, backends)}"
     )
 
@@ -83,7 +88,7 @@ def _split_path(spec: str) -> tuple[Path | None, str]:
     if colon and head.endswith(".py"):
         return Path(head), attribute
     if os.sep in spec:
-        raise LoadError(f"{spec!r} looks like a path, but does not end in .py")
+        raise LoadError(f"--backend {spec!r} looks like a path, but does not end in .py")
     return None, ""
 
 
@@ -91,7 +96,9 @@ def _import_file(path: Path, spec: str) -> ModuleType:
     path = path.expanduser()
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise LoadError(f"the file {path} of --backend {spec} {what} (seen from {os.getcwd()})")
+        raise LoadError(
+            f"the file {path} of --backend {spec} {what} (working folder {os.getcwd()})"
+        )
     path = path.resolve()
     found = importlib.util.spec_from_file_location(path.stem, path)
     assert found is not None  # the name ends in .py
@@ -125,8 +132,8 @@ def _import_module(name: str, spec: str) -> ModuleType:
         cause = error.__cause__
         if isinstance(cause, ModuleNotFoundError) and _is_part(cause.name, name):
             raise LoadError(
-                f"no module {cause.name!r} for --backend {spec}: install it, or run where it can "
-                f"be imported (now {os.getcwd()})"
+                f"no module {cause.name!r} for --backend {spec}; install it, or run in a folder "
+                f"from which it can be imported (now {os.getcwd()})"
             ) from cause
         raise
 

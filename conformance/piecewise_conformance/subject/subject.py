@@ -16,7 +16,7 @@ from typing import Any
 
 from ..core.boundary import crossing, inside_subject
 from ..core.options import Options
-from ..core.verdict import Unsupported, Violation
+from ..core.verdict import NOT_OFFERED, Unsupported, Violation
 from .event_trace import Trace
 from .facets import Compiler, Manager, PlainRange, SplitResult, split_result
 
@@ -94,7 +94,7 @@ class Subject:
         try:
             return self.surface[name]
         except KeyError:
-            raise Unsupported(f"the subject offers no {name}") from None
+            raise Unsupported(f"{NOT_OFFERED} {name}") from None
 
     def offers(self, name: str) -> bool:
         """Whether the subject has ``name`` of SURFACE."""
@@ -108,7 +108,7 @@ class Subject:
         """Raise Unsupported unless the subject has all of ``abilities``."""
         missing = [each for each in abilities if each not in self.abilities]
         if missing:
-            raise Unsupported(f"the subject's backend does not offer: {', '.join(missing)}")
+            raise Unsupported(f"{NOT_OFFERED} the abilities {', '.join(missing)}")
 
     # -- facets ---------------------------------------------------------------------------------
 
@@ -125,7 +125,7 @@ class Subject:
         with inside_subject("Range"):
             made = cls(start=start, end=end)
         if not (hasattr(made, "start") and hasattr(made, "end")):
-            raise Violation("Range made something without start and end", got=repr(made)[:200])
+            raise Violation("Range returned an object without start and end", got=repr(made)[:200])
         return made
 
     def _range_maker(self) -> Callable[[Any, Any], Any]:
@@ -159,7 +159,7 @@ class Subject:
         with inside_subject("make_copy_and_call"):
             wrapped = make(list(indices), list(buffers), function)
         if not callable(wrapped):
-            raise Violation("make_copy_and_call returned no callable", got=repr(wrapped)[:200])
+            raise Violation("make_copy_and_call did not return a callable", got=repr(wrapped)[:200])
         return crossing("the copying callable", wrapped)
 
     def backend(self, options: Options) -> Callable[[Any, Any], Any]:
@@ -172,13 +172,13 @@ class Subject:
             with inside_subject("VllmBackend"):
                 backend = cls(config, options.prefix)
         if not callable(backend):
-            raise Violation("make_backend returned no callable", got=repr(backend)[:200])
+            raise Violation("make_backend did not return a callable", got=repr(backend)[:200])
         return crossing("the backend", backend)
 
     def check_offers(self, options: Options) -> None:
         """Raise Unsupported unless there is a backend that understands ``options``."""
         if not (self.offers("make_backend") or self.offers("VllmBackend")):
-            raise Unsupported("the subject offers no make_backend")
+            raise Unsupported(f"{NOT_OFFERED} make_backend")
         wanted = []
         if options.compiler in ("eager", "inductor"):
             wanted.append(options.compiler)

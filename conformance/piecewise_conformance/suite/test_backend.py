@@ -45,8 +45,8 @@ def test_second_graph(subject: Subject) -> None:
             raise
         if "graph break" not in words_of(error):
             raise Violation(
-                "a second graph is refused without telling why",
-                expected="an error that speaks of graph breaks",
+                "a second graph is refused, but the error does not say why",
+                expected="an error that mentions graph breaks",
                 got=str(error)[:300],
             ) from None
     for size in chain.sizes:
@@ -64,7 +64,7 @@ def test_instances_are_independent(subject: Subject) -> None:
         given = any("scaled" in each for each in inside)
         if given == ("piecewise::scaled" in ops):
             raise Violation(
-                f"splitting ops {ops} after others",
+                f"a backend with splitting ops {ops}, after backends with others",
                 expected="scaled compiled"
                 if "piecewise::scaled" not in ops
                 else "scaled split out",
@@ -125,7 +125,7 @@ def test_compiler_gets_the_settings(subject: Subject) -> None:
         for size in (6, 4, 3):
             driven.check(size)
     if not log.compiles:
-        raise Violation("compiles by the named compiler", expected="some", got="none")
+        raise Violation("compiles of the named compiler", expected="some", got="none")
     for call in log.compiles:
         given = {name: call.config.get(name) for name in chosen}
         if given != chosen:
@@ -176,7 +176,7 @@ def test_example_inputs_are_left_as_they_are(subject: Subject) -> None:
         before = list(example_inputs)
         compiled = subject.backend(options)(graph, example_inputs)
         if [*map(id, before)] != [*map(id, example_inputs)]:
-            raise Violation("the list of example inputs after the call", expected="as it was")
+            raise Violation("the list of example inputs after the call", expected="unchanged")
         return compiled
 
     Driven(subject, chosen, options, backend).check(chosen.sizes[0])
@@ -287,8 +287,8 @@ def test_contradictions(
         if told.refused or not usual.issuperset(told.lines):
             return
     raise Violation(
-        f"what is told of {name}",
-        expected=f"something that names {' or '.join(names)}",
+        f"the report about {name}",
+        expected=f"an error, a warning or a log record that contains {' or '.join(names)}",
         got=told.text[:500] or "nothing",
     )
 
@@ -307,7 +307,7 @@ def test_unknown_splitting_op(
     told = _told_of(subject, caplog, capfd, **changes).text
     if name.partition("::")[2] not in told:
         raise Violation(
-            "what is told of a splitting op that does not exist",
-            expected=f"something that names {name}",
+            "the report about a splitting op that does not exist",
+            expected=f"an error, a warning or a log record that contains {name}",
             got=told[:500] or "nothing",
         )

@@ -76,7 +76,7 @@ def test_root_goes_away(subject: Subject, tmp_path: Path) -> None:
         raise Violation("the user's file was changed")
 
 
-@requirement("BACKEND-007")
+@requirement("BACKEND-017")
 @slow
 def test_full_disk(subject: Subject, tmp_path: Path) -> None:
     """Where no byte can be written the model runs, and what was saved before is as it was, and is
@@ -88,10 +88,12 @@ def test_full_disk(subject: Subject, tmp_path: Path) -> None:
     before = snapshots.take(tmp_path / "old")
     call_in_child(subject, function, str(tmp_path / "old"), "two-layers")
     if compiled := call_in_child(subject, function, str(tmp_path / "old"), "linear-chain"):
-        raise Violation("compiled by a warm start on a full disk", expected="0", got=str(compiled))
+        raise Violation(
+            "pieces compiled by a warm start on a full disk", expected="0", got=str(compiled)
+        )
     after = snapshots.take(tmp_path / "old")
     if lost := sorted(name for name, text in before.items() if after.get(name) != text):
-        raise Violation("files that a start on a full disk changed", expected="none", got=str(lost))
+        raise Violation("files changed by a start on a full disk", expected="none", got=str(lost))
 
 
 @requirement("BACKEND-014")
@@ -112,7 +114,7 @@ def test_torch_switches_the_cache_off(subject: Subject, tmp_path: Path) -> None:
         for folder in ("full", "empty"):
             log = warm_start.start(subject, tmp_path / folder, sizes=(6,))
             warm_start.expect_cold(
-                log, f"a start where torch switches caches off, the cache {folder}"
+                log, f"a start with caches switched off by torch, with the cache {folder}"
             )
     log = warm_start.start(subject, tmp_path / "empty", sizes=(6,))
     warm_start.expect_cold(log, "a start after one where torch switched caches off")
@@ -158,7 +160,7 @@ def test_nothing_is_written_without_a_cache(
     for folder, had, has in zip(folders, before, after, strict=True):
         if had != has:
             raise Violation(
-                f"files and folders below the {folder.name} folder, the cache switched off",
+                f"files and folders below the {folder.name} folder, with the cache switched off",
                 expected=str(sorted(had)) if had else "none",
                 got=str(sorted(has)),
             )

@@ -55,18 +55,18 @@ def test_layout(
 def _folder(subject: Subject, root: Path) -> Path:
     folders = seed_layout.cache_folders(subject, root)
     if len(folders) != 1:
-        raise Violation("folders that one start made", expected="one", got=str(folders))
+        raise Violation("folders created by one start", expected="one", got=str(folders))
     return folders[0]
 
 
 def _read(path: Path) -> str:
     if not path.is_file():
         names = sorted(each.name for each in path.parent.iterdir())
-        raise Violation(f"{path.name} is not in the cache folder", got=str(names))
+        raise Violation(f"the cache folder has no {path.name}", got=str(names))
     try:
         return path.read_bytes().decode()
     except UnicodeDecodeError as error:
-        raise Violation(f"{path.name} is not a text in UTF-8", got=str(error)) from None
+        raise Violation(f"{path.name} is not UTF-8 text", got=str(error)) from None
 
 
 FACTORS = ("env", "config_hash", "code_hash", "compiler_hash")  # there may be more
@@ -96,14 +96,14 @@ def test_notes_for_people(subject: Subject, tmp_path: Path, name: str) -> None:
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise Violation("computation_graph.py does not parse", got=str(error)) from None
+        raise Violation("computation_graph.py is not valid Python", got=str(error)) from None
     shown = [each for each in ast.walk(tree) if isinstance(each, (ast.ClassDef, ast.FunctionDef))]
     by_kind = Counter(type(each) for each in shown)
     ops = {op.replace("::", ".") for op in program(name).splitting_ops}
     missing = [op for op in ops if op not in text]
     if missing or max(by_kind.values(), default=0) < 2:
         raise Violation(
-            "computation_graph.py", expected=f"pieces, and {sorted(ops)}", got=text[:500]
+            "computation_graph.py", expected=f"pieces, and calls of {sorted(ops)}", got=text[:500]
         )
     _factors(folder)
 

@@ -46,7 +46,7 @@ def test_one_config_object(subject: Subject, tmp_path: Path, names: tuple[str, s
         given = [node for call in log.compiles for node in call.graph.graph.nodes]
         if any(graphs.matches(node, ops) for node in given):
             raise Violation(
-                f"what the compiler was given of the {prefix} model",
+                f"the graphs that the compiler received of the {prefix} model",
                 expected="no splitting op",
                 got=str(sorted({str(node.target) for node in given})),
             )

@@ -30,7 +30,7 @@ def test_trace_of_a_start(subject: Subject, tmp_path: Path) -> None:
         wanted = {"Split": 1, "Compile": len(log.compiles), "CacheHit": len(log.loads)}
         if counts != wanted or not counts[expected]:
             raise Violation(
-                f"events of a start that should show {expected}",
+                f"events of a start with {expected}",
                 expected=str(wanted),
                 got=str(counts),
             )
@@ -144,7 +144,7 @@ def test_recordings_nest(subject: Subject) -> None:
     got = (*meanwhile, splits(outer), splits(inner), splits(failed))
     if got != (2, 1, 0, 2, 1, 0):
         raise Violation(
-            "splits told by an outer, an inner and a failed recording, then and afterwards",
+            "splits in an outer, an inner and a failed recording, during and after each",
             expected="(2, 1, 0), and again",
             got=str(got),
         )

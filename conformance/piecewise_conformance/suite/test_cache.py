@@ -83,7 +83,7 @@ def test_disabled_cache_in_no_folder(subject: Subject, tmp_path: Path) -> None:
         times(2).check(off.compile(times(2).gm, times(2).traced, RANGE))
         off.save()
     if folder.exists():
-        raise Violation("the folder of a disabled cache was made")
+        raise Violation("a disabled cache created its folder")
 
 
 class _Untouched:
@@ -132,7 +132,7 @@ class _Untouched:
         ]
         if changed:
             raise Violation(
-                f"{what} wrote into the cache folder", expected="nothing", got=str(changed)
+                f"{what} wrote to the cache folder", expected="nothing", got=str(changed)
             )
 
 
@@ -169,16 +169,16 @@ def test_save_beside_a_reader(subject: Subject, tmp_path: Path) -> None:
             runnable = reader.load(case.gm, case.traced, RANGE, index)
             if runnable is None:
                 raise Violation(
-                    f"piece {index}, stored before the start and before another process saved",
+                    f"piece {index}, stored before the manager opened the cache and another saved",
                     expected="it is loaded",
-                    got="it is not found",
+                    got="it is missing",
                 )
             case.check(runnable)
     if log.compiles:
         raise Violation("a load compiled", got=str(len(log.compiles)))
 
 
-@requirement("CACHE-007")
+@requirement("CACHE-024")
 def test_nothing_is_left_behind(subject: Subject, tmp_path: Path) -> None:
     """Saves do not fill the folder with temporary files; a backup or two may stay."""
     names: list[set[str]] = []
@@ -238,7 +238,7 @@ def test_umask(subject: Subject, tmp_path: Path, umask: int) -> None:
             usual = _readers(plain)
             found = {name: _readers(folder / name) for name in contents(folder)}
             if wrong := {name: mode for name, mode in found.items() if mode != usual}:
-                raise Violation("who may read the cache", expected=usual, got=str(wrong))
+                raise Violation("permissions of the cache files", expected=usual, got=str(wrong))
     finally:
         os.umask(before)
 

@@ -98,7 +98,7 @@ def test_other_things_in_the_same_graph(subject: Subject, tmp_path: Path, name: 
     fill(subject, tmp_path, first())
     if not start(subject, tmp_path, second()).compiles:
         raise Violation(
-            "a graph was served by the artifact of another",
+            "a graph was served by the artifact of another graph",
             expected="a compile",
             got="a load",
             program=f"{first().gm.graph}\n{second().gm.graph}",

@@ -40,7 +40,9 @@ def test_torn_file(subject: Subject, tmp_path: Path) -> None:
         if len(log.loads) + len(log.compiles) != 2:
             raise Violation(f"a start after {what}", expected="2 pieces loaded or compiled")
     fill(subject, folder, *cases)
-    expect_work(start(subject, folder, *cases), loads=2, compiles=0, what="after a torn file")
+    expect_work(
+        start(subject, folder, *cases), loads=2, compiles=0, what="a start after a truncated file"
+    )
 
 
 GARBAGE: dict[str, bytes] = {
@@ -176,7 +178,7 @@ def test_unreadable_file_is_kept(subject: Subject, tmp_path: Path, name: str) ->
         if not _is_kept(bad, tmp_path):
             raise Violation(
                 f"the content of {which}, which could not be read, is gone",
-                expected="it is kept in a file in the folder or beside it",
+                expected="it is kept in a file in the cache folder or next to it",
                 got=str(list(contents(tmp_path))),
             )
 

@@ -154,4 +154,6 @@ def test_buffers_of_their_own(subject: Subject, tmp_path: Path) -> None:
         second.get_buffer("state").add_(1)
         (got,) = runnable(6, torch.zeros(6, 8))
     if not bool((got == 1).all()):
-        raise Violation("a piece read the buffer of another", expected="1", got=str(got[0, 0]))
+        raise Violation(
+            "a piece read the buffer of another piece", expected="1", got=str(got[0, 0])
+        )

@@ -46,7 +46,7 @@ def told(
     logged = [each for each in caplog.records[logged_before:] if each.levelno >= logging.WARNING]
     # a logger that does not propagate writes past pytest
     if not caught and not logged and not any(capfd.readouterr()):
-        raise Violation(what, expected="a warning, printed or logged", got="not a word")
+        raise Violation(what, expected="a warning, printed or logged", got="nothing")
 
 
 @requirement("CACHE-018")

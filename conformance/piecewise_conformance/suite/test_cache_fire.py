@@ -43,7 +43,7 @@ def test_writers_and_a_kill(subject: Subject, tmp_path: Path) -> None:
     )
     if missing := sorted(set(promised) - set(found)):
         raise Violation(
-            "entries of finished saves that are gone",
+            "entries of completed saves that are missing",
             expected=f"all {len(promised)}",
             got=f"{len(missing)} missing: {missing[:20]}",
         )

@@ -101,13 +101,13 @@ def test_unprintable_handle(subject: Subject, tmp_path: Path, name: str) -> None
     if len(log.loads) + len(log.compiles) != 2 or not any(call.index == 0 for call in log.loads):
         raise Violation(
             what,
-            expected="the sound entry is loaded",
+            expected="the valid entry is loaded",
             got=f"{len(log.loads)} loaded, {len(log.compiles)} compiled",
         )
     for call in log.loads:
         if call.index == 1 and not _is_same(call.key, made):
             raise Violation(
-                f"{what}: what is loaded for it",
+                f"{what}: the handle that is loaded for it",
                 expected=f"nothing, or {_printed(made)}",
                 got=_printed(call.key),
             )

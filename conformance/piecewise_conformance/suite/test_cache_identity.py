@@ -253,7 +253,7 @@ def test_other_graph_in_the_same_place(
     log = start(subject, tmp_path, second())
     if not log.compiles:
         raise Violation(
-            "a graph was served by the artifact of another",
+            "a graph was served by the artifact of another graph",
             expected="a compile",
             got="a load",
             program=f"{first().gm.graph}\n{second().gm.graph}",
@@ -352,7 +352,9 @@ def test_sizes_that_were_one(subject: Subject, tmp_path: Path, joined: bool) -> 
             opened = manager(subject, tmp_path)
             opened.compile(case.gm, case.traced, RANGE)
             opened.save()
-        expect_work(log, loads=loads, compiles=1 - loads, what="sizes one symbol, then two")
+        expect_work(
+            log, loads=loads, compiles=1 - loads, what="sizes that were one symbol, then two"
+        )
 
 
 @requirement("CACHE-014")
@@ -364,7 +366,12 @@ def test_inputs_that_share_memory(subject: Subject, tmp_path: Path) -> None:
             opened = manager(subject, tmp_path)
             opened.compile(case.gm, inputs, (6, 6))
             opened.save()
-        expect_work(log, loads=loads, compiles=1 - loads, what="tensors apart, then sharing memory")
+        expect_work(
+            log,
+            loads=loads,
+            compiles=1 - loads,
+            what="tensors with separate memory, then with shared memory",
+        )
 
 
 @requirement("CACHE-015")

@@ -54,7 +54,7 @@ def _served(subject: Subject, folder: Path, cases: list[PieceCase], what: str) -
             handles = [each.key for each in log.loads]
             if handles != [HANDLES[index]] or log.loads[0].range != ends:
                 raise Violation(
-                    f"what is served of {what}",
+                    f"the handle that is loaded from {what}",
                     expected=f"{HANDLES[index]!r} for piece {index} and {ends}, or a miss",
                     got=str([(each.key, each.range) for each in log.loads]),
                 )
@@ -67,8 +67,8 @@ def sweep(subject: Subject, root: Path, numbers: range) -> int:
     cases, folder, trace = _cases(), root / "cache", root / "trace"
     folder.mkdir(exist_ok=True)
     good = _fill(subject, folder, cases)
-    if _served(subject, folder, cases, "the good file") != len(cases) * len(RANGES):
-        raise Violation("the good file", expected="every entry is served")
+    if _served(subject, folder, cases, "the valid file") != len(cases) * len(RANGES):
+        raise Violation("the valid file", expected="every entry is loaded")
     if not (names := snapshots.some(good, most=len(good))):
         raise Violation("a cache with nine entries", expected="a file", got=str(sorted(good)))
     served = 0
@@ -79,7 +79,7 @@ def sweep(subject: Subject, root: Path, numbers: range) -> int:
         what = f"a cache where {name} is mutated file {number}, {content[:300]!r}"
         served += _served(subject, folder, cases, what)
         if trace.exists():
-            raise Violation(f"code ran that lay in {name}", got=repr(content[:300]))
+            raise Violation(f"code in {name} was executed", got=repr(content[:300]))
     return served
 
 
@@ -128,7 +128,7 @@ class _Kept:
                 case.check(reader.compile(case.gm, case.traced, RANGES[0], index, len(self.cases)))
             if wrong := [each.key for each in log.loads if each.key != handle]:
                 raise Violation(
-                    f"what is served after {what}",
+                    f"the handle that is loaded after {what}",
                     expected=f"{handle!r}, or a miss",
                     got=str(wrong),
                 )

@@ -103,10 +103,12 @@ def test_handle_is_a_literal(subject: Subject, tmp_path: Path, kind: str) -> Non
     try:
         again = ast.literal_eval(repr(handle))
     except (ValueError, SyntaxError) as error:
-        raise Violation("a handle that is no literal", got=f"{handle!r}: {error}") from None
+        raise Violation(
+            "a handle that is not a Python literal", got=f"{handle!r}: {error}"
+        ) from None
     if again != handle:
         raise Violation(
-            "a handle that reads back as another", expected=repr(handle), got=repr(again)
+            "a handle after it was printed and read again", expected=repr(handle), got=repr(again)
         )
 
 
@@ -117,11 +119,11 @@ def test_named_compiler_compiles(subject: Subject, tmp_path: Path) -> None:
     with spy.spying() as log, tracing(case):
         compiler(subject, tmp_path, spy.NAME).compile(case.gm, case.traced, RANGE)
     if len(log.compiles) != 1:
-        raise Violation("compiles by the named compiler", expected="1", got=str(len(log.compiles)))
+        raise Violation("compiles of the named compiler", expected="1", got=str(len(log.compiles)))
     with spy.spying() as log, tracing(case):
         compiler(subject, tmp_path).compile(case.gm, case.traced, RANGE)
     if log.compiles:
-        raise Violation("a compiler compiled that was not named")
+        raise Violation("a compiler other than the named one compiled")
 
 
 @requirement("COMPILER-006")
@@ -161,13 +163,13 @@ def test_told_where_artifacts_go(subject: Subject, tmp_path: Path, disable: bool
         told = list(log.opened)
         opened.compile(times(2).gm, times(2).traced, RANGE)
     if disable and any(not off for _, off, _ in [*told, *log.opened]):
-        raise Violation("what the compiler was told of a cache that is off", got=str(told))
+        raise Violation("the calls of initialize_cache with the cache disabled", got=str(told))
     if not disable and not any(
         Path(folder).is_relative_to(tmp_path) and not off and prefix == "draft"
         for folder, off, prefix in told
     ):
         raise Violation(
-            "what the compiler was told before it compiled",
+            "the calls of initialize_cache before the first compile",
             expected=f"{(str(tmp_path), False, 'draft')}",
             got=str(told),
         )
@@ -188,7 +190,7 @@ def test_each_keeps_its_folder(subject: Subject, tmp_path: Path) -> None:
         told = [call.folder for call in log.compiles if call.folder]
         if any(not Path(each).is_relative_to(folder) for each in told):
             raise Violation(
-                "where a compiler was told to keep what it compiles",
+                "the folder that the compiler was initialized with",
                 expected=str(folder),
                 got=str(told),
             )
@@ -211,7 +213,7 @@ def test_told_what_it_compiles(subject: Subject, tmp_path: Path) -> None:
     keys = [call.key for call in log.compiles if call.key is not None]
     if [call.range for call in log.compiles] != [ends for ends, _ in places]:
         raise Violation(
-            "the ranges that the compiler was told",
+            "the ranges that the compiler received",
             expected=str([ends for ends, _ in places]),
             got=str([call.range for call in log.compiles]),
         )
@@ -224,5 +226,5 @@ def test_told_what_it_compiles(subject: Subject, tmp_path: Path) -> None:
     loaded = [(call.range, call.index) for call in log.loads]
     if loaded != places:
         raise Violation(
-            "the ranges and pieces that were loaded", expected=str(places), got=str(loaded)
+            "the ranges and pieces in the calls of load", expected=str(places), got=str(loaded)
         )

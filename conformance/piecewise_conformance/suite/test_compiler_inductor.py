@@ -40,9 +40,9 @@ def compiler(subject: Subject, folder: Path, way: str = "binary") -> Compiler:
 def _expect_handle(handle: Any, way: str) -> None:
     if handle is None and way == "compile-fx":
         # Inductor has a cache of its own there, and a compiler may leave it to that
-        raise Unsupported("the subject's compile_fx gives no handle")
+        raise Unsupported("the subject's compile_fx returns no handle")
     if handle is None:
-        raise Violation("Inductor gave no handle", expected="a handle", got="None")
+        raise Violation("Inductor returned no handle", expected="a handle", got="None")
 
 
 @requirement("COMPILER-008")
@@ -61,7 +61,7 @@ def test_loaded_equals_fresh(subject: Subject, tmp_path: Path, name: str, way: s
     packed = [isinstance(each(*case.args(ROWS)), torch.Tensor) for each in (fresh, loaded)]
     if packed[0] != packed[1]:
         raise Violation(
-            "how the outputs are packed by the fresh and by the loaded callable",
+            "the output structures of the fresh and of the loaded callable",
             expected="alike",
             got=" and ".join("a bare tensor" if bare else "a sequence" for bare in packed),
         )
@@ -79,10 +79,10 @@ def test_own_loaded_equals_fresh(subject: Subject, tmp_path: Path, name: str) ->
         except Exception as error:
             if whose(error) is None:
                 raise
-            raise Unsupported("the subject has no compiler that it calls its own") from None
+            raise Unsupported("the subject has no compiler of its own") from None
         _, handle = made.compile(case.gm, case.traced, RANGE)
         if handle is None:
-            raise Unsupported("the subject's own compiler gives no handle")
+            raise Unsupported("the subject's own compiler returns no handle")
         again = compiling.compiler(subject, tmp_path, "own")
         loaded = again.load(handle, case.gm, case.traced, RANGE)
     for rows in (ROWS, 2):
@@ -176,7 +176,7 @@ def test_damaged_artifact_is_replaced(subject: Subject, tmp_path: Path, way: str
 def _expect_files(files: Sequence[Any]) -> None:
     """Unsupported for a compiler that hands its artifacts to a manager, which saves them later."""
     if not files:
-        raise Unsupported("the compiler alone keeps no file: the cache is judged by CACHE")
+        raise Unsupported("the compiler writes no file itself; CACHE covers its cache")
 
 
 def _files_by_kind(folder: Path) -> dict[tuple[int, str], list[Path]]:
@@ -259,7 +259,7 @@ def test_partition_rules(subject: Subject) -> None:
         driven.check(size)
     if seen != [set(chosen.splitting_ops)]:
         raise Violation(
-            "the ops at which Inductor is told to partition",
+            "the ops of the partition rules",
             expected=f"{sorted(chosen.splitting_ops)}, in one compile",
             got=str(seen),
         )
@@ -267,10 +267,10 @@ def test_partition_rules(subject: Subject) -> None:
     if missing:
         raise Violation("ops that are not in the graph that Inductor compiles", got=str(missing))
     if list(config.custom_should_partition_ops) != before:
-        raise Violation("the rules stay after the compile", expected=str(before))
+        raise Violation("the partition rules stay in force after the compile", expected=str(before))
 
 
-@requirement("COMPILER-012")
+@requirement("COMPILER-016")
 def test_partition_rules_end(subject: Subject) -> None:
     """The rules hold inside the manager's compile context alone, also past an exception."""
     import torch._inductor.config as config
@@ -298,7 +298,7 @@ def test_partition_rules_end(subject: Subject) -> None:
             after = list(config.custom_should_partition_ops), config.graph_partition
         if inside != ["piecewise::scaled"] or after != before:
             raise Violation(
-                "the rules inside and after the compile context",
+                "the partition rules inside and after the compile context",
                 expected=f"['piecewise::scaled'], then {before}",
                 got=f"{inside}, then {after}",
             )

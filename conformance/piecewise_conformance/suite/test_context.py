@@ -154,7 +154,7 @@ def test_callback_after_the_last_range(
     _expect_calls(calls, 1, "after every range was met")
     if calls[0] != len(log.compiles):
         raise Violation(
-            "the completion callback came before the last compile",
+            "the completion callback was called before the last compile",
             expected=f"after {len(log.compiles)} compiles",
             got=f"after {calls[0]}",
         )
@@ -233,7 +233,7 @@ def test_callback_finds_the_cache(subject: Subject, tmp_path: Path) -> None:
 
     with subject.context("set_on_compilation_complete", callback):
         start(subject, tmp_path / "root")
-    expect_warm(start(subject, found), "a start on what the callback found")
+    expect_warm(start(subject, found), "a start on the cache that the callback found")
 
 
 @requirement("CONTEXT-004")
@@ -264,7 +264,9 @@ def test_callback_after_a_compile_that_failed(subject: Subject) -> None:
         with suppress(Exception):  # Dynamo may wrap it
             driven.got(driven.program.inputs(3))
         if not failed:
-            raise Unsupported("the subject compiles one piece, and none after it can fail")
+            raise Unsupported(
+                "the subject compiles one piece only; the test needs a later one that fails"
+            )
         _expect_calls(calls, 0, "when a compile had failed")
         log.handle = good
         for size in (6, 3, 6):
@@ -272,7 +274,7 @@ def test_callback_after_a_compile_that_failed(subject: Subject) -> None:
     _expect_calls(calls, 1, "after every range was met")
     if calls[0] != len(log.compiles):
         raise Violation(
-            "the completion callback came before a compile that had failed was made up for",
+            "the completion callback was called before a failed compile was repeated",
             expected=f"after {len(log.compiles)} compiles",
             got=f"after {calls[0]}",
         )
@@ -284,7 +286,7 @@ class _IsEncoder:
     def __init__(self, subject: Subject, **changes: Any) -> None:
         _, function = serialized.compiled(subject, "linear-chain", **{"prefix": "", **changes})
         if not hasattr(function, "is_encoder"):
-            raise Unsupported("what the subject's backend returns does not tell is_encoder")
+            raise Unsupported("the function that the subject returns has no is_encoder")
         self.answer = bool(function.is_encoder)
 
 
@@ -303,7 +305,7 @@ def test_encoders(subject: Subject) -> None:
     got["after all tags"] = _IsEncoder(subject).answer
     expected = dict(zip(got, (False, True, True, False, True, False), strict=True))
     if got != expected:
-        raise Violation("what is_encoder says", expected=str(expected), got=str(got))
+        raise Violation("is_encoder of the function", expected=str(expected), got=str(got))
 
 
 @requirement("CONTEXT-008")
@@ -336,7 +338,7 @@ def test_forward_contexts_nest(subject: Subject, device: str) -> None:
         got["after all"] = runs()
     expected = dict(zip(got, (1, 0, 0, 1), strict=True))
     if got != expected:
-        raise Violation("runs of what is wrapped", expected=str(expected), got=str(got))
+        raise Violation("calls of the wrapped callable", expected=str(expected), got=str(got))
 
 
 def _range(subject: Subject) -> tuple[int, int] | None:
@@ -393,4 +395,8 @@ def test_pass_context_while_compiling(subject: Subject, tmp_path: Path) -> None:
         seen.append(_range(subject))
     expected = [RANGE, None, (9, 9), None, (10, 64), None, None]
     if seen != expected:
-        raise Violation("the range while compiling", expected=str(expected), got=str(seen))
+        raise Violation(
+            "the range in the pass context during the compile",
+            expected=str(expected),
+            got=str(seen),
+        )

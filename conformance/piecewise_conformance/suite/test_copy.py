@@ -31,7 +31,7 @@ def test_sees_what_was_passed(subject: Subject, kind: str, order: tuple[int, ...
         for want, have in ((first, seen.copies[-1][0]), (second, seen.copies[-1][2])):
             if not same(want, have):
                 raise Violation(
-                    f"what the callable sees in call {number} of sizes {order}",
+                    f"the input that the callable sees in call {number} of sizes {order}",
                     expected=describe(want),
                     got=describe(have),
                 )
@@ -83,7 +83,7 @@ def test_sees_new_content_of_a_tensor(subject: Subject, kind: str) -> None:
         call(given)
         if not same(given, seen.copies[-1][0]):
             raise Violation(
-                f"a tensor that is passed for time {number + 1}, with other values",
+                f"a tensor that is passed for time {number + 1}, with new values",
                 expected=describe(given),
                 got=describe(seen.copies[-1][0]),
             )
@@ -187,9 +187,9 @@ def test_given_buffer_is_used(subject: Subject) -> None:
     given = rows(6)
     call(given)
     if seen.addresses[0] != (mine.data_ptr(),) or not torch.equal(mine[:6], given):
-        raise Violation("the buffer that was given is not used", expected=hex(mine.data_ptr()))
+        raise Violation("the given buffer is not used", expected=hex(mine.data_ptr()))
     if others.any():
-        raise Violation("memory beside the buffer that was given", expected="as it was")
+        raise Violation("memory next to the given buffer", expected="unchanged")
 
 
 @requirement("COPY-002")
@@ -206,7 +206,7 @@ def test_inputs_of_a_backend_are_copied(subject: Subject, name: str) -> None:
     own = {each.inputs[argument].data_ptr() for each in seen for argument in arguments}
     if not log.addresses or own & log.addresses:
         raise Violation(
-            "addresses of the caller's tensors among those that pieces were called with",
+            "addresses of the caller's tensors that pieces were called with",
             expected="none",
             got=str(len(own & log.addresses)) if log.addresses else "no piece was called",
         )
@@ -248,7 +248,7 @@ def test_weights_are_not_copied(subject: Subject, name: str) -> None:
         raise Violation("parameters of the program", expected="some", got="none")
     if copied := sorted(key for key, place in parameters.items() if place not in log.addresses):
         raise Violation(
-            "parameters that no piece was called with", expected="none", got=", ".join(copied)
+            "parameters that were not passed to any piece", expected="none", got=", ".join(copied)
         )
 
 
@@ -266,7 +266,7 @@ def test_growth(subject: Subject, kind: str, order: tuple[int, ...]) -> None:
             if not sizes <= numbers and not {size * WIDTH for size in sizes} <= numbers:
                 raise Violation(
                     f"a call of {count} rows after {order[0]}",
-                    expected="the result, or an error that tells both sizes, in rows or elements",
+                    expected="the result, or an error with both sizes, in rows or elements",
                     got=told,
                 )
             continue
@@ -290,7 +290,7 @@ def test_no_conversion(subject: Subject, kind: str, dtype: torch.dtype) -> None:
         other = (rows(count, 3) * 3).to(dtype)
         if refusal(call, other) is None and not same(other, seen.copies[-1][0]):
             raise Violation(
-                f"a {dtype} input of {count} rows where float32 came before",
+                f"a {dtype} input of {count} rows after float32 inputs",
                 expected=f"a refusal, or {describe(other)}",
                 got=describe(seen.copies[-1][0]),
             )
@@ -376,7 +376,7 @@ def test_refused_writes(subject: Subject, write: Any) -> None:
     before = whole.clone()
     if refusal(call, whole[:-1], whole[1:]) is not None and not torch.equal(whole, before):
         raise Violation(
-            "inputs of a call that was refused", expected=describe(before), got=describe(whole)
+            "inputs after a call that was refused", expected=describe(before), got=describe(whole)
         )
 
 

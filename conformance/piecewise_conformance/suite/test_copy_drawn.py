@@ -20,7 +20,7 @@ SHARED = [
     "",
     "same tensor",
     "rows of the first",
-    "columns beside the first",
+    "columns next to the first",
     "the first in another dtype",
 ]
 DTYPES = [torch.float32, torch.float32, torch.float64, torch.int64]
@@ -70,7 +70,7 @@ def _inputs(number: int, call: dict[str, Any]) -> list[torch.Tensor]:
         return [x, x.view(OTHER_DTYPES[dtype])]
     if call["shared"] == "rows of the first":
         return [x, x[min(1, rows - 1) :]]
-    if call["shared"] == "columns beside the first":
+    if call["shared"] == "columns next to the first":
         whole = _tensor(2 * rows, "contiguous", dtype, 100 * number).reshape(rows, 2 * WIDTH)
         return [whole[:, :WIDTH], whole[:, WIDTH:]]
     return [x, _tensor(rows, "contiguous", dtype, 100 * number + 50)]

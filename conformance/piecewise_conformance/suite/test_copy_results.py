@@ -81,7 +81,7 @@ def test_results_that_lie_in_an_input(subject: Subject, result: Callable[..., An
         for want, have in pairs:
             if not same(want, have):
                 raise Violation(
-                    f"a result {when}, which lies in an input",
+                    f"a result {when} that shares memory with an input",
                     expected=describe(want),
                     got=describe(have),
                 )
@@ -108,7 +108,7 @@ def test_argument_that_is_not_a_tensor(subject: Subject, kind: str, given: objec
         for args in ((rows(4, number), given), (given, rows(4, number))):
             if refusal(call, *args) is None and not _equal(args, seen.copies[-1]):
                 raise Violation(
-                    f"what the callable is given for {given!r}",
+                    f"the argument that the callable receives for {given!r}",
                     expected=f"a refusal, or {given!r}",
                     got=repr(seen.copies[-1]),
                 )

@@ -25,7 +25,7 @@ OVERLAPS: dict[str, Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]]
 }
 
 
-@requirement("COPY-010")
+@requirement("COPY-014")
 @pytest.mark.parametrize("name", OVERLAPS)
 def test_buffers_that_overlap(subject: Subject, name: str) -> None:
     """Two inputs in buffers that overlap are seen as they were passed, or the buffers are refused;
@@ -122,7 +122,7 @@ def test_wrappers_overlap(subject: Subject) -> None:
             _expect(outer, seed, "the outer of two wrappers")
 
 
-@requirement("COPY-012")
+@requirement("COPY-015")
 def test_after_a_call_that_raised(subject: Subject) -> None:
     """An error of the callable ends its call: the next one is right."""
     function = _Nesting()

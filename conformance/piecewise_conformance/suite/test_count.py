@@ -53,7 +53,7 @@ def _grown(subject: Subject, action: Callable[[], Any]) -> dict[str, int]:
 
 def _expect(grown: dict[str, int], what: str, **expected: int) -> None:
     if lacking := [name for name in expected if name not in grown]:
-        raise Unsupported(f"the subject has no counter {', '.join(lacking)}")
+        raise Unsupported(f"the subject's compilation_counter has no {', '.join(lacking)}")
     got = {name: grown[name] for name in expected}
     if got != expected:
         raise Violation(f"counters {what}", expected=str(expected), got=str(got))
@@ -136,7 +136,7 @@ def test_found_in_the_cache(subject: Subject, tmp_path: Path) -> None:
     first = _grown(subject, lambda: warm_start.start(subject, tmp_path))
     second = _grown(subject, lambda: warm_start.start(subject, tmp_path))
     if not first.get("num_backend_compilations"):
-        raise Unsupported("the subject counts no backend compilations")
+        raise Unsupported("the subject does not count backend compilations")
     _expect(
         second,
         "after a second start",
@@ -160,7 +160,7 @@ def test_inductor(subject: Subject, tmp_path: Path) -> None:
     first, second = _grown(subject, start), _grown(subject, start)
     pieces = first.get("num_piecewise_capturable_graphs_seen")
     if not pieces:
-        raise Unsupported("the subject counts no capturable graphs")
+        raise Unsupported("the subject does not count capturable graphs")
     _expect(
         first,
         f"after a first start with Inductor, of {pieces} pieces",
@@ -246,12 +246,14 @@ def test_log_does_not_grow_with_the_pieces(
     few, many = lines["linear-chain"], lines["thirteen-ops"]
     if len(many) > len(few):
         raise Violation(
-            "lines of the log for thirteen splitting ops",
+            "log lines for thirteen splitting ops",
             expected=f"{len(few)}, as for one",
             got="\n".join(many[:20]),
         )
     if again := [*lines["linear-chain again"], *lines["thirteen-ops again"]]:
-        raise Violation("lines for a batch of known size", expected="none", got="\n".join(again))
+        raise Violation(
+            "log lines for a batch of a known size", expected="none", got="\n".join(again)
+        )
 
 
 def _told(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -282,7 +284,7 @@ def test_time_of_an_equal_piece(
         monkeypatch.undo()
     if not settings.compilation_time > before:
         raise Violation(
-            "compilation_time after a piece that is equal to one before",
+            "compilation_time after a piece that is equal to an earlier one",
             expected=f"more than {before}",
             got=str(settings.compilation_time),
         )

@@ -151,7 +151,7 @@ def test_options(subject: Subject, name: str) -> None:
     """First, middle and last piece, in the order in which they run; one piece is first and last."""
     made = sorted(_wrapped(subject, name, cudagraph_mode="PIECEWISE"), key=lambda each: each.turn)
     if not made:
-        raise Violation("the wrappers in mode PIECEWISE", expected="one a piece", got="none")
+        raise Violation("the wrappers in mode PIECEWISE", expected="one per piece", got="none")
     got = [each.options for each in made]
     last = len(made) - 1
     expected = [(i == 0, i != 0, i == last) for i in range(len(made))]
@@ -193,7 +193,9 @@ def test_nothing_is_wrapped_where_inductor_partitions(subject: Subject) -> None:
     ):
         Driven(subject, chosen, options, backend).check(chosen.sizes[0])
     if not compiled or made:
-        raise Violation("wrappers where Inductor partitions", expected="none", got=str(len(made)))
+        raise Violation(
+            "wrappers with Inductor's own partitioning", expected="none", got=str(len(made))
+        )
 
 
 @requirement("GRAPH-005")
@@ -239,7 +241,7 @@ def test_runs_what_it_wraps(subject: Subject, own: str) -> None:
         expect_direct(5, "in mode NONE without a batch descriptor")
     expect_direct(6, "outside of a forward context again")
     if len(calls) != 6:
-        raise Violation("calls of what is wrapped", expected="6", got=str(len(calls)))
+        raise Violation("calls of the wrapped callable", expected="6", got=str(len(calls)))
 
 
 @requirement("GRAPH-006")
@@ -254,8 +256,8 @@ def test_no_splitting_ops(subject: Subject, mode: str) -> None:
     except Exception as error:
         if "splitting" not in words_of(error):
             raise Violation(
-                f"{mode} without splitting ops is refused without telling why",
-                expected="an error that names splitting ops",
+                f"{mode} without splitting ops is refused, but the error does not say why",
+                expected="an error that mentions splitting ops",
                 got=str(error)[:300],
             ) from None
         return

@@ -73,7 +73,9 @@ def test_the_collector_after_a_capture(
         finally:
             gc.collect, torch.cuda.empty_cache = before[:2]
         if after != before:
-            raise Violation("what collects garbage", expected=str(before), got=str(after))
+            raise Violation(
+                "a callable that collects garbage", expected=str(before), got=str(after)
+            )
 
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]

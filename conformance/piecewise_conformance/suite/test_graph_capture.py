@@ -30,7 +30,7 @@ both_modes = pytest.mark.parametrize("mode", ["PIECEWISE", "FULL"])
 def _calls(counted: Counted, expected: int, what: str) -> None:
     if counted.calls != expected:
         raise Violation(
-            f"calls of what is wrapped {what}", expected=str(expected), got=str(counted.calls)
+            f"calls of the wrapped callable {what}", expected=str(expected), got=str(counted.calls)
         )
 
 
@@ -161,7 +161,7 @@ def test_runs_what_it_wraps_after_a_capture(subject: Subject, device: str, own: 
             same(f"in mode {mode} after a capture in {own}", x * 2, got)
             if counted.calls != before + 1:
                 raise Violation(
-                    f"runs of what is wrapped in mode {mode} after a capture in {own}",
+                    f"calls of the wrapped callable in mode {mode} after a capture in {own}",
                     expected="1",
                     got=str(counted.calls - before),
                 )
@@ -201,7 +201,7 @@ def test_nested_wrappers(subject: Subject, device: str) -> None:
                 ran = tuple(b - a for a, b in zip(before, after, strict=True))
                 if ran != again:
                     raise Violation(
-                        f"runs of (first piece, second piece, what is between) in {mode} again",
+                        f"calls of (first, second piece, code between) in a later {mode} batch",
                         expected=str(again),
                         got=str(ran),
                     )
@@ -270,7 +270,7 @@ def test_a_capture_that_fails(subject: Subject, device: str) -> None:
         ):
             wrapped(x)
         if torch.cuda.is_current_stream_capturing():
-            raise Violation("a failed capture", expected="closed", got="still under way")
+            raise Violation("a failed capture", expected="closed", got="still open")
         fails[0] = False
         for number in range(3):
             x.copy_(here.tensor(4, 3, seed=number))

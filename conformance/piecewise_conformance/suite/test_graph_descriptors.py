@@ -68,7 +68,7 @@ def test_many_are_kept(subject: Subject, device: str) -> None:
                 wrapped(inputs[size])
             if counted.calls != before:
                 raise Violation(
-                    f"runs of what is wrapped for {size} tokens, after {len(sizes)} captures",
+                    f"calls of the callable for {size} tokens, with {len(sizes)} graphs",
                     expected="none",
                     got=str(counted.calls - before),
                 )

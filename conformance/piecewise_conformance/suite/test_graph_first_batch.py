@@ -122,7 +122,7 @@ def test_a_capture_writes_at_most_once(
             wrapped(*args)
         if not any(torch.equal(counter, each) for each in (before, before + x)):
             raise Violation(
-                "what the callable writes, after the call that captures",
+                "the state that the callable writes, after the call that captures",
                 expected="as after one call, or as before it",
-                got=f"{((counter - before) / x).mean():.1f} times what one call adds",
+                got=f"{((counter - before) / x).mean():.1f} times the change of one call",
             )

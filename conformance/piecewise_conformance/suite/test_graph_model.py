@@ -102,7 +102,7 @@ def test_no_empty_graph(subject: Subject, device: str, name: str) -> None:
             warnings.simplefilter("always")
             batch(here, driven, "PIECEWISE", size)
         if empty := [each for each in told if "Graph is empty" in str(each.message)]:
-            raise Violation("captures that launch nothing", expected="none", got=str(len(empty)))
+            raise Violation("CUDA graphs that launch nothing", expected="none", got=str(len(empty)))
         for args in (other_values(chosen.inputs(size)), chosen.inputs(size)):
             # no graph made the buffer: it has an address of its own each time
             with here.batch("PIECEWISE", here.descriptor(size)), or_refused(True):
@@ -133,7 +133,7 @@ def test_events(subject: Subject, device: str, name: str) -> None:
             others = [e for e in told if e.details.descriptor != here.descriptor(size)]
             if len(told) != pieces or rest or others:
                 raise Violation(
-                    f"events of batch {number} for {size} tokens, of {pieces} pieces",
+                    f"events of batch {number} for {size} tokens, with {pieces} pieces",
                     expected=f"{pieces} of {' or '.join(sorted(kinds))}, in PIECEWISE",
                     got=str([(each.kind, each.mode, each.details.descriptor) for each in told]),
                 )
@@ -161,7 +161,7 @@ def test_events_of_inputs_elsewhere(subject: Subject, device: str) -> None:
                 refused = False
             told = len(trace().of("Replay")) - before
             ran_again = counted.calls > ran
-            outcome = "was refused" if refused else "ran what it wraps" if ran_again else "replayed"
+            outcome = "was refused" if refused else "ran the callable" if ran_again else "replayed"
             expected = int(outcome == "replayed")
             if told != expected:
                 raise Violation(

@@ -12,7 +12,7 @@ import pytest
 import torch
 from piecewise_conformance.core.marks import needs, requirement, slow
 from piecewise_conformance.core.options import Options
-from piecewise_conformance.core.verdict import Unsupported, Violation
+from piecewise_conformance.core.verdict import NOT_OFFERED, Unsupported, Violation
 from piecewise_conformance.isolation.child import call_in_child
 from piecewise_conformance.subject.subject import Subject
 from piecewise_conformance.testkit import spy
@@ -232,7 +232,7 @@ def test_moved_root(subject: Subject, tmp_path: Path) -> None:
     shutil.move(old, new)
     expect_warm(start(subject, new), "a start on the moved root")
     if old.exists():
-        raise Violation("the old root was made again")
+        raise Violation("the old root was created again")
 
 
 @requirement("HASH-005")
@@ -264,7 +264,7 @@ def test_moved_home(subject: Subject, tmp_path: Path, monkeypatch: pytest.Monkey
     expect_warm(start(subject, tmp_path / "cache"), "a start with another HOME")
 
 
-@requirement("HASH-005")
+@requirement("HASH-016")
 def test_relative_root(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that goes to another folder between two compiles still has its cache."""
     (tmp_path / "other").mkdir()
@@ -382,7 +382,7 @@ def test_declared_variables(
 ) -> None:
     """Each declared variable at another value is a miss, and at its old one a hit again."""
     if not (variables := subject.get("code_variables")):
-        raise Unsupported("the subject declares no variable that changes what is compiled")
+        raise Unsupported(f"{NOT_OFFERED} code_variables, or the dict is empty")
     for name, value in variables.items():
         root = tmp_path / name
         monkeypatch.delenv(name, raising=False)

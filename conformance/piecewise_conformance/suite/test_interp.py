@@ -149,7 +149,9 @@ def test_second_round_compiles_nothing(subject: Subject, name: str) -> None:
             driven.check(size)
     if log.compiles or log.loads:
         raise Violation(
-            "work in a second round", expected="none", got=f"{len(log.compiles)} compiles"
+            "compiles in a second round over the sizes",
+            expected="none",
+            got=f"{len(log.compiles)} compiles",
         )
 
 
@@ -166,9 +168,9 @@ def test_many_sizes(subject: Subject) -> None:
             driven.check(size)
     if log.compiles or log.loads:
         raise Violation(
-            "work for forty sizes in two ranges that had been compiled",
+            "compiles for forty sizes in two compiled ranges",
             expected="none",
-            got=f"{len(log.compiles)} compiles, beside the {known} before",
+            got=f"{len(log.compiles)} compiles, after {known} before",
         )
 
 
@@ -223,13 +225,13 @@ def test_no_new_symbols(subject: Subject, name: str) -> None:
             driven.check(size)
     new = checked[-1] - known[0]
     if new:
-        raise Violation("symbols that the backend made", expected="none", got=str(sorted(new)))
+        raise Violation("symbols created by the backend", expected="none", got=str(sorted(new)))
     for call in log.compiles:
         for node, value in _paired(call):
             extra = {str(symbol) for symbol in graphs.shape_symbols(value)} - known[0]
             if extra:
                 raise Violation(
-                    f"example input {node.name} has a symbol of its own",
+                    f"example input {node.name} has a new symbol",
                     expected=str(sorted(known[0])),
                     got=str(sorted(extra)),
                 )

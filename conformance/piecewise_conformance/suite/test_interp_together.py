@@ -237,7 +237,7 @@ def _fail_once(model: Driven, kind: type[BaseException]) -> None:
     # not at all if a compiler puts off writing inputs until the end of its piece
     if not torch.equal(args[0], after) and not torch.equal(args[0], before):
         raise Violation(
-            f"what the model wrote before an op raised {kind.__name__}",
+            f"the state that the model wrote before an op raised {kind.__name__}",
             expected=describe(after),
             got=describe(args[0]),
         )

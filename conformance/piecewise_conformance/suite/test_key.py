@@ -72,10 +72,10 @@ def test_handle_round_trip(subject: Subject, tmp_path: Path, handle: Any) -> Non
         neighbour.check(reader.compile(neighbour.gm, neighbour.traced, (1, 8), 1, 2))
     loaded = [call.key for call in log.loads]
     if ("plain", "neighbour") not in loaded:
-        raise Violation(f"the entry beside the one with handle {handle!r} was not found")
+        raise Violation(f"the entry next to the one with handle {handle!r} was not found")
     for found in loaded:
         if found != ("plain", "neighbour") and repr(found) != repr(handle):
-            raise Violation("a handle came back changed", expected=repr(handle), got=repr(found))
+            raise Violation("a handle that was loaded", expected=repr(handle), got=repr(found))
     if len(loaded) == 1 and _must_survive(handle):
         raise Violation(
             f"the handle {handle!r} was not found again", expected="a load", got="a compile"

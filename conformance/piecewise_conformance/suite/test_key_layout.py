@@ -102,7 +102,7 @@ def test_malformed_key_is_no_entry(subject: Subject, tmp_path: Path, name: str) 
         work[what] = f"{len(log.loads)} loads and {len(log.compiles)} compiles"
     if work["with"] != work["without"] or not log.loads:
         raise Violation(
-            f"a file with one sound key and the key {BAD_KEYS[name]!r}",
+            f"a file with a valid key and the key {BAD_KEYS[name]!r}",
             expected=f"{work['without']}, as without that",
             got=work["with"],
         )
@@ -146,7 +146,7 @@ def test_swapped_entries(subject: Subject, tmp_path: Path, what: str) -> None:
                 marked = swapped.replace(repr(handle), "<first>").replace(repr(rival), "<second>")
                 swapped = marked.replace("<first>", repr(rival)).replace("<second>", repr(handle))
         if swapped == text:
-            raise Violation("the file does not hold the compiler's handles", got=swapped)
+            raise Violation("the file does not contain the compiler's handles", got=swapped)
     seed_layout.write_file(subject, tmp_path, swapped)
     start(subject, tmp_path, *cases)
 
@@ -168,4 +168,8 @@ def test_reader_keeps_the_old_file(subject: Subject, tmp_path: Path) -> None:
     if seed_layout.read_file(subject, tmp_path).encode() == old:
         raise Violation("the save wrote nothing")
     if head + rest != old:
-        raise Violation("a reader saw a mix", expected=str(old), got=str(head + rest))
+        raise Violation(
+            "a reader got a mix of the old and the new file",
+            expected=str(old),
+            got=str(head + rest),
+        )

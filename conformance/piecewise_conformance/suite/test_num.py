@@ -156,10 +156,10 @@ def test_second_process(subject: Subject, tmp_path: Path, name: str) -> None:
             what == "the cache",
         )
         if compiles:
-            raise Violation(f"a start by {what}", expected="0 compiles", got=str(compiles))
+            raise Violation(f"a start from {what}", expected="0 compiles", got=str(compiles))
         if outputs != first:
             raise Violation(
-                f"the outputs of a start by {what}",
+                f"the outputs of a start from {what}",
                 expected="those of the first start, to the bit",
-                got="other bits",
+                got="different bits",
             )

@@ -66,8 +66,8 @@ def test_pass_runs(subject: Subject) -> None:
         compiles = len(trace().of("Compile"))
     if graphs != ["Graph"] * compiles:
         raise Violation(
-            "how often the pass ran",
-            expected=f"once a compile, on a Graph: {compiles}",
+            "the number of times the pass ran",
+            expected=f"once per compile, on a Graph: {compiles}",
             got=str(graphs),
         )
 
@@ -128,7 +128,7 @@ def test_uuid_of_the_manager(subject: Subject) -> None:
         if uuid in seen:
             raise Violation(
                 "two pass managers have one uuid",
-                expected="another one for another graph pass",
+                expected="a different uuid for different passes",
                 got=f"{seen[uuid]}, and {what}: {uuid!r}",
             )
         seen[uuid] = what
@@ -156,8 +156,8 @@ def test_manager_in_the_config(subject: Subject) -> None:
             raise
         if not any(word in words_of(error).lower() for word in ("manager", key.lower())):
             raise Violation(
-                "a pass manager in the config was refused, but the error does not tell why",
-                expected=f"an error that names the pass manager or {key}",
+                "a pass manager in the config was refused, but the error does not say why",
+                expected=f"an error that mentions the pass manager or {key}",
                 got=words_of(error)[:500],
             ) from None
         return
@@ -221,7 +221,7 @@ def test_uuid_of_one_manager(subject: Subject) -> None:
 
     first, other = ask(8), ask(16)
     if ask(8) != first:
-        raise Violation("the uuid for a range asked again", expected=repr(first))
+        raise Violation("the uuid for the same range, read a second time", expected=repr(first))
     with inside_subject("PostGradPassManager.add"):
         manager.add(make_pass(subject, "b"))
     if len({first, other, ask(8)}) != 3:
@@ -263,7 +263,7 @@ def test_settings_are_in_the_uuid(subject: Subject) -> None:
                 setattr(settings, name, value)
         seen += 1
         if after == before:
-            raise Violation(f"the uuid with pass_config.{name} the other way", expected="another")
+            raise Violation(f"the uuid with pass_config.{name} inverted", expected="another")
     if not seen:
         raise Unsupported("no switch of the subject's pass_config can be changed here")
 
@@ -315,7 +315,7 @@ def _has_keyword_default(number: int) -> Any:
     return lambda graph, *, by=number: by
 
 
-@requirement("PASS-002")
+@requirement("PASS-010")
 @pytest.mark.parametrize(
     "made", [_captures, _has_default, _has_keyword_default], ids=["closure", "default", "keyword"]
 )

@@ -56,7 +56,7 @@ def test_is_a_key(subject: Subject) -> None:
         raise Violation("ranges as keys of a dict", expected="4 different ones", got=str(keys))
 
 
-@requirement("RANGE-002")
+@requirement("RANGE-009")
 @pytest.mark.parametrize("name", ["start", "end"])
 def test_is_frozen(subject: Subject, name: str) -> None:
     """Setting an end raises, and changes nothing."""
@@ -233,7 +233,7 @@ def test_uncovered_size_is_refused(subject: Subject, top: int, size: int) -> Non
     driven.check(4)  # and the next batch is served
 
 
-@requirement("RANGE-007")
+@requirement("RANGE-010")
 @pytest.mark.parametrize("kind", ["UNBACKED", "BACKED_SIZE_OBLIVIOUS"])
 def test_no_tokens(subject: Subject, tmp_path: Path, kind: str) -> None:
     """A batch of none lies in no range: it is refused, or runs right without an artifact."""
@@ -245,7 +245,7 @@ def test_no_tokens(subject: Subject, tmp_path: Path, kind: str) -> None:
     with may_refuse(True):
         ran = run(driven, 0)
     if ran:
-        raise Violation(f"a batch of no tokens was served by the artifact of {ran[0]}")
+        raise Violation(f"a batch of zero tokens was served by the artifact of {ran[0]}")
     run(driven, 4)  # and the next batch is served
 
 

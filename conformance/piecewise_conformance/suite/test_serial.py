@@ -49,7 +49,11 @@ def test_artifacts(subject: Subject) -> None:
         counts = artifacts.num_entries(), artifacts.num_artifacts(), artifacts.size_bytes()
     if got != kept:
         wrong = [key for key in kept if got[key] != kept[key]]
-        raise Violation("artifacts come back changed", expected="what was inserted", got=str(wrong))
+        raise Violation(
+            "artifacts that were inserted and read again",
+            expected="the inserted artifacts",
+            got=str(wrong),
+        )
     if counts != (6, 5, 520):
         raise Violation(
             "the counts of six entries with five contents",
@@ -123,7 +127,7 @@ def test_compiled_for_symbols(subject: Subject) -> None:
         tensors = [each for each in call.inputs if isinstance(each, torch.Tensor)]
         if not any(isinstance(size, torch.SymInt) for each in tensors for size in each.shape):
             raise Violation(
-                "the inputs that a range is compiled for",
+                "the example inputs that a range is compiled for",
                 expected="a symbol for the batch size",
                 got=str([tuple(each.shape) for each in tensors]),
             )
@@ -171,7 +175,7 @@ def _written(subject: Subject) -> bytes:
 
 def _expect_miss(subject: Subject, data: bytes, what: str) -> None:
     if not serialized.is_missed(subject, data, serialized.options(subject, "linear-chain")):
-        raise Violation(f"a function was made of {what}", expected="an error, or None")
+        raise Violation(f"{what} were deserialized to a function", expected="an error, or None")
 
 
 @requirement("SERIAL-004")
@@ -227,7 +231,7 @@ def test_hostile_bytes(subject: Subject, tmp_path: Path) -> None:
     for what, content in forged.items():
         _expect_miss(subject, content, what)
         if trace.exists():
-            raise Violation(f"code ran that lay in {what}", expected="nothing is unpickled")
+            raise Violation(f"code in {what} was executed", expected="nothing is unpickled")
 
 
 @requirement("SERIAL-006")

@@ -30,15 +30,19 @@ def test_facts_of_a_function(subject: Subject, encoder: bool, copy_inputs: bool)
         _, function = serialized.compiled(subject, "two-symbols", **changes)
     names = [n for n in ("prefix", "is_encoder", "sym_tensor_indices") if hasattr(function, n)]
     if not names:
-        raise Unsupported("the subject's function tells nothing about itself")
+        raise Unsupported("the subject's function has no prefix, is_encoder or sym_tensor_indices")
     loaded = serialized.from_bytes(subject, serialized.to_bytes(subject, function, asked), asked)
     before, after = (
         {name: getattr(each, name, "nothing") for name in names} for each in (function, loaded)
     )
     if before != after:
-        raise Violation("facts of a function", expected=str(before), got=str(after))
+        raise Violation(
+            "attributes of a deserialized function", expected=str(before), got=str(after)
+        )
     if copy_inputs and "sym_tensor_indices" in names and not before["sym_tensor_indices"]:
-        raise Violation("the inputs that a function copies", expected="those with symbols")
+        raise Violation(
+            "the inputs that a deserialized function copies", expected="those with symbols"
+        )
 
 
 @requirement("SERIAL-008")
@@ -51,7 +55,7 @@ def test_facts_do_not_come_from_the_reader(subject: Subject, encoder: bool) -> N
         _, function = serialized.compiled(subject, "linear-chain", prefix="tower")
     names = [n for n in ("prefix", "is_encoder") if hasattr(function, n)]
     if not names:
-        raise Unsupported("the subject's function tells nothing about itself")
+        raise Unsupported("the subject's function has no prefix, is_encoder or sym_tensor_indices")
     data = serialized.to_bytes(subject, function, asked)
     with subject.context("set_model_tag", "other", is_encoder=not encoder):
         loaded = serialized.from_bytes(subject, data, asked)
@@ -60,7 +64,7 @@ def test_facts_do_not_come_from_the_reader(subject: Subject, encoder: bool) -> N
     )
     if before != after:
         raise Violation(
-            "facts of a function made again under another tag",
+            "attributes of a function deserialized under another tag",
             expected=str(before),
             got=str(after),
         )
@@ -86,7 +90,7 @@ def test_copies_go_on(subject: Subject) -> None:
     expect_copies(driven, "a function")
     loaded = serialized.from_bytes(subject, serialized.to_bytes(subject, function, asked), asked)
     again = serialized.in_place_of(subject, loaded, "linear-chain", asked)
-    expect_copies(again, "a function that was made again")
+    expect_copies(again, "a deserialized function")
 
 
 @requirement("SERIAL-009")
@@ -111,7 +115,7 @@ def test_inputs_are_known_as_before(subject: Subject, name: str) -> None:
         seen.append([_layout(call.inputs) for call in log.compiles])
     if seen[1] and seen[0] != seen[1]:  # a subject may have nothing left to compile
         raise Violation(
-            "the inputs that a compiler is given", expected=str(seen[0]), got=str(seen[1])
+            "the example inputs that a compiler receives", expected=str(seen[0]), got=str(seen[1])
         )
 
 
@@ -195,7 +199,7 @@ def test_nothing_is_compiled_the_second_time(subject: Subject) -> None:
             serialized.check_function(subject, function, "linear-chain", asked)
         if generated:
             raise Violation(
-                f"a function with all artifacts that went through bytes {times}",
+                f"a function with all artifacts, deserialized {times}",
                 expected="no code generated",
                 got=f"code generated for {len(generated)} graphs",
             )
@@ -210,7 +214,7 @@ def _calls_back_once(subject: Subject, changes: dict[str, Any]) -> None:
         serialized.check_function(subject, loaded, "linear-chain", asked)
     if len(calls) != 1:
         raise Violation(
-            "calls of the completion callback of a function that was made again and has run",
+            "calls of the completion callback after a deserialized function has run",
             expected="1",
             got=str(len(calls)),
         )

@@ -54,15 +54,20 @@ def _expect_missed_or_made_anew(subject: Subject, data: bytes, asked: Options, w
     expected = "an error, None, or a function that is split and compiled again as the reader asks"
     if log.loads or not log.compiles:
         got = f"one that loaded {len(log.loads)} artifacts and compiled {len(log.compiles)} pieces"
-        raise Violation(f"the function that was made with {what}", expected=expected, got=got)
+        raise Violation(
+            f"the function that was deserialized with {what}", expected=expected, got=got
+        )
     for call in log.compiles:
         if lost := {k: v for k, v in asked.compiler_config.items() if call.config.get(k) != v}:
-            raise Violation(f"a function made with {what}: its compiler lacks", got=str(lost))
+            raise Violation(
+                f"settings missing for the compiler of a function deserialized with {what}",
+                got=str(lost),
+            )
     inside = [node for call in log.compiles for node in call.graph.graph.nodes]
     for op in program(NAME).splitting_ops:
         if any(graphs.matches(node, [op]) for node in inside) == (op in asked.splitting_ops):
             where = "split out" if op in asked.splitting_ops else "compiled"
-            raise Violation(f"{op} in a function made with {what}", expected=where)
+            raise Violation(f"{op} in a function deserialized with {what}", expected=where)
 
 
 @requirement("SERIAL-005")
@@ -79,7 +84,7 @@ def test_other_settings(subject: Subject) -> None:
         _expect_missed_or_made_anew(subject, data, other, what)
 
 
-@requirement("SERIAL-005")
+@requirement("SERIAL-011")
 def test_other_code(subject: Subject, tmp_path: Path) -> None:
     """With another text of a traced file the graph itself is another: no function is made."""
     code = tmp_path / "model.py"
@@ -88,7 +93,7 @@ def test_other_code(subject: Subject, tmp_path: Path) -> None:
     data = _written(subject, asked)
     code.write_text("x = 2\n")
     if not serialized.is_missed(subject, data, asked):
-        raise Violation("a function was taken though a traced file was edited")
+        raise Violation("bytes were deserialized although a traced file was edited")
     code.write_text("x = 1\n")
     serialized.from_bytes(subject, data, asked)
 

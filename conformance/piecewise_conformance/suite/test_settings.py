@@ -119,7 +119,7 @@ def test_other_function_of_one_name(subject: Subject, tmp_path: Path, name: str)
             warm_start.expect_cold(log, f"a start with a function of another {name}")
 
 
-@requirement("PASS-002")
+@requirement("PASS-009")
 def test_pass_that_is_not_cached(subject: Subject, tmp_path: Path) -> None:
     """A pass whose uuid is None, which is not to be cached, is compiled at each start."""
     for _ in range(2):
@@ -129,7 +129,7 @@ def test_pass_that_is_not_cached(subject: Subject, tmp_path: Path) -> None:
             warm_start.expect_cold(log, "a start with a pass whose uuid is None")
 
 
-@requirement("PASS-003")
+@requirement("PASS-011")
 def test_manager_of_a_pass_that_is_not_cached(subject: Subject) -> None:
     """Such a pass is in no manager of a uuid that could be met again."""
     uuids: list[Any] = []
@@ -143,12 +143,12 @@ def test_manager_of_a_pass_that_is_not_cached(subject: Subject) -> None:
     if len(uuids) == 2 and uuids[0] is not None and uuids[0] == uuids[1]:
         raise Violation(
             "the uuid of a manager of a pass whose uuid is None",
-            expected="None, or another one each time",
+            expected="None, or a new uuid each time",
             got=repr(uuids[0]),
         )
 
 
-@requirement("PASS-002")
+@requirement("PASS-010")
 def test_edited_class_of_a_pass(subject: Subject) -> None:
     """A pass that has no uuid of its own has another one after its class was edited."""
     base, uuids = subject.get("InductorPass"), []

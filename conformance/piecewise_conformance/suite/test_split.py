@@ -52,7 +52,7 @@ def test_splitting_ops_are_flagged(subject: Subject, name: str) -> None:
         inside = [n for n in piece.graph.graph.nodes if graphs.matches(n, graph.splitting_ops)]
         if inside and not piece.is_splitting:
             raise Violation(
-                f"piece {piece.name} is not flagged as splitting and holds {inside[0].target}",
+                f"piece {piece.name} contains {inside[0].target}, but is not flagged as splitting",
                 expected="a flagged piece",
                 got=str(piece.graph.graph),
                 program=graph.source(),
@@ -166,7 +166,7 @@ def test_symbols_come_in(subject: Subject, name: str) -> None:
         for node, each in zip(piece.graph.graph.find_nodes(op="placeholder"), inputs, strict=True):
             if missing := graphs.layout_symbols(each) - given:
                 raise Violation(
-                    f"input {node.name} of piece {piece.name} has symbols that are no input",
+                    f"input {node.name} of piece {piece.name} has symbols that are not inputs",
                     expected=f"{sorted(map(str, missing))} among the inputs",
                     got=str([n.name for n in piece.graph.graph.find_nodes(op="placeholder")]),
                     program=graph.source(),
@@ -274,7 +274,7 @@ def test_extreme_graphs(subject: Subject, name: str) -> None:
     flagged = [piece.name for piece in result.pieces if piece.is_splitting]
     if flagged and not has_op:
         raise Violation(
-            "pieces are flagged without a splitting op", expected="[]", got=str(flagged)
+            "pieces without a splitting op are flagged", expected="[]", got=str(flagged)
         )
 
 
@@ -350,10 +350,10 @@ def test_items_describe_children(subject: Subject, name: str) -> None:
         )
     ids = [piece.graph_id for piece in result.pieces]
     if ids != sorted(set(ids)):
-        raise Violation("graph ids", expected="ascending, each once", got=str(ids))
+        raise Violation("graph ids", expected="ascending and unique", got=str(ids))
     for piece in result.pieces:
         if result.gm.get_submodule(piece.name) is not piece.graph:
-            raise Violation(f"item {piece.name} has a graph that is not the child of that name")
+            raise Violation(f"the graph of item {piece.name} is not the child of that name")
 
 
 @requirement("SPLIT-015")
@@ -375,7 +375,7 @@ def test_each_op_once(subject: Subject, name: str) -> None:
     spare = calls(graphs.without_use(graph.gm.graph))
     if found - wanted or wanted - found - spare:
         raise Violation(
-            "how often each op is called",
+            "the number of calls of each op",
             expected=str(dict(wanted - found) or "no more"),
             got=str(dict(found - wanted) or "fewer"),
             program=graph.source(),
@@ -392,7 +392,7 @@ def test_no_needless_flag(subject: Subject, name: str) -> None:
             graphs.matches(node, graph.splitting_ops) for node in piece.graph.graph.nodes
         ):
             raise Violation(
-                f"piece {piece.name} is flagged as splitting without a splitting op",
+                f"piece {piece.name} is flagged as splitting, but has no splitting op",
                 got=str(piece.graph.graph),
                 program=graph.source(),
             )

@@ -52,7 +52,7 @@ def test_name_matches(subject: Subject, op: str, target: Any) -> None:
     pieces = subject.split(_calls(operator.mul, target, operator.mul), [op]).pieces
     flagged = [n.target for p in pieces if p.is_splitting for n in p.graph.graph.nodes]
     if target not in flagged:
-        raise Violation(f"{target} was not split at by the name {op}", expected=str(target))
+        raise Violation(f"{target} was not split at under the name {op}", expected=str(target))
 
 
 @requirement("SPLIT-016")
@@ -62,7 +62,7 @@ def test_higher_order_op_matches(subject: Subject) -> None:
     result = subject.split(graph.fresh(), ["cond", "higher_order::cond"])
     inside = [n.target for p in result.pieces if p.is_splitting for n in p.graph.graph.nodes]
     if torch.ops.higher_order.cond not in inside:
-        raise Violation("cond was not split at by its name", expected="a piece of its own")
+        raise Violation("cond was not split at under its name", expected="a piece of its own")
     check_equal(result.gm, graph)
 
 
@@ -85,7 +85,7 @@ def test_other_name_does_not_match(subject: Subject, op: str, target: Any) -> No
     pieces = subject.split(_calls(operator.mul, target, operator.mul), [op]).pieces
     if flagged := [piece.name for piece in pieces if piece.is_splitting]:
         raise Violation(
-            f"{target} was split at by the name {op}",
+            f"{target} was split at under the name {op}",
             expected="no splitting piece",
             got=str(flagged),
         )

@@ -100,7 +100,7 @@ def test_notes_of_ops(subject: Subject, name: str) -> None:
         there = [{note: n.meta.get(note) for note in _NOTES} for n in _like(node, inside)]
         if notes not in there:
             raise Violation(
-                f"what is noted at {node.format_node()} in its piece",
+                f"the metadata of {node.format_node()} in its piece",
                 expected=str(notes),
                 got=str(there),
                 program=graph.source(),
@@ -129,7 +129,7 @@ def test_metadata_of_inputs(subject: Subject, name: str) -> None:
         for key, value in notes.items():
             if key not in other.meta or not _same(value, other.meta[key]):
                 raise Violation(
-                    f"what is noted as {key!r} at the placeholder {node.name} of the split graph",
+                    f"the metadata {key!r} of the placeholder {node.name} of the split graph",
                     expected=str(value)[:200],
                     got=str(other.meta.get(key, "nothing"))[:200],
                     program=graph.source(),
@@ -160,7 +160,7 @@ def test_values_of_the_inputs_of_pieces(subject: Subject, name: str) -> None:
             known = node.meta.get("example_value", node.meta.get("val"))
             if not _stands_for(known, value):
                 raise Violation(
-                    f"the traced value at the placeholder {node.name} of {piece.name}",
+                    f"the traced value of the placeholder {node.name} of {piece.name}",
                     expected=_outline(value),
                     got=_outline(known),
                     program=graph.source(),

@@ -174,7 +174,7 @@ def test_values_are_released(subject: Subject) -> None:
     for what, allowed, got in zip(("results", "arguments"), plain, compiled, strict=True):
         if got > allowed + 1:
             raise Violation(
-                f"{what} of earlier splitting ops alive in a later one, or after the call",
+                f"{what} of earlier splitting ops still alive in a later one, or after the call",
                 expected=f"at most {allowed + 1}",
                 got=str(got),
             )
@@ -197,7 +197,7 @@ def test_first_call_is_released(subject: Subject, sizes: tuple[int, ...]) -> Non
     if alive := sum(not each.expired() for each in first):
         raise Violation(
             "tensors of the first call, once batches of other sizes were served",
-            expected="none is kept",
+            expected="none is kept alive",
             got=f"{alive} are",
         )
 

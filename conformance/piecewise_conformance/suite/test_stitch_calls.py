@@ -83,7 +83,9 @@ def _overlap(driven: Driven, outer: int, inner: int, in_a_thread: bool) -> None:
     finally:
         _meanwhile.clear()
     if "inner" not in seen:
-        raise Violation("a call while another is under way", expected="it returns", got="an error")
+        raise Violation(
+            "a call while another call is in progress", expected="it returns", got="an error"
+        )
     for name, args in arguments.items():
         rule = driven.rule(args)
         check(alone[name], seen[name], rule, program=PROGRAM, where=f"in the {name} call")
@@ -139,7 +141,7 @@ def test_inference_mode(subject: Subject, name: str, copy_inputs: bool) -> None:
                 driven.check(size, aliasing=not copy_inputs)
 
 
-@requirement("STITCH-007")
+@requirement("STITCH-011")
 @pytest.mark.parametrize("name", ["two-layers", "nested-outputs"])
 def test_normal_tensors(subject: Subject, name: str) -> None:
     """Outside of inference mode the results can be written, as those of the model can."""
@@ -151,7 +153,7 @@ def test_normal_tensors(subject: Subject, name: str) -> None:
             raise Violation(
                 "a result outside of inference mode",
                 expected="a tensor that can be written",
-                got="an inference tensor, which can not",
+                got="an inference tensor",
             )
 
 
@@ -197,7 +199,7 @@ def _come_together(driven: Driven, sizes: tuple[int, int], *, compare: bool) -> 
     if errors:
         raise errors[0]
     if thread.is_alive():
-        raise Violation("a call while another compiles", expected="a result", got="it hangs")
+        raise Violation("a call while another call compiles", expected="a result", got="it hangs")
     for which, args in calls.items() if compare else ():
         where = f"in the {which} call, of two that compile"
         check(driven.expected(args), seen[which], driven.rule(args), program=PROGRAM, where=where)
@@ -239,7 +241,7 @@ def test_compiled_once_for_two_threads(subject: Subject, sizes: tuple[int, int])
     places = [(call.key, str(call.graph.graph), call.range) for call in log.compiles]
     for again in {place for place in places if places.count(place) > 1}:
         raise Violation(
-            f"compiles of a piece for {again[2]}, which two threads came to at once",
+            f"compiles of a piece for {again[2]}, which two threads needed at once",
             expected="1",
             got=str(places.count(again)),
         )

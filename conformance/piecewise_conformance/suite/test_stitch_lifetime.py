@@ -84,7 +84,7 @@ def test_nothing_outlives_the_model(subject: Subject, sizes: tuple[int, ...]) ->
     for what, found in held.items():
         if alive := sum(is_alive() for is_alive in found):
             raise Violation(
-                f"the {what} of a model that is gone", expected="freed", got=f"{alive} kept"
+                f"the {what} of a deleted model", expected="freed", got=f"{alive} kept alive"
             )
 
 

@@ -188,7 +188,7 @@ def check(
     got_flat, got_spec = pytree.tree_flatten(got.outputs)
     if expected_spec != got_spec:
         _fail(
-            f"the outputs have another structure{suffix}",
+            f"the outputs have a different structure{suffix}",
             f"{_shape_of(expected.outputs)}",
             f"{_shape_of(got.outputs)}",
             program,
@@ -203,7 +203,7 @@ def check(
         _check_value(f"input {position} after the call{suffix}", want, have, rule, truth, program)
     if expected.aliases != got.aliases:
         _fail(
-            f"outputs and inputs share memory in another way{suffix}",
+            f"outputs and inputs have a different aliasing{suffix}",
             f"(tensor, first tensor with its memory, offset): {_aliasing(expected.aliases)}",
             _aliasing(got.aliases),
             program,
@@ -214,7 +214,7 @@ def check(
     exact = not isinstance(rule, Near)
     if not _same_effects(expected.effects, got.effects, exact, may_drop):
         _fail(
-            f"effects happened in another order, or not as often{suffix}",
+            f"effects happened in another order, or another number of times{suffix}",
             ", ".join(map(str, expected.effects)),
             ", ".join(map(str, got.effects)),
             program,
@@ -260,15 +260,15 @@ def _check_value(what: str, want: Any, have: Any, rule: Rule, truth: Any, progra
     for fact in ("dtype", "device", "shape", "layout"):
         if getattr(want, fact) != getattr(have, fact):
             _fail(
-                f"{what} has another {fact}",
+                f"{what} has a different {fact}",
                 f"{getattr(want, fact)}",
                 f"{getattr(have, fact)}",
                 program,
             )
     if _strides(want, rule) != _strides(have, rule):
-        _fail(f"{what} has other strides", f"{want.stride()}", f"{have.stride()}", program)
+        _fail(f"{what} has different strides", f"{want.stride()}", f"{have.stride()}", program)
     if not _values_agree(want.detach(), have.detach(), rule, truth):
-        _fail(f"{what} has other values", want, have, program)
+        _fail(f"{what} has different values", want, have, program)
 
 
 def _are_nan(*numbers: Any) -> bool:

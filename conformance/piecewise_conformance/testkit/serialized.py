@@ -63,7 +63,7 @@ def to_bytes(subject: Subject, function: Any, asked: Options) -> bytes:
     """``serialize``, with the form of its answer checked."""
     data = subject.call("serialize", function, asked)
     if not isinstance(data, bytes):
-        raise Violation("serialize returned no bytes", got=repr(data)[:200])
+        raise Violation("serialize did not return bytes", got=repr(data)[:200])
     return data
 
 
@@ -71,7 +71,7 @@ def from_bytes(subject: Subject, data: bytes, asked: Options) -> Any:
     """``deserialize``, for bytes that are good: a callable."""
     function = subject.call("deserialize", data, asked)
     if not callable(function):
-        raise Violation("deserialize returned no callable", got=repr(function)[:200])
+        raise Violation("deserialize did not return a callable", got=repr(function)[:200])
     return function
 
 

@@ -50,12 +50,12 @@ class _Facts:
         for position, (known, arg) in enumerate(zip(self.kinds, args, strict=True)):
             for fact, found in zip(known, _kind(arg), strict=True):
                 if fact not in (None, found):
-                    raise ValueError(f"input {position} has {found}, and was to have {fact}")
+                    raise ValueError(f"input {position} has {found}, expected {fact}")
         if apart := _together(args) - self.together:
-            raise ValueError(f"inputs {apart} share memory, and were not to")
+            raise ValueError(f"inputs {apart} share memory, expected separate memory")
         for size in args:
             if isinstance(size, int) and not self.range[0] <= size <= self.range[1]:
-                raise ValueError(f"a batch of {size}, and the artifact is for {self.range}")
+                raise ValueError(f"a batch of {size} tokens, but the artifact is for {self.range}")
 
 
 def _relying(runnable: Callable[..., Any], facts: _Facts) -> Callable[..., Any]:

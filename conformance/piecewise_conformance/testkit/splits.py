@@ -69,7 +69,7 @@ def to_judge(subject: Subject, graph: Captured) -> SplitResult:
     except Exception as error:
         if whose(error) is None:
             raise
-        words = f"nothing to judge: {graph.name} cannot be split (SPLIT-001, SPLIT-006)"
+        words = f"the subject cannot split {graph.name}; see SPLIT-001 and SPLIT-006"
         raise Unsupported(words) from error
 
 

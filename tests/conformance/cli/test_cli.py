@@ -12,9 +12,13 @@ from piecewise_conformance.reporting.report import ReportWriter, Result, read_re
 
 
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:
-    """One line for each requirement."""
+    """One line for each requirement, with its level and its consequence."""
     assert main(["list"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == len(load())
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(load())
+    assert [each.split()[:3] for each in lines] == [
+        [each.id, each.level, each.consequence] for each in load().values()
+    ]
 
 
 def test_list_of_a_family(capsys: pytest.CaptureFixture[str]) -> None:
@@ -29,6 +33,7 @@ def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     """Sentence, reason and tests."""
     assert main(["explain", "SPLIT-001"]) == 0
     said = capsys.readouterr().out
+    assert "Consequence of a violation: wrong-result" in said
     assert "Why:" in said
     assert "test_split.py:" in said
 
@@ -60,12 +65,12 @@ def test_wrong_keyword(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        (["--id", "SPLIT-999"], "no requirement 'SPLIT-999': SPLIT has SPLIT-001 to SPLIT-0"),
+        (["--id", "SPLIT-999"], "unknown requirement 'SPLIT-999'; SPLIT has SPLIT-001 to SPLIT-0"),
         (["--id", "SPLT-001"], "did you mean SPLIT-0"),
         (["--id", "ZZZZ-1"], "families are BACKEND, CACHE"),
         (["--family", "SPLT"], "did you mean SPLIT?"),
         (["-k", "SPLIT-999 and x"], "SPLIT has SPLIT-001"),
-        (["--failed", "--resume"], "cannot go with --resume"),
+        (["--failed", "--resume"], "cannot be combined with --resume"),
         (["--failed"], "cannot be read"),
     ],
 )
@@ -100,7 +105,7 @@ def test_what_failed_is_run_again(tmp_path: Path, capsys: pytest.CaptureFixture[
     a_report(tmp_path, failed, Result("RANGE-001", "holds_its_sizes[7-7]", Status.PASS))
     again = ["run", "--failed", "--jobs", "1", "--out", str(tmp_path)]
     assert main([*again, "--family", "SPLIT"]) == 2
-    assert "no failure in the report is among" in capsys.readouterr().err
+    assert "select none of the failures" in capsys.readouterr().err
     assert main(again) == 0
     report = read_report(tmp_path / "report.jsonl")
     assert [each.key for each in report.results] == [failed.key]

@@ -66,8 +66,8 @@ def test_the_code_for_the_device_runs_on_the_emulator(monkeypatch: pytest.Monkey
         "bfloat16  full CUDA graph: pass",
     ]
     # two layers, so three pieces, at three sizes; then six batches
-    assert "(9 captures, 18 replays, " in found[1]
-    assert "(3 captures, 6 replays, " in found[2]
+    assert "(9 graphs captured, 18 replayed, " in found[1]
+    assert "(3 graphs captured, 6 replayed, " in found[2]
 
 
 # Inductor imports a module of torch's that warns of itself
@@ -126,14 +126,14 @@ def test_what_goes_wrong_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs.from_subject = "the compiled model"  # type: ignore[attr-defined]
     monkeypatch.setattr(gpu, "DTYPES", (torch.float32,))
     ways = {
-        "wrong": raising(Violation("output 0 has other values")),
+        "wrong": raising(Violation("output 0 has different values")),
         "lacking": raising(Unsupported("no CUDAGraphWrapper")),
         "broken": raising(theirs),
     }
     monkeypatch.setattr(gpu, "WAYS", ways)
     found, status = gpu.lines(subject, "cpu")
     assert found == [
-        "float32   wrong: fail: output 0 has other values",
+        "float32   wrong: fail: output 0 has different values",
         "float32   lacking: unsupported: no CUDAGraphWrapper",
         "float32   broken: fail: KeyError: 'weight'",
     ]

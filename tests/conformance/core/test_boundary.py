@@ -130,7 +130,7 @@ def test_what_may_be_refused() -> None:
         raise ValueError("sing lower")
     with pytest.raises(ValueError, match="ours"), may_refuse(True):
         raise ValueError("ours")
-    with pytest.raises(Violation, match="without a reason"), may_refuse(True):
+    with pytest.raises(Violation, match="without a message"), may_refuse(True):
         raise raised(ValueError())
     with pytest.raises(ValueError, match="sing"), may_refuse(False):
         raise raised(ValueError("sing lower"))

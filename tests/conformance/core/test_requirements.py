@@ -13,6 +13,7 @@ GOOD = """# MINI – title
 
 ### MINI-001
 - level: MUST
+- consequence: crash
 - profiles: core
 - since: 0.1
 - source: here
@@ -36,6 +37,7 @@ def test_reads_all_fields() -> None:
     second = found["MINI-002"]
     assert second.family == "MINI"
     assert second.level == "MUST"
+    assert second.consequence == "crash"
     assert second.profiles == {"core"}
     assert second.faults == ("NONE-01", "NONE-02")
     assert second.sentence == "The subject, when it is asked for it, survives."
@@ -63,14 +65,15 @@ def test_profiles_select() -> None:
     ("old", "new", "line", "says"),
     [
         ("# MINI – title", "# mini", 1, "first line"),
-        ("### MINI-001", "### MINI-1", 3, "'MINI-1' is no ID"),
+        ("### MINI-001", "### MINI-1", 3, "'MINI-1' is not an ID"),
         ("### MINI-001", "### SPLIT-001", 3, "file of MINI"),
-        ("- since: 0.1\n", "", 3, "lacks: since"),
-        ("- since: 0.1", "- since:", 3, "lacks: since"),
+        ("- since: 0.1\n", "", 3, "no value for: since"),
+        ("- since: 0.1", "- since:", 3, "no value for: since"),
         ("level: MUST", "level: MAY", 3, "'MAY'"),
         ("profiles: core", "profiles: core, full", 3, "'full'"),
-        ("- since: 0.1", "- sinse: 0.1", 6, "sinse"),
-        ("- since: 0.1", "- source: x", 7, "twice"),
+        ("consequence: crash", "consequence: pain", 3, "'pain', expected one of wrong-result"),
+        ("- since: 0.1", "- sinse: 0.1", 7, "sinse"),
+        ("- since: 0.1", "- source: x", 8, "twice"),
         ("**It works.**", "It works.", 3, "no sentence"),
         ("**It works.**", "**It** works.", 3, "no sentence"),
     ],

@@ -53,7 +53,7 @@ def test_a_case_has_one_name(tmp_path: Path) -> None:
     """Two files with the same test of one requirement would be one case in the report."""
     for name in ("test_x.py", "test_y.py"):
         (tmp_path / name).write_text('@requirement("A-001")\ndef test_a(): pass')
-    with pytest.raises(SuiteError, match="has a case 'a' already"):
+    with pytest.raises(SuiteError, match="already has a case 'a'"):
         scan(tmp_path)
 
 

@@ -33,18 +33,18 @@ def test_the_catalogue_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (table("one") * 2, "two mutants named one"),
-        ('[[mutant]]\nname = "one"\n', "one lacks 'about'"),
-        ('[[mutant]]\nname = "one"\nabout = "A."\n', "one lacks 'file'"),
-        ('[[mutant]]\nabout = "A."\n', "a table lacks"),
-        (table("one").replace("old =", "text ="), "one: a mutant has no key text"),
+        (table("one") * 2, "two mutants are named one"),
+        ('[[mutant]]\nname = "one"\n', "one has no key 'about'"),
+        ('[[mutant]]\nname = "one"\nabout = "A."\n', "one has no key 'file'"),
+        ('[[mutant]]\nabout = "A."\n', "a table has no key"),
+        (table("one").replace("old =", "text ="), "one: a mutant has unknown keys text"),
         (table("one") + "statement = 'x'\n", "one: a patch of f.py needs either"),
-        (table("One"), "'One' must consist of small letters"),
-        (table("one") + 'kills = ["A-001"]\n', "one: a mutant has no key kills"),
+        (table("One"), "'One' must consist of lowercase letters"),
+        (table("one") + 'kills = ["A-001"]\n', "one: a mutant has unknown keys kills"),
         (
             '[[mutant]]\nname = "one"\nabout = "A."\n[[mutant.patch]]\nfile = "f.py"\nold = "x"\n'
             'new = "y"\nfails = ["A-001"]\n',
-            "one: a patch has no key fails",
+            "one: a patch has unknown keys fails",
         ),
     ],
 )
@@ -96,6 +96,6 @@ def test_accepting_leaves_errors_and_variants_alone(tmp_path: Path) -> None:
 def test_accepting_for_a_mutant_without_a_declaration(tmp_path: Path) -> None:
     """It is an error, and the declaration of the next mutant stays as it is."""
     text = table("one", None) + table("two")
-    with pytest.raises(ValueError, match="one has no line fails"):
+    with pytest.raises(ValueError, match="one has no line 'fails"):
         accepted(tmp_path, text, one=["A-001"])
     assert (tmp_path / "a.toml").read_text() == text

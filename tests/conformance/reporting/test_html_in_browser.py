@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Open = Callable[..., Page]
 
 FAILED: dict[str, Any] = {
-    "message": "output 0 has other values",
+    "message": "output 0 has different values",
     "expected": "float32[4, 8] [11.3, -4.9]",
     "got": "float32[4, 8] [0, 0]",
     "program": "graph():\n    %" + "long_" * 60 + " = placeholder[target=x]\n" * 30,

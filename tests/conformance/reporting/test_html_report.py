@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -117,7 +118,7 @@ def test_a_run_of_a_part_says_so(tmp_path: Path) -> None:
     said = "".join(Page(page([(tmp_path, part)], load())).text)
     assert "-k SPLIT-001 and a" in said
     assert f"1 of {scope_of(part.results, load()).of} judged" in said
-    assert said.index("Not judged, and why") < said.rindex("nothing of it")
+    assert said.index("Not judged") < said.rindex("nothing of it")
 
 
 def test_the_badge() -> None:
@@ -146,10 +147,30 @@ def test_the_picture_shows_consequences_once_the_spec_names_them(tmp_path: Path)
     """The worst first; a requirement without one is not left out."""
     (run,) = runs_of([(tmp_path, report(RESULTS))])
     found = picture(run, {"SPLIT-001": _Named("It is.", "data-loss")})  # type: ignore[dict-item]
-    assert (found.by, found.columns[:2]) == ("consequence", ["wrong-result", "data-loss"])
+    assert (found.by, found.columns[:3]) == (
+        "consequence",
+        ["wrong-result", "crash", "data-loss"],
+    )
     assert found.columns[-1] == "not named"
-    assert found.rows[1].cells[1][0].title == "SPLIT-001: fail – It is."
+    assert found.rows[1].cells[2][0].title == "SPLIT-001: fail – It is."
     assert found.rows[0].cells[-1][0].id == "RANGE-001"
+
+
+def test_wrong_results_come_first(tmp_path: Path) -> None:
+    """Failures are listed by consequence; requirements that hold follow in the order of IDs."""
+    at_stake = {
+        "A-001": "diagnostics",
+        "B-001": "performance",
+        "C-001": "wrong-result",
+        "D-001": "",
+    }
+    results = [Result(id, "x", Status.FAIL, consequence=each) for id, each in at_stake.items()]
+    results += [Result("A-000", "x", Status.PASS, consequence="wrong-result")]
+    text = page([(tmp_path, report(results))], {})
+    order = ["C-001", "B-001", "A-001", "D-001", "A-000"]
+    assert re.findall(r'<tbody id="([^"]*)"', text) == order
+    assert re.findall(r'class="id" href="#([^"]*)"', text) == order[:-1]
+    assert "<small>performance</small>" in text
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from piecewise_conformance.core.requirements import Requirement
+from piecewise_conformance.core.requirements import Requirement, load
 from piecewise_conformance.core.verdict import Status
 from piecewise_conformance.reporting.junit import write_junit
 from piecewise_conformance.reporting.report import (
@@ -135,7 +135,7 @@ def test_resuming_needs_the_same_run(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match="cannot be read"):
         writer.go_on(HEADER)
     writer.start(HEADER)
-    with pytest.raises(ReportError, match="begun with seed 0, not 1"):
+    with pytest.raises(ReportError, match="started with seed 0, not 1"):
         writer.go_on({**HEADER, "seed": 1})
     writer.start({**HEADER, "subject_digest": "abc"})
     with pytest.raises(ReportError, match="other files of the subject") as told:
@@ -220,9 +220,26 @@ def test_failures_of_one_cause_are_one_block() -> None:
     results += [Result("MINI-007", "other", Status.FAIL, "it lied", level="SHOULD")]
     text = printed(results)
     assert text.count("no attribute 'x'") == 1
-    assert "19 fail, of 6 requirements, for one reason" in text
+    assert "19 fail, 6 requirements, one cause" in text
     assert "MINI-005 (3)" in text
     assert text.index("no attribute") < text.index("it lied")
+
+
+def test_wrong_results_are_printed_first() -> None:
+    """Causes are printed by consequence, before the number of failures and the level count."""
+    results = [
+        Result("MINI-001", f"a{n}", Status.FAIL, "slow", consequence="performance")
+        for n in range(3)
+    ]
+    results += [
+        Result("MINI-002", "b", Status.FAIL, "lies", level="SHOULD", consequence="wrong-result"),
+        Result("MINI-003", "c", Status.FAIL, "dies", consequence="crash"),
+        Result("MINI-004", "d", Status.FAIL, "unnamed"),
+    ]
+    text = printed(results)
+    places = [text.index(each) for each in ("lies", "dies", "slow", "unnamed")]
+    assert places == sorted(places)
+    assert "MINI-002 (SHOULD, wrong-result, 1 fail)" in text
 
 
 @pytest.mark.parametrize(
@@ -245,7 +262,7 @@ def test_signatures(one: str, other: str, alike: bool) -> None:
 
 def asked(number: int, **more: Any) -> dict[str, Requirement]:
     """A spec of ``number`` requirements, and one of a GPU."""
-    made = Requirement("", "MINI", "MUST", frozenset({"core"}), "1", "", (), "It is.", "", None)
+    made = replace(load()["RANGE-001"], family="MINI", profiles=frozenset({"core"}))
     found = {f"MINI-{n:03}": replace(made, id=f"MINI-{n:03}", **more) for n in range(1, 1 + number)}
     return {**found, "GPU-001": replace(made, id="GPU-001", profiles=frozenset({"gpu"}))}
 

@@ -22,14 +22,14 @@ MINIATURE = HERE / "miniature" / "hostile"
     [
         ("segfault", "crash", "SIGSEGV"),
         ("exit", "crash", "exit status 0"),
-        ("hang", "timeout", "no end after"),
-        ("hang_without_alarm", "timeout", "alarm was called off"),
+        ("hang", "timeout", "not finished after"),
+        ("hang_without_alarm", "timeout", "had cancelled the alarm"),
         ("fork", "pass", ""),
         ("eat_memory", "crash", "--memory"),
         ("eat_memory_of_torch", "crash", "--memory"),
         ("change_torch", "pass", ""),
         ("print", "pass", ""),
-        ("print_and_raise", "fail", "characters left out"),
+        ("print_and_raise", "fail", "characters omitted"),
         ("catch_signals", "pass", ""),
     ],
 )

@@ -111,7 +111,7 @@ def test_a_wrong_result(adapted: Any) -> None:
     """An answer of the right form is the subject's, right or wrong."""
     body = "return lambda *args: tuple(each + 1 for each in graph(*args))"
     assert probe(adapted(body=body)) == [
-        "the subject is at fault: make_backend: output 0 for 6 tokens has other values"
+        "the subject is at fault: make_backend: output 0 for 6 tokens has different values"
     ]
 
 
@@ -137,7 +137,7 @@ FAULT = "the subject is at fault: make_backend:"
         ("os._exit(3)", f"{FAULT} the process ended itself with exit status 3"),
         ("os.kill(os.getpid(), 11)", f"{FAULT} the process died from SIGSEGV"),
         # nobody's fault: the machine may be busy
-        ("\n        while True: pass", "make_backend: no end within 3 seconds"),
+        ("\n        while True: pass", "make_backend: no answer within 3 seconds"),
     ],
 )
 def test_a_subject_that_ends_or_holds_its_process(adapted: Any, body: str, said: str) -> None:

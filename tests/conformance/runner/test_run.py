@@ -79,7 +79,7 @@ def test_messages(whole: tuple[Path, str, int]) -> None:
     assert "SIGSEGV" in found["crash[segfault]"].message
     assert "echo.py" in found["crash[segfault]"].message
     assert "echo.py" in found["timeout"].message
-    assert found["unsupported"].message == "the subject offers no song"
+    assert found["unsupported"].message == "the subject does not offer song"
     assert "no triton" in found["not_run"].message
     assert "cannot clean up" in found["error_in_teardown"].message
 
@@ -204,7 +204,7 @@ def test_nothing_to_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     [
         ("import os; os._exit(0)", "exit status 0"),
         ("import ctypes; ctypes.string_at(0)", "SIGSEGV"),
-        ("while True: pass", "no end after"),
+        ("while True: pass", "not finished after"),
         ("def f(:", "syntax error in"),
     ],
 )

@@ -48,7 +48,7 @@ def test_fail_by_wrapped_exception(subject):
 
 @requirement("MINI-001")
 def test_unsupported(subject):
-    raise Unsupported("the subject offers no song")
+    raise Unsupported("the subject does not offer song")
 
 
 @requirement("MINI-001")

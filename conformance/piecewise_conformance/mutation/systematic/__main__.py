@@ -86,7 +86,7 @@ def _run(asked: list[Site], options: argparse.Namespace) -> bool:
         )
     problems = [run for run in found["baseline"] if run["status"] not in PASSED]
     for run in problems[:10]:
-        print(f"the reference itself: {run['test']}: {run['message'] or run['status']}")
+        print(f"the reference fails {run['test']}: {run['message'] or run['status']}")
     return not problems
 
 
@@ -124,7 +124,9 @@ def _begin(path: Path, resume: bool, header: dict[str, Any]) -> dict[str, Any]:
     """Write the beginning of the file of results; those that stay, by the name of the mutant."""
     before, ended = _read(path) if resume and path.exists() else ({}, {})
     if before and before["reference"] != header["reference"]:
-        raise SystemExit(f"{path} is about another state of the reference: leave out --resume")
+        raise SystemExit(
+            f"{path} belongs to another version of the reference; run without --resume"
+        )
     if before != header:
         ended = {name: each for name, each in ended.items() if each["killed_by"]}
     if not before or before["suite"] != header["suite"]:

@@ -38,13 +38,13 @@ def show(
     for site in chosen:
         if fates[site] == "error":
             result = ended[site.mutant.name]
-            print(f"error of the harness {site.id}: {result['killed_by']['test']}")
+            print(f"harness error {site.id}: {result['killed_by']['test']}")
             print(f"    {result['message'][:300]}")
     stale = list(stale)
     for entry in stale:
-        print(f"no such site any more: {entry.file}: {entry.inside}: {entry.before}")
+        print(f"no line of the reference matches: {entry.file}: {entry.inside}: {entry.before}")
     if left := total["not run"]:
-        print(f"{left} not run: --resume goes on")
+        print(f"{left} not run; run with --resume to continue")
     print(f"{seconds:.0f} s")
     return 1 if survivors or stale or left else 0
 

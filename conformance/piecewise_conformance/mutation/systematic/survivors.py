@@ -19,7 +19,7 @@ REASONS = {
     "equivalent": "no caller can see the difference",
     "freedom": "the contract leaves it open",
     "performance": "the same results, with more or less work",
-    "message": "only a text for people changes",
+    "message": "only the text of a message changes",
 }
 
 
@@ -52,7 +52,7 @@ def load(path: Path = TABLE) -> list[Explained]:
             raise ValueError(f"{path.name}: {table}: {error}") from None
         if entry.reason not in REASONS or not entry.why:
             reasons = ", ".join(REASONS)
-            raise ValueError(f"{path.name}: {table}: needs a why, and a reason of {reasons}")
+            raise ValueError(f"{path.name}: {table}: expected a why and a reason, one of {reasons}")
         found.append(entry)
     return found
 

@@ -64,8 +64,8 @@ class FunctionCompiler(piecewise_reference.CompilerInterface):
         made = self.function(own, example_inputs)
         if not callable(made):
             raise TypeError(
-                f"{self.name}(graph, example_inputs) returned {_kind(made)}, and is to return a "
-                "callable that takes what the graph takes"
+                f"{self.name}(graph, example_inputs) returned {_kind(made)}, expected a "
+                "callable with the arguments of the graph"
             )
         return (lambda *args: made(*args)[0]) if is_bare else made, None
 
@@ -84,8 +84,8 @@ class _Checked:
         answer = self.inner.compile(*args, **kwargs)
         if not (isinstance(answer, (tuple, list)) and len(answer) == 2 and callable(answer[0])):
             raise TypeError(
-                f"compile() of the compiler {self.inner.name!r} returned {_kind(answer)}, and is "
-                "to return (callable, handle), with None for the handle if nothing can be kept"
+                f"compile() of the compiler {self.inner.name!r} returned {_kind(answer)}, "
+                "expected (callable, handle); return None as handle if nothing can be cached"
             )
         return answer
 
@@ -103,9 +103,9 @@ def _require_interface(found: Any, origin: str) -> None:
     is_class = inspect.isclass(found)
     computed = is_class and hasattr(found.name, "__get__")  # such as a property
     if not computed and not isinstance(found.name, str):
-        wrong.append(f"has {found.name!r} for a name, which is no text")
+        wrong.append(f"has the name {found.name!r}, which is not a str")
     if is_class and not _takes(found, 0):
-        wrong.append("is a class that cannot be called without arguments: give an instance")
+        wrong.append("is a class that needs arguments; pass an instance instead")
     for name, parameters in _INTERFACE.items():
         method, count = getattr(found, name, None), len(parameters)
         if method is None or _takes(method, count) or (is_class and _takes(method, count + 1)):
@@ -141,7 +141,9 @@ def make(found: Any, *, name: str, origin: str) -> Subject:
 
     def config_for(options: Options) -> Any:
         if options.compiler != "own":
-            raise NotImplementedError(f"the compiler is {name}, and not {options.compiler}")
+            raise NotImplementedError(
+                f"the only compiler is {name}, and the test needs {options.compiler}"
+            )
         return base["make_config"](options.but(compiler="eager"))
 
     class Manager(reference_manager.CompilerManager):

@@ -22,7 +22,7 @@ def load(name: str) -> Subject:
     known = torch._dynamo.list_backends(exclude_tags=())
     if name not in known:
         raise LoadError(
-            f"torch.compile knows no backend {name!r}: install the package that brings it "
+            f"torch.compile has no backend {name!r}; install the package that provides it "
             f"(nox: --install PACKAGE), or choose one of {listed(known)}{near(name, known)}"
         )
 

@@ -19,11 +19,14 @@ def from_object(found: Any, *, name: str, origin: str) -> Subject:
     if surface:
         declared = getattr(found, "ABILITIES", _usual_abilities(surface))
         if isinstance(declared, str):
-            raise TypeError(f"ABILITIES of {origin} is a text: write a tuple, ({declared!r},)")
+            raise TypeError(
+                f"ABILITIES of {origin} is the str {declared!r}; write a tuple: ({declared!r},)"
+            )
         abilities = frozenset(declared)
         if unknown := abilities - set(ABILITIES):
             raise TypeError(
-                f"ABILITIES of {origin} has {sorted(unknown)}; known are {', '.join(ABILITIES)}"
+                f"ABILITIES of {origin} has unknown names {sorted(unknown)}; known are "
+                f"{', '.join(ABILITIES)}"
             )
         return Subject(name, origin, surface, abilities, str(getattr(found, "__version__", "")))
     if _is_compiler(found):
@@ -31,7 +34,7 @@ def from_object(found: Any, *, name: str, origin: str) -> Subject:
 
         return compiler_rung.make(found, name=name, origin=origin)
     raise TypeError(
-        f"{origin} is no subject: give a module or object with some of {', '.join(SURFACE)}, "
+        f"{origin} is not a subject; pass a module or object with some of {', '.join(SURFACE)}, "
         "a function (graph, example_inputs) -> callable, or an object with compile() and name"
     )
 

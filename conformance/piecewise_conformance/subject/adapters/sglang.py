@@ -80,7 +80,7 @@ class Shapes:
             return int(wanted.start)
         ends = PlainRange(wanted.start, wanted.end)
         if self.asked and ends != self.general:
-            raise Unsupported("SGLang compiles for all sizes or for one, and knows no ranges")
+            raise Unsupported("SGLang compiles for all sizes or for a single size, not for ranges")
         self.general = Shapes.last = ends
         self.asked = True
         return None

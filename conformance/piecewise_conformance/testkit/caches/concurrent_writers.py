@@ -108,8 +108,8 @@ def until(process: Fresh, *wanted: str | int) -> str | int:
             pass
     except EOFError:
         raise Violation(
-            "a process that writes into a shared cache",
-            expected=f"it comes to {' or '.join(map(str, wanted))}",
+            "a process that writes to a shared cache",
+            expected=f"it reaches {' or '.join(map(str, wanted))}",
             got="it ended",
         ) from None
     answer: str | int = told
@@ -137,7 +137,7 @@ def saved_until(process: Fresh, index: int) -> None:
             pass
     except EOFError:
         raise Violation(
-            "a process that writes into a shared cache",
+            "a process that writes to a shared cache",
             expected=f"it saves {index}",
             got="it ended",
         ) from None

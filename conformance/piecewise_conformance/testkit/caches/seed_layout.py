@@ -32,11 +32,11 @@ def read_file(subject: Subject, folder: Path) -> str:
     path = folder / cache_file(subject)
     if not path.is_file():
         names = sorted(each.name for each in folder.iterdir())
-        raise Violation(f"there is no {path.name} in the cache folder", got=str(names))
+        raise Violation(f"the cache folder has no {path.name}", got=str(names))
     try:
         return path.read_bytes().decode()
     except UnicodeDecodeError as error:
-        raise Violation("the cache file is not a text in UTF-8", got=str(error)) from None
+        raise Violation("the cache file is not UTF-8 text", got=str(error)) from None
 
 
 def read_literal(subject: Subject, folder: Path) -> dict[Any, Any]:

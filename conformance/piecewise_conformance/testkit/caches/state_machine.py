@@ -232,7 +232,7 @@ class CacheMachine(RuleBasedStateMachine):
         for each in log.loads:
             if not opened.may_serve(place, graph, repr(each.key)) or each.range != place[0]:
                 raise Violation(
-                    f"what is served for {what}",
+                    f"the artifact loaded for {what}",
                     expected="nothing: the cache is disabled"
                     if opened.disabled
                     else "an artifact that was stored in this folder for that piece, or a compile",
@@ -240,8 +240,8 @@ class CacheMachine(RuleBasedStateMachine):
                 )
         if missed and opened.must_load(place, graph):
             raise Violation(
-                f"{what} was saved in this folder before this start, and nothing since took its "
-                "place",
+                f"{what} was saved in this folder before this start and has not been replaced "
+                "since",
                 expected="it is loaded",
                 got="it is compiled again" if log.compiles else "it is not found",
             )
@@ -256,7 +256,7 @@ class CacheMachine(RuleBasedStateMachine):
             before = managers.contents(self.base) if opened.disabled else {}
             manager.save()
             if opened.disabled and managers.contents(self.base) != before:
-                raise Violation("a manager whose cache is disabled wrote into the folder")
+                raise Violation("a manager with a disabled cache wrote to the folder")
             opened.saved()
 
     @precondition(lambda self: len(self.managers) > 1)
@@ -266,7 +266,7 @@ class CacheMachine(RuleBasedStateMachine):
         """A process ends; if it was writing beside the file, a part of that is left."""
         me, _, opened = self.managers.pop(which % len(self.managers))
         name = next(name for name, each in self.folders.items() if each is opened.folder)
-        left = "" if cut is None else f"  # leaves {cut} bytes of a copy beside each file"
+        left = "" if cut is None else f"  # leaves {cut} bytes of a copy next to each file"
         with self.step(f"{me}.kill(){left}"):
             opened.ended()
             if cut is not None:

@@ -65,8 +65,8 @@ def piecewise(subject: Subject, device: str, dtype: torch.dtype = torch.float32)
         pieces, rest = divmod(made, len(SIZES))
         if rest or not made:
             raise Violation(
-                f"captures of the decoder at {len(SIZES)} sizes",
-                expected="the same number for each",
+                f"graphs captured of the decoder at {len(SIZES)} sizes",
+                expected="the same number for each size",
                 got=str(made),
             )
         for number, size in enumerate(ORDER):
@@ -82,8 +82,8 @@ def piecewise(subject: Subject, device: str, dtype: torch.dtype = torch.float32)
             replayed = len(trace().of("Replay")) - before[1]
             if again + replayed != pieces or (again and size in ORDER[:number]):
                 raise Violation(
-                    f"captures and replays in replay {number}, for {size} tokens",
-                    expected=f"{pieces} in all, and no capture in the third batch of a size",
+                    f"graphs captured and replayed in replay {number}, for {size} tokens",
+                    expected=f"{pieces} in total, and none captured in the third batch of a size",
                     got=f"{again} and {replayed}",
                 )
         captures = len(trace().of("Capture"))

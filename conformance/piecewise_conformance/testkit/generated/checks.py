@@ -96,7 +96,7 @@ def _check_ranges(log: spy.Log, size: int, ends: tuple[int, ...], single: tuple[
     for range, numbers in log.served:
         if set(numbers) == {size} and range not in allowed:
             raise Violation(
-                f"what served {size} tokens, where ranges end at {ends[1:]}",
+                f"the artifact that served {size} tokens, with ranges that end at {ends[1:]}",
                 expected=f"an artifact of {right}",
                 got=f"an artifact of {range}",
             )
