@@ -1,4 +1,7 @@
-"""Turn IDs of requirements and threads such as ``vllm#28533`` into links, on every page."""
+"""Turn IDs of requirements and threads such as ``vllm#28533`` into links, on every page.
+
+Dotted names in tables also get places where a browser may break the line.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +28,12 @@ _PATTERN = re.compile(
     r"\b(?P<id>[A-Z]+-\d{3})\b"
     r"|(?<![\w/-])(?P<repository>[\w.-]+/[\w.-]+|" + "|".join(_OWNERS) + r")#(?P<number>\d+)\b"
 )
+_BREAK = re.compile(r"(?<=\w[._])(?=\w)")  # after a dot or an underscore inside a name
 _AS_THEY_ARE = (nodes.reference, nodes.title, nodes.literal, nodes.literal_block, nodes.raw)
 
 
 class Links(SphinxPostTransform):
-    """Replaces each match in the text of a page."""
+    """Replaces each match in the text of a page, and breaks the names in its tables."""
 
     default_priority = 900
 
@@ -43,6 +47,13 @@ class Links(SphinxPostTransform):
                 ancestor = ancestor.parent
             if ancestor is None and _PATTERN.search(text):
                 text.parent.replace(text, list(self.parts(str(text))))
+        for entry in self.document.findall(nodes.entry):
+            for code in entry.findall(nodes.literal):
+                parts = [nodes.Text(part) for part in _BREAK.split(code.astext())]
+                code.children = []
+                code += parts[0]
+                for part in parts[1:]:
+                    code += [nodes.raw("", "<wbr>", format="html"), part]
 
     def parts(self, text: str) -> Iterator[nodes.Node]:
         """``text`` in pieces: plain text and links."""

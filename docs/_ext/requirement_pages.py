@@ -94,7 +94,7 @@ def _section(requirement: Requirement, tests: list[Citation], mutants: list[Muta
     parts = [
         f"## {requirement.id}",
         f"**{requirement.sentence}**",
-        requirement.why,
+        requirement.why[:1].upper() + requirement.why[1:],
         "```{container} requirement-facts\n" + " · ".join(facts) + "\n```",
         _folded("test", [f"`{_name(each)}`: {_escaped(each.doc)}" for each in tests]),
         _folded("mutant", [f"`{each.name}`: {_escaped(each.about)}" for each in mutants]),
