@@ -218,9 +218,11 @@ def unit(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Check the documentation: its commands, links and programs, and the changelog fragments."""
+    """Build the site into docs/_build; check links, commands, programs and the changelog."""
     rest = install(session, "docs")
     session.run("towncrier", "build", "--draft", "--version", "next", silent=True)
+    sphinx = ("sphinx-build", "--quiet", "--fresh-env", "--fail-on-warning", "--keep-going")
+    session.run(*sphinx, "docs", "docs/_build")
     session.run(*PYTEST, "tests/docs", *rest)
 
 
