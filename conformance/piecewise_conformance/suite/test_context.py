@@ -264,9 +264,7 @@ def test_callback_after_a_compile_that_failed(subject: Subject) -> None:
         with suppress(Exception):  # Dynamo may wrap it
             driven.got(driven.program.inputs(3))
         if not failed:
-            raise Unsupported(
-                "the subject compiles one piece only; the test needs a later one that fails"
-            )
+            raise Unsupported("the subject compiles one piece only; the test needs two")
         _expect_calls(calls, 0, "when a compile had failed")
         log.handle = good
         for size in (6, 3, 6):

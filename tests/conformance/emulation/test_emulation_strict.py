@@ -142,10 +142,7 @@ def test_order_of_calls(device: Emulation) -> None:
     done, _ = captured(lambda: X + 1)
     with pytest.raises(emulation.CaptureError, match="replay: a capture is in progress"):
         captured(done.replay)
-    with (
-        pytest.raises(emulation.CaptureError, match="has already been captured"),
-        torch.cuda.graph(done),
-    ):
+    with pytest.raises(emulation.CaptureError, match="already been"), torch.cuda.graph(done):
         pass
     done.reset()
     with pytest.raises(emulation.CaptureError, match="the graph has not been captured"):
