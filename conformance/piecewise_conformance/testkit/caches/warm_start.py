@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from piecewise_fixtures.programs import program
+import torch
+from piecewise_fixtures.programs import Program, program
+from torch import nn
 
 from ...core.verdict import Violation
 from ...subject.subject import Subject
@@ -17,15 +19,16 @@ from .full_disk import full_disk
 def start(
     subject: Subject,
     root: Path,
-    name: str = "linear-chain",
+    name: str | Program = "linear-chain",
     sizes: tuple[int, ...] = (),
     **changes: Any,
 ) -> spy.Log:
     """One start: compile the program through the whole backend, run it, check every result."""
+    chosen = program(name) if isinstance(name, str) else name
     subject.restart()
     with spy.spying() as log:
-        driven = drive(subject, program(name), compiler=spy.NAME, cache_root=str(root), **changes)
-        for size in sizes or program(name).sizes:
+        driven = drive(subject, chosen, compiler=spy.NAME, cache_root=str(root), **changes)
+        for size in sizes or chosen.sizes:
             driven.check(size)
     return log
 
@@ -46,6 +49,28 @@ def _work(log: spy.Log) -> str:
     return f"{len(log.compiles)} compiled, {len(log.loads)} loaded"
 
 
+class _FourSizes(nn.Module):
+    """Four batch sizes, all of which the second piece takes."""
+
+    def forward(self, *batches: torch.Tensor) -> list[torch.Tensor]:
+        rows = torch.ops.piecewise.scaled(torch.cat(batches))
+        return [rows[: each.shape[0]] * each for each in batches]
+
+
+def four_sizes() -> Program:
+    """A model of four batch sizes: there are 24 orders in which a set of them may come."""
+    (x,) = program("linear-chain").inputs(1)
+
+    def inputs(size: int) -> tuple[torch.Tensor, ...]:
+        return tuple(torch.ones(size + more, *x.shape[1:]) for more in range(4))
+
+    dynamic = tuple((position, 0) for position in range(4))
+    base = program("linear-chain")
+    return Program(
+        "four-sizes", "", _FourSizes, inputs, base.splitting_ops, (6,), dynamic, frozenset()
+    )
+
+
 # Names in a set come in another order in each process.
 _WORDS = frozenset({"alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"})
 
@@ -59,6 +84,7 @@ def work_of_starts(subject: Subject, root: str) -> dict[str, tuple[int, int]]:
             path.write_text(path.stem)
     logs = {
         "as always": start(subject, Path(root) / "plain"),
+        "with four sizes": start(subject, Path(root) / "sizes", four_sizes()),
         "with traced files": start(
             subject, Path(root) / "files", traced_files=tuple(map(str, sources))
         ),
