@@ -76,7 +76,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m piecewise_conformance.mutation")
     parser.add_argument("--only", metavar="REGEX", help="only mutants whose name matches")
     parser.add_argument(
-        "--covering", action="store_true", help="a few mutants that fail every requirement once"
+        "--covering", action="store_true", help="only a few mutants that cover all requirements"
     )
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write the matrix to FILE as JSON"
