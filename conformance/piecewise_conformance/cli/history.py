@@ -11,7 +11,7 @@ from typing import Any
 from ..history.entry import HistoryError
 from ..history.judging import as_lines, findings
 from ..history.page import write_page
-from ..history.simulation import NOISE, Noise, table
+from ..history.simulation import NOISE, Noise, drawn, table
 from ..history.sources import entry_of
 from ..history.store import append, read
 from ..reporting.report import CONFORMANT, INCOMPLETE, NOT_CONFORMANT, USAGE, ReportError
@@ -82,8 +82,11 @@ def _judge(options: argparse.Namespace) -> int:
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    noise = Noise.load(options.noise)
-    print("\n".join(table(noise, options.nights, options.trials, options.seed)))
+    for what, noise in (
+        ("recorded noise", Noise.load(options.noise)),
+        ("normal distribution of 1 %", drawn(options.seed)),
+    ):
+        print("\n".join(table(what, noise, options.nights, options.trials, options.seed)), "\n")
     return CONFORMANT
 
 

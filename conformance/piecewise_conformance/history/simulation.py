@@ -50,6 +50,20 @@ class Noise:
         ]
 
 
+def drawn(seed: int, deviation: float = 0.01, count: int = 300) -> Noise:
+    """Normally distributed noise, on a machine whose speed differs by a fifth between nights."""
+    rng = random.Random(seed)
+    machine = [rng.gauss(0, 0.2) for _ in range(count)]
+
+    def values(number: int) -> list[list[list[float]]]:
+        return [
+            [[slow + rng.gauss(0, deviation) for _ in range(number)] for _ in range(2)]
+            for slow in machine
+        ]
+
+    return Noise(values(40), values(8))
+
+
 def nights(noise: list[list[list[float]]], rng: random.Random) -> Iterator[list[list[float]]]:
     """Nights of one series without end: [figure][run]."""
     while True:
@@ -128,13 +142,13 @@ def detection(noise: list[list[list[float]]], trials: int, seed: int) -> list[Ro
     return rows
 
 
-def table(noise: Noise, count: int, trials: int, seed: int) -> list[str]:
-    """The lines that ``history simulate`` prints."""
+def table(what: str, noise: Noise, count: int, trials: int, seed: int) -> list[str]:
+    """The lines that ``history simulate`` prints for one noise."""
     corrected = noise.corrected()
     wrong = false_alarms(corrected, count, seed)
     spreads = sorted(_spread(corrected, i) for i in range(len(corrected[0][0])))
     lines = [
-        f"recorded: {len(corrected)} nights of {len(spreads)} figures; half the range of a figure "
+        f"{what}: {len(corrected)} nights of {len(spreads)} figures; half the range of a figure "
         f"{spreads[0]:.1%} to {spreads[-1]:.1%}, median {median(spreads):.1%}",
         f"rule: both runs beyond {THRESHOLD:.0%} and twice the noise of {LEAST} to {RECENT} nights",
         "",
