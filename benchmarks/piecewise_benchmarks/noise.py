@@ -22,9 +22,9 @@ from piecewise_reference.fastpath.direct_call import direct_call
 
 from .graphs import SHAPES, SPLITTING_OPS, inputs_of, many_tiny_pieces
 
-NODES = (10, 15, 20, 25, 30, 40, 50, 60)
-PIECES = (2, 4, 8, 12, 16, 24, 32, 48)
-ROUNDS = 15
+NODES = (20, 30, 40, 60, 80, 120, 160, 240)
+PIECES = (2, 4, 8, 16, 32, 64, 128, 256)
+ROUNDS = 9
 
 
 def _calls() -> tuple[dict[str, Callable[[], Any]], dict[str, Callable[[], Any]]]:
@@ -47,32 +47,25 @@ def _calls() -> tuple[dict[str, Callable[[], Any]], dict[str, Callable[[], Any]]
 
 
 def _measure(calls: dict[str, Callable[[], Any]]) -> list[float]:
-    """The least processor time of each call, in seconds.
-
-    The rounds of all calls are interleaved, so that a burst of other work on the machine costs each
-    of them one round, and the limits are measured at the same time as the figures.
-    """
-    least = dict.fromkeys(calls, math.inf)
-    for _ in range(ROUNDS):
-        for name, call in calls.items():
+    """The median processor time of each call, in seconds."""
+    found = []
+    for call in calls.values():
+        times = []
+        for _ in range(ROUNDS):
             began = time.process_time()
             call()
-            least[name] = min(least[name], time.process_time() - began)
-    return list(least.values())
+            times.append(time.process_time() - began)
+        found.append(median(times))
+    return found
 
 
 def record(nights: int, out: Path) -> None:
     """Write ``nights`` recorded nights to ``out``, as logarithms of ratios to the median."""
     torch.set_num_threads(1)
     figures, limits = _calls()
-    calls, count = figures | limits, len(figures)
-    _measure(calls)  # warm
-
-    def run() -> tuple[list[float], list[float]]:
-        found = _measure(calls)
-        return found[:count], found[count:]
-
-    measured = [[run() for _ in range(2)] for _ in range(nights)]
+    for calls in (figures, limits):
+        _measure(calls)  # warm
+    measured = [[(_measure(figures), _measure(limits)) for _ in range(2)] for _ in range(nights)]
 
     def residuals(part: int) -> list[list[list[float]]]:
         count = len((figures, limits)[part])
@@ -84,7 +77,7 @@ def record(nights: int, out: Path) -> None:
 
     content = {
         "about": "logarithms of time over median time: [night][run][figure]",
-        "clock": "processor time, the least of fifteen calls",
+        "clock": "processor time, median of nine calls",
         "machine": f"{platform.machine()}, shared with other programs",
         "python": platform.python_version(),
         "torch": torch.__version__,
