@@ -102,7 +102,7 @@ def test_the_action_on_a_project(tmp_path: Path, wrong: bool, status: int) -> No
         "BACKEND": "my_backend.py",
         "KIT": "",
         "INSTALL": "",
-        "ARGUMENTS": "--id NUM-001 --jobs 1 --confirm 0",
+        "ARGUMENTS": "--id STITCH-001 -k nested --jobs 1 --confirm 0",
         "GITHUB_STEP_SUMMARY": str(summary),
     }
     done = subprocess.run(
