@@ -6,6 +6,7 @@ times, ``--install REQUIREMENT``. All others go to what the session runs.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import zipfile
 from collections.abc import Iterable
@@ -243,6 +244,7 @@ def mutants(session: nox.Session) -> None:
     _mutants(session)
 
 
+@nox.session(name="few-mutants")
 def few_mutants(session: nox.Session) -> None:
     """A few mutants by which every requirement is failed once; all of them take half an hour."""
     _mutants(session, "--covering")
@@ -292,6 +294,52 @@ def bench_compare(session: nox.Session) -> None:
     """Compare two measurements: nox -s bench-compare -- OLD NEW; fails on any change, both ways."""
     rest = install(session, "bench")
     session.run("python", "-m", "piecewise_benchmarks", "compare", *rest)
+
+
+@nox.session
+def merge(session: nox.Session) -> None:
+    """One report of the reports of all shards: nox -s merge -- DIR... --out DIR."""
+    session.run("python", "-m", "piecewise_conformance", "merge", *install(session))
+
+
+@nox.session
+def nightly(session: nox.Session) -> None:
+    """What CI runs each night, into nightly/: nox -s nightly -- --device cpu|cuda.
+
+    With PIECEWISE_CHANNEL=nightly torch comes from the index PIECEWISE_NIGHTLY_INDEX. Benchmarks
+    run twice, since only a change that both runs show counts. A failed requirement does not fail
+    the session: the history judges it.
+    """
+    rest = install(session, "bench")
+    if os.environ.get("PIECEWISE_CHANNEL") == "nightly":
+        index = os.environ.get("PIECEWISE_NIGHTLY_INDEX") or session.error(
+            "PIECEWISE_CHANNEL is nightly, but PIECEWISE_NIGHTLY_INDEX names no index"
+        )
+        session.install("--pre", "--upgrade", "--index-url", index, "torch")
+    command = ("python", "-m", "piecewise_conformance", "run", "--out", "nightly/report")
+    session.run(*command, *rest, success_codes=[0, 1, 3])
+    if "cuda" in rest:
+        for number in (1, 2):
+            out = f"nightly/benchmarks-{number}.json"
+            module = ("python", "-m", "piecewise_benchmarks", "run")
+            session.run(*module, "-k", "latency", "--out", out)
+
+
+@nox.session
+def history(session: nox.Session) -> None:
+    """Append what lies in a folder, render and judge: nox -s history -- NIGHTS [DIR]."""
+    folders = install(session)
+    if not folders:
+        session.error("name the folder that holds what the nightly sessions wrote")
+    to = folders[1] if len(folders) > 1 else "history"
+    found = [*Path(folders[0]).rglob("report.jsonl"), *Path(folders[0]).rglob("benchmarks-*.json")]
+    if not found:
+        session.error(f"{folders[0]} holds no report.jsonl and no benchmarks-*.json")
+    command = ("python", "-m", "piecewise_conformance", "history")
+    link = os.environ.get("PIECEWISE_LINK", "")
+    session.run(*command, "append", *map(str, sorted(found)), "--to", to, "--link", link)
+    session.run(*command, "render", to)
+    session.run(*command, "judge", to)
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""``python -m piecewise_benchmarks run | compare``: measure, and compare two measurements."""
+"""``python -m piecewise_benchmarks run | compare | noise``: measure, compare, record noise."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 from . import peers
 from .compare import compare_files
+from .noise import record
 from .table import print_tables
 
 SUITE = Path(__file__).parent / "suite"
@@ -68,11 +69,17 @@ def main(arguments: list[str] | None = None) -> int:
     compare.add_argument(
         "--expect", action="append", default=[], metavar="NAME", help="a change that is meant"
     )
+    noise = commands.add_parser("noise", help="record noise, for the simulation of the alarm rule")
+    noise.add_argument("--nights", type=int, default=120, metavar="N")
+    noise.add_argument("--out", type=Path, default=Path("noise.json"), metavar="FILE")
     options, rest = parser.parse_known_args(arguments)
     if options.command == "run":
         return _run(options, rest)
     if rest:
         parser.error(f"unknown arguments {rest}")
+    if options.command == "noise":
+        record(options.nights, options.out)
+        return 0
     old, new = options.old.split(","), options.new.split(",")
     return compare_files(old, new, Path(options.html), options.expect)
 

@@ -16,6 +16,8 @@ from piecewise_conformance.cli import main
 from piecewise_conformance.core import requirements
 from piecewise_conformance.core.levels import load_levels
 from piecewise_conformance.core.verdict import Status
+from piecewise_conformance.history.sources import entry_of
+from piecewise_conformance.history.store import append
 from piecewise_conformance.reporting.report import (
     ReportWriter,
     Result,
@@ -67,6 +69,7 @@ def write_reports(folder: Path, *, shards: bool) -> None:
         "seed": 0,
         "profiles": ["full"],
         "keyword": "",
+        "started": "2026-01-01T00:00:00+00:00",
     }
     results = [Result("SPLIT-001", str(n), Status.PASS) for n in range(4)]
     names = ["shard-1", "shard-2"] if shards else ["old-report", "conformance-report"]
@@ -111,6 +114,10 @@ def test_commands_run(command: str, tmp_path: Path) -> None:
         words[words.index("FAMILY-NNN")] = "SPLIT-001"
     elif words[3] in ("diff", "render", "merge"):
         write_reports(tmp_path, shards=words[3] == "merge")
+    elif words[3] == "history":
+        write_reports(tmp_path, shards=False)
+        append(tmp_path / "history", [entry_of(tmp_path / "conformance-report")])
+        words += ["--nights", "1", "--trials", "1"] if words[4] == "simulate" else []
     elif words[3] == "verify":
         write_certified(tmp_path / "conformance-report")
     elif words[3] == "run":

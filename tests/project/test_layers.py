@@ -36,10 +36,10 @@ LAYERS = {
     """,
     CONFORMANCE: """
         core emulation subject isolation testkit suite
-        reporting certificate repros runner mutation fuzzing cli __init__ __main__
+        reporting history certificate repros runner mutation fuzzing cli __init__ __main__
     """,
     BENCHMARKS: """
-        results aims table compare peers measure graphs gpu_ways suite __init__ __main__
+        results aims table compare peers measure graphs noise gpu_ways suite __init__ __main__
     """,
 }
 MOST_MODULES = 16  # of one folder; the folders of test modules named suite may hold more

@@ -34,6 +34,7 @@ def test_latency(benchmark: Any, way: str, tokens: int) -> None:
             kernels, gaps = found
             beside += f", {kernels} kernels, {gaps * 1e6:.0f} µs between them"
         benchmark.extra_info["beside"] = beside
+        benchmark.extra_info["bytes"] = {"pool memory": decoder.reserved}
         timed(
             benchmark,
             decoder.call,

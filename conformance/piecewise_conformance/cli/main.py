@@ -14,7 +14,7 @@ from ..core.levels import LevelError, load_levels
 from ..core.requirements import PROFILES, Requirement, SpecError, load, unknown_family, unknown_id
 from ..core.suite_scan import SuiteError, scan
 from ..reporting.report import CONFORMANT, INCOMPLETE, USAGE
-from . import reports, run_command
+from . import history, reports, run_command
 from .arguments import positive, seconds
 
 
@@ -27,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return run_command.run(options, given)
         if options.command == "fuzz":
             return _fuzz(options, given)
+        if options.command == "history":
+            return history.run(options)
         if options.command in reports.COMMANDS:
             return reports.COMMANDS[options.command](options)
         requirements = load()
@@ -100,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     explain = commands.add_parser("explain", help="show one requirement with its tests and mutants")
     explain.add_argument("id", metavar="ID", help="such as SPLIT-004")
     reports.add_to(commands)
+    history.add_to(commands)
     return parser
 
 

@@ -10,6 +10,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import re
 import subprocess
 import sysconfig
 import tempfile
@@ -89,8 +90,20 @@ def versions() -> dict[str, str | None]:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             found[name] = None
+    found["torch-git"] = _git_version()
     found["platform"] = platform.platform()
     return found
+
+
+def _git_version() -> str | None:
+    """The commit that torch was built from, read without importing torch."""
+    try:
+        path = importlib.metadata.distribution("torch").locate_file("torch/version.py")
+        text = Path(str(path)).read_text(encoding="utf-8")
+    except (importlib.metadata.PackageNotFoundError, OSError):
+        return None
+    found = re.search(r"^git_version = '(\w+)'", text, flags=re.MULTILINE)
+    return found[1] if found else None
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""A headless Chromium, driven by Playwright, for the tests that open ``report.html``.
+"""A headless Chromium, driven by Playwright, for the tests that open pages.
 
 The browser is the one that the environment variable CHROMIUM names, else the first one on PATH.
 Without a browser, or without the package ``playwright``, the tests are skipped.

@@ -1,0 +1,1 @@
+"""What nightly runs measured: kept in files, judged against the nights before, shown as a page."""
