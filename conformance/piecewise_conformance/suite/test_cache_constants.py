@@ -63,9 +63,20 @@ def _buffer(value: Any) -> PieceCase:
     )
 
 
+def _buffer_of_a_child(value: float) -> PieceCase:
+    root = nn.Module()
+    root.add_module("layer", _Table(value))
+
+    def body(g: fx.Graph, s: Any, x: Any) -> tuple[Any]:
+        return (g.call_function(operator.mul, (x, g.get_attr("layer.table"))),)
+
+    return piece(body, root=root)
+
+
 OTHERS: dict[str, tuple[Callable[[], PieceCase], Callable[[], PieceCase]]] = {
     "weights-of-a-module": (lambda: _child(_layer(1.0)), lambda: _child(_layer(2.0))),
     "table-of-a-module": (lambda: _child(_Table(1.0)), lambda: _child(_Table(2.0))),
+    "buffer-of-a-child": (lambda: _buffer_of_a_child(1.0), lambda: _buffer_of_a_child(2.0)),
     "mode-of-a-module": (
         lambda: _child(_TwoModes().train()),
         lambda: _child(_TwoModes().eval()),
