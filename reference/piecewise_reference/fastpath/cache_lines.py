@@ -1,9 +1,9 @@
-"""Read the cache file as this project writes it, faster than Python literals can be read.
+"""Read the format in which this project writes the cache file, faster than ``ast.literal_eval``.
 
-``ast.literal_eval`` builds a syntax tree of the whole file. What :mod:`.cache_file` writes needs
-none: one entry a line, of numbers and of texts without a quote, a backslash or a control character,
-each of which stands for itself. A file with one line of another form is none of this module's: it
-is then read as a literal, whole. Which way it is read makes no difference to what is read.
+``ast.literal_eval`` builds a syntax tree of the whole file. The format of :mod:`.cache_file` does
+not need one: each line has one entry, consisting of numbers and of strings without quotes,
+backslashes or control characters. If any line has another format, the whole file is read as a
+literal instead. The result is the same either way.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LINE = re.compile(
 
 
 class _Ranges(dict[tuple[str, str], Range]):
-    """The range of two numbers as text: most entries of a file are for one of a few."""
+    """Ranges by their two numbers as text, because most entries of a file repeat a few."""
 
     def __missing__(self, ends: tuple[str, str]) -> Range:
         self[ends] = made = Range(*map(int, ends))
@@ -32,7 +32,7 @@ class _Ranges(dict[tuple[str, str], Range]):
 
 
 def parse(text: str) -> dict[tuple[Range, int, str], Any] | None:
-    """The entries of the file ``text``, or None if it must be read by other means."""
+    """Parse the entries of ``text``; None if it must be read as a literal."""
     if not (text.startswith("{\n") and text.endswith("\n}\n")):
         return None
     found = _LINE.findall(text)  # one call for the whole file
