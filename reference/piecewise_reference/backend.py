@@ -116,7 +116,7 @@ class VllmBackend:
         names = [item.submod_name for item in self.piecewise_graphs if not item.is_splitting_graph]
         interpreter = PiecewiseCompileInterpreter(self.split_gm, names, self.vllm_config, self)
         interpreter.run(*inputs)
-        self.fake_mode = interpreter.fake_mode  # pieces compile in it, later
+        self.fake_mode = interpreter.fake_mode  # pieces compile in this context later
         shape_env = self.fake_mode.shape_env if self.fake_mode is not None else None
         if evaluates_guards(config.dynamic_shapes_config) and shape_env is not None:
             relax_lower_bounds(shape_env)
@@ -151,7 +151,7 @@ class VllmBackend:
         return cache_dir.gather(self.vllm_config, compiler_hash)
 
     def _open_cache(self) -> str | None:
-        """Open the cache in its folder and return the folder; None if there is no cache."""
+        """Open the cache in its folder and return the folder; None without a cache."""
         manager = self.compiler_manager
         if (found := self._find_cache()) is None:
             manager.initialize_cache("", disable_cache=True, prefix=self.prefix)
@@ -188,7 +188,7 @@ class VllmBackend:
         """The compiled pieces, with their names in the split graph."""
         for item in self.piecewise_graphs:
             piece = installed(self.split_gm, item.submod_name)
-            piece = getattr(piece, "runnable", piece)  # out of its static-graph wrapper
+            piece = getattr(piece, "runnable", piece)  # unwrap the static-graph wrapper
             if isinstance(piece, PiecewiseBackend):
                 yield item.submod_name, piece
 
@@ -199,7 +199,7 @@ class VllmBackend:
 
     def _complete_if_all_compiled(self) -> None:
         if not self._called:
-            return  # not all pieces are there yet
+            return  # some pieces are not compiled yet
         if self._on_complete is not None and all(
             piece.is_complete() for _, piece in self.compiled_pieces()
         ):

@@ -25,7 +25,7 @@ from .serialization.manifest import Unusable, pack, unpack
 
 logger = logging.getLogger(__name__)
 
-_GRAPH = "graph"  # the part that is no artifact
+_GRAPH = "graph"  # the part that is not an artifact
 
 
 def serialize_compile_artifacts(function: VllmSerializableFunction) -> bytes:
@@ -37,7 +37,7 @@ def serialize_compile_artifacts(function: VllmSerializableFunction) -> bytes:
         raise RuntimeError("this function was not made by a backend: there is nothing to keep")
     try:
         parts = {_GRAPH: graph_to_bytes(function.graph_module, function.example_inputs)}
-    except Exception as error:  # pickling runs code of whatever the graph holds
+    except Exception as error:  # pickling runs code of the objects in the graph
         raise RuntimeError(f"the graph of {function.prefix!r} cannot be kept: {error}") from error
     artifacts, _, _ = backend.collect_standalone_compile_artifacts()
     for name, range_text, data in artifacts or ():

@@ -89,7 +89,7 @@ def write_factors(folder: str, factors: Factors) -> None:
 def write_graph(folder: str, split_gm: fx.GraphModule) -> None:
     """Write ``computation_graph.py``: the split graph and its pieces as readable Python."""
     if os.path.exists(os.path.join(folder, "computation_graph.py")):
-        return  # to print takes as long as all else that a warm start does with the graph
+        return  # printing takes as long as the rest of a warm start's work on the graph
     source = split_gm.print_readable(print_output=False)
     header = "from __future__ import annotations\nimport torch\n"
     _write_once(folder, "computation_graph.py", header + source.replace("<lambda>", "GraphModule"))

@@ -117,7 +117,7 @@ def write_atomically(path: str, content: str | bytes) -> None:
     The permissions follow the umask, as for any new file, because others may share the folder.
     """
     folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{uuid.uuid4().hex}")  # mkstemp's are private
+    temporary = os.path.join(folder, f".{name}.{uuid.uuid4().hex}")  # mkstemp creates private files
     try:
         with open(temporary, "xb") as file:
             file.write(content.encode() if isinstance(content, str) else content)

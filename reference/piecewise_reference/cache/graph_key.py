@@ -28,7 +28,7 @@ class _Describer:
     def __init__(self) -> None:
         self.symbols: dict[Any, str] = {}
         self.storages: dict[int, int] = {}
-        self.texts: dict[Any, str] = {}  # of symbolic numbers: most occur again and again
+        self.texts: dict[Any, str] = {}  # of symbolic numbers, most of which occur many times
         self.shape_env: Any = None
 
     def scalar(self, value: Any) -> str:
@@ -113,7 +113,7 @@ def _lines(module: fx.GraphModule, describer: _Describer) -> Iterable[str]:
         if isinstance(value, slice):
             return f"slice({argument(value.start)}, {argument(value.stop)}, {argument(value.step)})"
         if isinstance(value, (OpOverload, OpOverloadPacket)):
-            return op_key(value)  # an op that is called by another
+            return op_key(value)  # an op called by another op
         return f"{type(value).__name__} {value!r}"
 
     for number, node in enumerate(module.graph.nodes):

@@ -64,16 +64,18 @@ class CompilerManager:
     """
 
     factors: str = ""
-    symbol_facts: SymbolFacts | None = None  # of the tracing; None: as each piece is described
+    symbol_facts: SymbolFacts | None = None  # of the trace; None: determined for each piece
 
     def __init__(self, compilation_config: CompilationConfig) -> None:
         self.compilation_config = compilation_config
         self.compiler = make_compiler(compilation_config)
         self.cache: dict[cache_file.Key, Any] = {}
-        self.disable_cache = True  # until a folder is named
+        self.disable_cache = True  # until a folder is set
         self.cache_file_path = ""
         self._unsaved: dict[cache_file.Key, Any] = {}
-        self._handles: dict[Hashable, Any] = {}  # of what was compiled here, for equal pieces
+        self._handles: dict[
+            Hashable, Any
+        ] = {}  # of pieces compiled by this manager, for equal pieces
         self._announced: set[Range] = set()
 
     @property
@@ -109,7 +111,7 @@ class CompilerManager:
         """Read the cache in ``cache_dir`` and use it; with ``disable_cache`` do neither."""
         self.disable_cache = disable_cache
         for kept in (self.cache, self._unsaved, self._handles):
-            kept.clear()  # their handles lead into another folder
+            kept.clear()  # their handles belong to another folder
         self.cache_file_path = os.path.join(cache_dir, cache_file.FILE_NAME)
         if not disable_cache:
             self.cache = cache_file.read(self.cache_file_path).entries
@@ -171,7 +173,7 @@ class CompilerManager:
                     runnable = self._compile(piece, place)
         compilation_config.compilation_time += time.perf_counter() - start
         if graph_index == num_graphs - 1 and compile_range not in self._announced:
-            self._announced.add(compile_range)  # one line a range, not one a piece
+            self._announced.add(compile_range)  # one line for each range, not for each piece
             logger.info(
                 "%d piece(s) ready for compile range %s; %.2f s of compiling so far",
                 num_graphs,
@@ -281,7 +283,7 @@ class CompilerManager:
                 "Not caching %s: the compiler returned a handle of type %s, and only Python "
                 "literals can be cached",
                 piece.key,
-                type(handle).__qualname__,  # nothing that runs code of the handle
+                type(handle).__qualname__,  # no operation that runs code of the handle
             )
             return False
         entry = {"graph_handle": handle, "cache_key": _entry_digest(piece.identity, handle)}

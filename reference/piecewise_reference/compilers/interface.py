@@ -17,7 +17,7 @@ class CompilerInterface:
     """The interface between the manager and a compiler. Seed context: *CompilerInterface*.
 
     A handle is a Python literal with which ``load`` finds the artifact again, also in another
-    process and after the cache was moved. None means that there is no artifact.
+    process and after the cache was moved. None means that nothing is stored.
     """
 
     name: str = ""

@@ -17,7 +17,7 @@ class CompilationMode(Enum):
 
 
 class CUDAGraphMode(Enum):
-    """What is captured as a CUDA graph: the pieces, the whole model, or nothing.
+    """Whether CUDA graphs capture the pieces, the whole model, or nothing.
 
     A mode consists of two parts: one for batches that contain only decodes, and one for mixed
     batches. If they differ, the engine chooses by the kind of the batch. Seed context:

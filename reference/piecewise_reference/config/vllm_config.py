@@ -192,7 +192,7 @@ class VllmConfig:
     max_num_batched_tokens: int = 8192
 
     def __post_init__(self) -> None:
-        self.compile_ranges()  # a contradiction is told now, not at the first batch
+        self.compile_ranges()  # reports a contradiction now, not at the first batch
         largest = max(self.compilation_config.cudagraph_capture_sizes, default=0)
         if largest > self.max_num_batched_tokens:
             raise ValueError(

@@ -167,14 +167,14 @@ def make_copy_and_call(
         try:
             key = tuple([(each.shape, each.stride(), each.dtype, each.device) for each in given])
             found = layouts.get(key)
-        except AttributeError:  # no tensor: the slot it is for tells
+        except AttributeError:  # not a tensor: its slot raises the error
             key, found = (), None
         if found is None:
             before = [slot.buffer for slot in slots]
             views = [slot.view_for(each) for slot, each in zip(slots, given, strict=True)]
             found = _Layout(sym_tensor_indices, views)
             if any(slot.buffer is not old for slot, old in zip(slots, before, strict=True)):
-                layouts.clear()  # they view a buffer that has been replaced
+                layouts.clear()  # views of a buffer that was replaced
             layouts[key] = found
         found.looks_like = same_looks(given)
         found.counts_callers = not any(each.is_inference() for each in given)
@@ -273,7 +273,7 @@ def copy_all(
     targets: list[torch.Tensor], sources: list[torch.Tensor], repeats: bool = True
 ) -> None:
     """Copy each source to its target. Without ``repeats`` no target repeats memory."""
-    if torch.is_grad_enabled():  # to switch off what is off takes as long as a small copy
+    if torch.is_grad_enabled():  # disabling a disabled mode takes as long as a small copy
         with torch.no_grad():
             copy_all(targets, sources, repeats)
         return
@@ -306,7 +306,7 @@ def _moved(output: torch.Tensor, view: torch.Tensor, tensor: torch.Tensor) -> to
     ``output`` if there is none.
     """
     if tensor.is_conj() or tensor.is_neg():
-        return output.clone()  # in memory it has other numbers
+        return output.clone()  # its numbers in memory differ
     begins = [each.storage_offset() * each.element_size() for each in (output, view, tensor)]
     begin = int(begins[0] - begins[1] + begins[2])
     offset, inside = divmod(begin, output.element_size())

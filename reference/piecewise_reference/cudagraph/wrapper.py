@@ -51,10 +51,10 @@ class _Entry:
     """
 
     graph: torch.cuda.CUDAGraph
-    inputs: tuple[Any, ...]  # what the callable was given, out of its containers: see _alias
+    inputs: tuple[Any, ...]  # the inputs without their containers: see _alias
     tree: pytree.TreeSpec  # the containers
-    is_flat: bool  # there are none, and no keywords
-    weights: Weights  # of the callable, beside its inputs
+    is_flat: bool  # no containers and no keywords
+    weights: Weights  # of the callable, in addition to its inputs
     written: list[int] = field(default_factory=list)  # positions that the callable writes
     output: Any = None
 
@@ -150,7 +150,7 @@ def _capturing(graph: torch.cuda.CUDAGraph, collect_garbage: bool) -> Iterator[N
     captures is used instead.
     """
     torch.cuda.synchronize()
-    if collect_garbage:  # slow, so once and not for each of many captures
+    if collect_garbage:  # slow, so once rather than for each capture
         gc.collect()
         torch.cuda.empty_cache()
     caller = torch.cuda.current_stream()
@@ -236,7 +236,7 @@ class CUDAGraphWrapper:
         held = tuple(map(_alias, inputs))
         entry = _Entry(torch.cuda.CUDAGraph(), held, tree, is_flat, weights)
         if (prepare := getattr(self.runnable, "prepare", None)) is not None:
-            prepare(*args, **kwargs)  # compiling is nothing that a graph could repeat
+            prepare(*args, **kwargs)  # a graph cannot repeat a compile
         with _capturing(entry.graph, not self.options.gc_disable):
             entry.output = self.runnable(*args, **kwargs)
         entry.written = [

@@ -15,7 +15,7 @@ from ..ranges import Range
 
 _NUMBER = r"(0|[1-9][0-9]{0,17})"
 _TEXT = r"'([^'\\\x00-\x1f]*)'"
-_NOT_EMPTY = r"'([^'\\\x00-\x1f]+)'"  # so that an empty group says that there is a pair
+_NOT_EMPTY = r"'([^'\\\x00-\x1f]+)'"  # an empty group means that there is a pair
 _LINE = re.compile(
     rf"^    \(\({_NUMBER}, {_NUMBER}\), {_NUMBER}, {_TEXT}\): "
     rf"\{{'graph_handle': (?:{_NOT_EMPTY}|\({_TEXT}, {_TEXT}\)), 'cache_key': {_TEXT}\}},$",
@@ -47,5 +47,5 @@ def parse(text: str) -> dict[tuple[Range, int, str], Any] | None:
             }
             for start, end, index, name, handle, key, path, cache_key in found
         }
-    except ValueError:  # one is no range, of which the other way tells
+    except ValueError:  # not a range: the literal reader reports it
         return None

@@ -34,13 +34,13 @@ def direct_call(split_gm: fx.GraphModule) -> Callable[..., Any]:
     Pieces that are replaced later, and hooks that are added later, have no effect.
     """
     if any(getattr(nn_module, f"_global{name}") for name in _HOOKS):
-        return split_gm  # somebody watches every module of the process
+        return split_gm  # a global hook observes every module
     _LazyGraphModule.force_recompile(split_gm)
     pieces = SimpleNamespace()
     for node in split_gm.graph.nodes:
         if node.op == "call_module":
             setattr(pieces, node.target, plain_function(getattr(split_gm, node.target)))
-        elif node.op == "get_attr":  # the first part of a.b.c; the code reads the rest off it
+        elif node.op == "get_attr":  # the first part of a.b.c; the code reads the rest from it
             name = node.target.partition(".")[0]
             setattr(pieces, name, getattr(split_gm, name))
     return MethodType(type(split_gm).forward, pieces)

@@ -69,7 +69,7 @@ class PiecewiseCompileInterpreter(fx.Interpreter):
         self.vllm_config = vllm_config
         self.compilation_config = vllm_config.compilation_config
         self.vllm_backend = vllm_backend
-        self.extra_traceback = False  # no dump of the whole graph into an error
+        self.extra_traceback = False  # errors do not print the whole graph
         self.fake_mode: FakeTensorMode | None = None
         self.batch_symbol: Any = None
 

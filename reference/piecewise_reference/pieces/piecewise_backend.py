@@ -33,7 +33,7 @@ class Owner(Protocol):
     compiler_manager: CompilerManager
     inductor_config: dict[str, Any]
     fake_mode: FakeTensorMode | None
-    compiling: AbstractContextManager[Any]  # held by the one thread that compiles
+    compiling: AbstractContextManager[Any]  # held by the thread that compiles
 
     def piece_compiled(self, piece: PiecewiseBackend) -> None:
         """Called after one more range of ``piece`` was compiled or loaded."""

@@ -56,7 +56,7 @@ class Partition:
 def partition_graph(graph: fx.Graph, splitting_ops: Collection[str]) -> Partition:
     """Assign each op to a piece: one piece for each splitting op and for the ops in between."""
     partition = Partition()
-    splits: dict[object, bool] = {}  # a graph calls few distinct ops many times
+    splits: dict[object, bool] = {}  # a graph calls a few distinct ops many times
     regions: tuple[fx.Node, ...] = ()
     for node in graph.nodes:
         if node.op in ("placeholder", "get_attr", "output") or unpacks_aggregate(node):

@@ -162,7 +162,7 @@ def _build_piece(partition: Partition, piece_id: int, piece: Piece) -> fx.Graph:
     graph = fx.Graph()
     mapper = _Mapper(graph)
     for leaf in piece.inputs:
-        name = free_name(graph, leaf.node.name)  # another, where two leaves of one node come in
+        name = free_name(graph, leaf.node.name)  # differs if two leaves of one node are inputs
         mapper.stands_for(add_node(graph, "placeholder", name, (), name), leaf)
     entered: list[tuple[fx.Node, fx.Node]] = []  # regions: the original, the copy
     for node in piece.nodes:

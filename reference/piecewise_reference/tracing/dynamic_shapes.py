@@ -32,7 +32,7 @@ def mark_batch_dimension(tensor: torch.Tensor, dim: int, config: DynamicShapesCo
 def tracing_shapes(config: DynamicShapesConfig) -> Iterator[None]:
     """A context for the first call of a model, in which Dynamo traces."""
     oblivious = config.type is DynamicShapesType.BACKED_SIZE_OBLIVIOUS
-    patched: Any = config_module  # a config module has its methods from where mypy cannot see
+    patched: Any = config_module  # mypy does not see the methods of a config module
     with patched.patch(backed_size_oblivious=oblivious):
         yield
 

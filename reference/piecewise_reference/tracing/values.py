@@ -112,7 +112,7 @@ def _structure(value: Any, leaf: Leaf) -> Any:
         }
     if isinstance(value, (torch.Tensor, torch.SymInt, torch.SymFloat, torch.SymBool)):
         return leaf
-    return value  # tracing fixed it: a constant of this graph
+    return value  # a constant of this graph
 
 
 def resolve(node: fx.Node) -> Any:

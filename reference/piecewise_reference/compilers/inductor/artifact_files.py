@@ -45,12 +45,12 @@ def keep(folder: str, key: str, write: Callable[[str], None]) -> str:
         name = f"{key}-{digest[:_DIGEST_LENGTH]}"
         target = os.path.join(folder, name)
         if not _holds(target, digest):
-            with suppress(FileNotFoundError):  # a folder that holds something cannot be replaced
+            with suppress(FileNotFoundError):  # a folder that is not empty cannot be replaced
                 os.rename(target, os.path.join(workplace, "damaged"))
             try:
                 os.replace(made, target)
             except OSError:
-                if not _holds(target, digest):  # else another process was faster
+                if not _holds(target, digest):  # otherwise another process was faster
                     raise
     finally:
         shutil.rmtree(workplace, ignore_errors=True)

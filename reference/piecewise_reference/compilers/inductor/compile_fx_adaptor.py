@@ -52,7 +52,7 @@ class InductorAdaptor(InductorBase):
     ) -> tuple[Runnable | None, Any]:
         """Compile and save. ``key`` is not used. Shapes are as in the standalone adaptor."""
         if writes_shared_memory(graph, example_inputs) or has_traced_floats(graph):
-            return graph, None  # as it is, like the eager compiler
+            return graph, None  # uncompiled, like the eager compiler
         compiled, found, artifacts = _compile(graph, example_inputs, compiler_config, compile_range)
         runnable = InductorRunnable(compiled, output_structure(graph))
         if self.cache_dir is None or len(found) != 1 or not found[0] or artifacts is None:

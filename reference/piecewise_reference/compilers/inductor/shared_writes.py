@@ -35,7 +35,7 @@ def writes_shared_memory(graph: fx.GraphModule, example_inputs: Sequence[Any]) -
     count = Counter(memory.values())
     shared = [at for at, each in memory.items() if count[each] > 1]
     if not shared:
-        return False  # as a rule: so the graph is not run
+        return False  # the usual case, in which the graph is not run
     if any(map(_is_opaque, graph.graph.nodes)):
         return True
     mode = detect_fake_mode(example_inputs) or FakeTensorMode()
@@ -43,7 +43,7 @@ def writes_shared_memory(graph: fx.GraphModule, example_inputs: Sequence[Any]) -
     with torch.set_grad_enabled(torch.is_grad_enabled()), mode, _without_new_symbols(mode):
         inputs = [_alias(mode, e) if isinstance(e, Tensor) else e for e in example_inputs]
         if any(inputs[at].is_inference() for at in shared):
-            return True  # they count no writes
+            return True  # they do not count writes
         before = [inputs[at]._version for at in shared]
         _OnFakes(graph).run(*inputs)
     return [inputs[at]._version for at in shared] != before

@@ -39,7 +39,7 @@ class InductorStandaloneAdaptor(InductorBase):
     """
 
     name = "inductor_standalone"
-    shares_artifacts = True  # the other adaptor does not: it would compile in order to load
+    shares_artifacts = True  # unlike the other adaptor, which compiles in order to load
 
     def __init__(self, save_format: str = "binary") -> None:
         self.save_format = save_format
@@ -58,7 +58,7 @@ class InductorStandaloneAdaptor(InductorBase):
         Otherwise symbols come from the tracing context, which the caller has entered.
         """
         if writes_shared_memory(graph, example_inputs) or has_traced_floats(graph):
-            return graph, None  # as it is, like the eager compiler
+            return graph, None  # uncompiled, like the eager compiler
         flat, spec = flatten_outputs(graph)
         artifact = torch._inductor.standalone_compile(
             flat,
