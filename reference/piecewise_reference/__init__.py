@@ -4,7 +4,7 @@ Read the modules and folders in this order; docs/architecture.md lists every mod
 ``ranges``, ``config``, ``tracing``, ``splitting``, ``pieces``, ``cache``, ``compilers``,
 ``passes``, ``backend``, ``cudagraph``, ``serialization``, ``saving``, ``hashing``, ``env``,
 ``platforms``, ``model_tag``, ``completion``, ``events``, ``counters``. The folder ``fastpath`` has
-optimisations that are not needed to understand the algorithm: read it last.
+optimizations that are not needed to understand the algorithm: read it last.
 """
 
 from .backend import VllmBackend

@@ -1,4 +1,4 @@
-"""``VllmBackend``: what ``torch.compile(backend=...)`` is given."""
+"""``VllmBackend``: the object to pass to ``torch.compile(backend=...)``."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ logger = logging.getLogger(__name__)
 
 
 class VllmBackend:
-    """Splits the graph, and has the pieces between splitting ops compiled and cached.
+    """Split the graph, and compile and cache the pieces between splitting ops.
 
-    One instance serves one graph: calling it again is a RuntimeError. ``prefix`` names this
-    model's part of the cache; it and ``is_encoder`` are by default those of the model tag in
-    force. ``split_gm`` and ``piecewise_graphs`` tell, after the call, how the graph was split.
+    One instance serves one graph; a second call raises RuntimeError. ``prefix`` names this model's
+    part of the cache; ``prefix`` and ``is_encoder`` default to those of the current model tag.
+    After the call, ``split_gm`` is the split graph and ``piecewise_graphs`` lists its pieces.
     Seed: ``VllmBackend``.
     """
 
@@ -65,7 +65,7 @@ class VllmBackend:
         self.prefix = prefix or tag.tag
         self.is_encoder = is_encoder or tag.is_encoder
         self.compiler_manager = CompilerManager(config)
-        # A pass manager is put in: the user's config is not for that.
+        # A copy, because a pass manager is added to it: the user's config must not change.
         self.inductor_config = own_settings(config.inductor_compile_config)
         platform = current_platform()
         self.pass_key = platform.pass_key
@@ -76,13 +76,13 @@ class VllmBackend:
 
     @property
     def post_grad_passes(self) -> Sequence[Callable[..., Any]]:
-        """The passes that run on Inductor's graph, in their order."""
+        """The passes that run on Inductor's graph, in order."""
         return list(self.pass_manager.passes)
 
     def configure_post_pass(self) -> None:
-        """Put the pass manager at Inductor's hook, with the pass that the config has there.
+        """Install the pass manager at Inductor's hook, with the pass that the config has there.
 
-        Raises ValueError if that is a pass manager, TypeError if it is no pass.
+        Raises ValueError if that is a pass manager, and TypeError if it is not a pass.
         """
         from .passes.inductor_pass import as_pass  # imports Inductor
 
@@ -94,7 +94,7 @@ class VllmBackend:
     def __call__(
         self, graph: fx.GraphModule, example_inputs: Sequence[Any]
     ) -> VllmSerializableFunction:
-        """The callable for ``graph``: it takes what the graph takes and returns what it returns."""
+        """Compile ``graph``. The callable has the inputs and outputs of the graph."""
         if self._called:
             raise RuntimeError(
                 "VllmBackend can only be called once: a second graph reached it, which means that "
@@ -106,7 +106,7 @@ class VllmBackend:
         folder = self._open_cache()
         self.configure_post_pass()
         config = self.compilation_config
-        # Inductor partitions at the splitting ops itself, or the graph is cut beforehand.
+        # Either Inductor partitions at the splitting ops, or the graph is split here.
         splitting_ops = [] if config.use_inductor_graph_partition else config.splitting_ops
         self.split_gm, self.piecewise_graphs = split_graph(graph, splitting_ops)
         splitting = sum(item.is_splitting_graph for item in self.piecewise_graphs)
@@ -116,7 +116,7 @@ class VllmBackend:
         names = [item.submod_name for item in self.piecewise_graphs if not item.is_splitting_graph]
         interpreter = PiecewiseCompileInterpreter(self.split_gm, names, self.vllm_config, self)
         interpreter.run(*inputs)
-        self.fake_mode = interpreter.fake_mode  # pieces compile in it, later
+        self.fake_mode = interpreter.fake_mode  # pieces compile in this context later
         shape_env = self.fake_mode.shape_env if self.fake_mode is not None else None
         if evaluates_guards(config.dynamic_shapes_config) and shape_env is not None:
             relax_lower_bounds(shape_env)
@@ -134,7 +134,7 @@ class VllmBackend:
         symbolic: list[int] | None = None
         config = self.compilation_config
         if config.cudagraph_mode is not CUDAGraphMode.NONE and config.cudagraph_copy_inputs:
-            # Weights and other static inputs have no symbol in their shape: they stay.
+            # Weights and other static inputs have no symbol in their shape and are not copied.
             symbolic = [
                 index
                 for index, value in enumerate(inputs)
@@ -146,12 +146,12 @@ class VllmBackend:
         )
 
     def factors(self) -> cache_dir.Factors:
-        """All that compiled code depends on, besides the graph."""
+        """Everything except the graph that compiled code depends on."""
         compiler_hash = self.compiler_manager.compute_hash(self.vllm_config)
         return cache_dir.gather(self.vllm_config, compiler_hash)
 
     def _open_cache(self) -> str | None:
-        """Open the cache in its folder; None, and no cache, if there is none."""
+        """Open the cache in its folder and return the folder; None without a cache."""
         manager = self.compiler_manager
         if (found := self._find_cache()) is None:
             manager.initialize_cache("", disable_cache=True, prefix=self.prefix)
@@ -164,7 +164,7 @@ class VllmBackend:
         return folder
 
     def _find_cache(self) -> tuple[str, cache_dir.Factors] | None:
-        """The folder, and why it has its name; None if the cache is off, or has no key or place."""
+        """The cache folder and the factors of its name; None if caching is off or impossible."""
         if not is_compile_cache_enabled(self.inductor_config):
             return None
         try:
@@ -177,7 +177,7 @@ class VllmBackend:
         return None
 
     def _traced_inputs(self, example_inputs: Sequence[Any]) -> list[Any]:
-        """The inputs as tracing saw them: fake where it knew a tensor, with its symbols."""
+        """The inputs as in the trace: tensors are fake and have the symbols of the trace."""
         placeholders = self.graph.graph.find_nodes(op="placeholder")
         return [
             example if (value := value_of(node)) is UNKNOWN else value
@@ -185,21 +185,21 @@ class VllmBackend:
         ]
 
     def compiled_pieces(self) -> Iterator[tuple[str, PiecewiseBackend]]:
-        """The pieces that are compiled, by the names of their places in the split graph."""
+        """The compiled pieces, with their names in the split graph."""
         for item in self.piecewise_graphs:
             piece = installed(self.split_gm, item.submod_name)
-            piece = getattr(piece, "runnable", piece)  # out of its static-graph wrapper
+            piece = getattr(piece, "runnable", piece)  # unwrap the static-graph wrapper
             if isinstance(piece, PiecewiseBackend):
                 yield item.submod_name, piece
 
     def piece_compiled(self, piece: PiecewiseBackend) -> None:
-        """Told by a piece that one more of its ranges is compiled or loaded."""
+        """Called by a piece after one more of its ranges was compiled or loaded."""
         self.compiler_manager.save_to_file()
         self._complete_if_all_compiled()
 
     def _complete_if_all_compiled(self) -> None:
         if not self._called:
-            return  # not all pieces are there yet
+            return  # some pieces are not compiled yet
         if self._on_complete is not None and all(
             piece.is_complete() for _, piece in self.compiled_pieces()
         ):
@@ -211,8 +211,8 @@ class VllmBackend:
     ) -> tuple[
         StandaloneCompiledArtifacts | None, dict[str, list[int]] | None, dict[str, bool] | None
     ]:
-        """The artifacts of all pieces; by piece, the inputs that are the batch size; and by
-        piece, whether it returns a tuple. None for all three unless VLLM_USE_MEGA_AOT_ARTIFACT.
+        """Return the artifacts of all pieces, and for each piece which inputs are the batch size
+        and whether it returns a tuple. All three are None unless VLLM_USE_MEGA_AOT_ARTIFACT.
         """
         if not env.USE_MEGA_AOT_ARTIFACT.enabled():
             return None, None, None
@@ -226,7 +226,7 @@ class VllmBackend:
         return artifacts, sym_shape_indices, returns_tuple
 
     def take_artifacts(self, artifacts: StandaloneCompiledArtifacts) -> None:
-        """Give the pieces what was collected from a backend for the same graph."""
+        """Give the pieces the artifacts that a backend for the same graph collected."""
         for name, piece in self.compiled_pieces():
             piece.from_bytes(artifacts.of_piece(name))
         self._complete_if_all_compiled()

@@ -1,7 +1,6 @@
-"""Who is called when a backend has compiled everything it will ever compile.
+"""The callback that is called when a backend has compiled all of its ranges.
 
-The callback is a context variable: it is restored also when the body raises, and threads do not
-see each other's.
+It is a context variable, so it is restored after an exception and is separate for each thread.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ _on_compilation_complete: ContextVar[Callback | None] = ContextVar(
 
 
 def compilation_complete_callback() -> Callback | None:
-    """The callback in force, or None. Seed: ``_on_compilation_complete_callback``."""
+    """The current callback, or None. Seed: ``_on_compilation_complete_callback``."""
     return _on_compilation_complete.get()
 
 
 @contextmanager
 def set_on_compilation_complete(callback: Callback) -> Iterator[None]:
-    """Each backend that is called inside calls ``callback`` once, when all its ranges are
-    compiled. Seed: ``set_on_compilation_complete``.
+    """A context in which each backend that is called calls ``callback`` once, when all its ranges
+    are compiled. Seed: ``set_on_compilation_complete``.
     """
     token = _on_compilation_complete.set(callback)
     try:

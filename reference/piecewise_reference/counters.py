@@ -1,6 +1,6 @@
-"""Counters for users of the seed, all derived from the event trace.
+"""The seed's counters, all derived from the event trace.
 
-They mean what is written here, whatever the release of torch: nothing counts by itself.
+Their meaning does not depend on the release of torch, because nothing increments them directly.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from . import events
 
 @dataclass
 class CompilationCounter:
-    """How often each thing happened in this process. Seed: ``compilation_counter``."""
+    """How often each action happened in this process. Seed: ``compilation_counter``."""
 
     num_graphs_seen: int = 0
     num_piecewise_graphs_seen: int = 0
     num_piecewise_capturable_graphs_seen: int = 0
-    # asked of the manager: compiled, or found in the cache
+    # requests to the manager: compiled, or found in the cache
     num_backend_compilations: int = 0
     num_inductor_compiles: int = 0
     num_eager_compiles: int = 0
@@ -29,7 +29,7 @@ class CompilationCounter:
     num_cudagraph_captured: int = 0
 
     def count(self, event: events.Event) -> None:
-        """Take note of ``event``."""
+        """Count ``event``."""
         if isinstance(event, events.Split):
             self.num_graphs_seen += 1
             self.num_piecewise_graphs_seen += event.pieces
@@ -48,7 +48,7 @@ class CompilationCounter:
 
     @contextmanager
     def expect(self, **changes: int) -> Iterator[None]:
-        """Check that the counters named grow by just this much inside; else an AssertionError."""
+        """Raise AssertionError unless the named counters grow by exactly this much inside."""
         before = asdict(self)
         yield
         after = asdict(self)

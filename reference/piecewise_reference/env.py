@@ -1,7 +1,7 @@
 """Every environment variable that the reference reads.
 
-Each is declared here with whether it can change compiled code; those that can are part of the
-cache key. A read that is not declared cannot happen: nothing else imports ``os.environ``.
+Each variable is declared here. Those that can change compiled code are part of the cache key. No
+other module reads ``os.environ``.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ class Variable:
     changes_code: bool
 
     def read(self) -> str:
-        """The value at the time of the call: tests and users may change it between backends."""
+        """The current value, which tests and users may change between backends."""
         return os.environ.get(self.name, self.default)
 
     def enabled(self) -> bool:
-        """The value as a flag: ``1`` is on, ``0`` or empty is off, all else is a ValueError."""
+        """The value as a flag: ``1`` is on, ``0`` or empty is off; others raise ValueError."""
         value = self.read()
         if value not in ("0", "1", ""):
             raise ValueError(f"{self.name}={value!r} is no flag: set it to 0 or 1")
@@ -33,14 +33,14 @@ class Variable:
 CACHE_ROOT = Variable("VLLM_CACHE_ROOT", os.path.join("~", ".cache", "vllm"), changes_code=False)
 DISABLE_COMPILE_CACHE = Variable("VLLM_DISABLE_COMPILE_CACHE", "0", changes_code=False)
 USE_STANDALONE_COMPILE = Variable("VLLM_USE_STANDALONE_COMPILE", "1", changes_code=True)
-# Whether the artifacts of all pieces go into the serialized function; the code is the same.
+# Whether the serialized function contains the artifacts; does not affect the code.
 USE_MEGA_AOT_ARTIFACT = Variable("VLLM_USE_MEGA_AOT_ARTIFACT", "0", changes_code=False)
 
 DECLARED = (CACHE_ROOT, DISABLE_COMPILE_CACHE, USE_STANDALONE_COMPILE, USE_MEGA_AOT_ARTIFACT)
 
 
 def cache_root() -> str:
-    """The folder under which all caches lie."""
+    """The root folder of all caches."""
     return os.path.expanduser(CACHE_ROOT.read())
 
 

@@ -1,7 +1,7 @@
-"""What a backend did, as a trace: the one place where its work can be observed.
+"""The event trace: a record of the backend's actions.
 
-Counters, logs and tests all derive from these events, so that none of them can disagree with
-another. An event is emitted after the thing that it reports has happened.
+Counters, logs and tests are all derived from these events, so they cannot disagree. An event is
+emitted after the action has succeeded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Split(Event):
-    """A graph was split into ``pieces`` pieces, ``splitting`` of which hold splitting ops."""
+    """A graph was split into ``pieces`` pieces, ``splitting`` of which contain splitting ops."""
 
     pieces: int
     splitting: int
@@ -31,7 +31,7 @@ class Split(Event):
 class Compile(Event):
     """The compiler named ``compiler`` compiled piece ``piece`` for ``compile_range``.
 
-    ``saved`` tells whether there is a cache entry for it now.
+    ``saved`` is True if there is a cache entry for it now.
     """
 
     piece: int
@@ -42,7 +42,7 @@ class Compile(Event):
 
 @dataclass(frozen=True)
 class CacheHit(Event):
-    """Piece ``piece`` was loaded from the cache and not compiled."""
+    """Piece ``piece`` was loaded from the cache instead of being compiled."""
 
     piece: int
     compile_range: Range
@@ -51,7 +51,7 @@ class CacheHit(Event):
 
 @dataclass(frozen=True)
 class CacheStore(Event):
-    """``entries`` cache entries now stand in the file ``path``."""
+    """The file ``path`` was written and now contains ``entries`` cache entries."""
 
     entries: int
     path: str
@@ -86,14 +86,14 @@ _listeners: list[Callable[[Event], None]] = []
 
 
 def subscribe(listener: Callable[[Event], None]) -> None:
-    """Have ``listener`` called with every event from now on, but for those of hot paths, which
-    are emitted only while somebody records.
+    """Call ``listener`` with every future event. Events of hot paths are emitted only during a
+    recording.
     """
     _listeners.append(listener)
 
 
 def emit(event: Event) -> None:
-    """Append ``event`` to every recording that is open, and tell those that subscribed."""
+    """Append ``event`` to every open recording, and call all listeners with it."""
     for recorder in _recorders:
         recorder.append(event)
     for listener in _listeners:
@@ -101,13 +101,13 @@ def emit(event: Event) -> None:
 
 
 def recording() -> bool:
-    """Whether anybody listens: hot paths ask before they build an event."""
+    """Whether a recording is open. Hot paths check this before they create an event."""
     return bool(_recorders)
 
 
 @contextmanager
 def record_events() -> Iterator[list[Event]]:
-    """Collect, in order, every event emitted while the context is open."""
+    """Collect all events that are emitted while the context is open, in order."""
     events: list[Event] = []
     _recorders.append(events)
     try:

@@ -1,8 +1,8 @@
 """Hashes of plain data that are equal in every process.
 
-``hash()``, ``repr`` of objects and pickling all differ between processes (PYTHONHASHSEED,
-addresses, versions), so a value is first written in one canonical text. What has no such text is
-an error here rather than a key that never hits again, or that hits for something else.
+``hash()``, ``repr`` and pickling differ between processes (PYTHONHASHSEED, addresses, versions), so
+a value is first converted to a canonical text. A value without such a text is an error, because its
+key would never match again, or would match another value.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any
 
 
 class NoKeyError(TypeError):
-    """A value has no text that is the same in every process, or is not to be cached."""
+    """A value has no text that is equal in every process, or must not be cached."""
 
 
 def canonical(value: Any) -> str:
-    """One text for one value: types are told apart, dicts and sets are sorted.
+    """The canonical text of a value. Types are distinguished; dicts and sets are sorted.
 
-    Raises NoKeyError, a TypeError, for a value that has no text that is stable between processes.
+    Raises NoKeyError, a TypeError, for a value without a text that is equal in every process.
     """
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
         return f"{type(value).__name__}:{value!r}"
@@ -53,22 +53,24 @@ def canonical(value: Any) -> str:
 
 
 def _has_name(function: Any) -> bool:
-    """Not so a lambda, a function that was made in another, or a method of an object."""
+    """Whether a qualified name identifies ``function``: not for lambdas, functions defined in
+    other functions, and methods of an object.
+    """
     owner = getattr(function, "__self__", None)
     named = owner is None or isinstance(owner, (type, ModuleType))
     return named and "<" not in getattr(function, "__qualname__", "<")
 
 
 def function_digest(function: Any) -> str:
-    """What tells a function from others of its name: its source, and the values that it brings
-    along. NoKeyError for what has no source, and for a value without a text.
+    """A digest of the source of a function and the values it closes over. Raises NoKeyError for a
+    function without source, and for a value without a canonical text.
     """
     if not isinstance(function, FunctionType):
         raise NoKeyError(
             f"{function!r} is no plain function: its source does not tell what it does"
         )
     try:
-        # of the code: a wrapper would show that of what it wraps
+        # of the code object: for a wrapper, inspect would return the source of the wrapped function
         source = inspect.getsource(function.__code__)
     except OSError:
         raise NoKeyError(f"cannot put {function!r} into a cache key: it has no source") from None
@@ -85,11 +87,11 @@ def digest(*values: Any) -> str:
 
 
 def code_digest(paths: Any) -> str:
-    """Hash of the source files ``paths``: of their names' last part and their content.
+    """Hash of the names, without folders, and the contents of the source files ``paths``.
 
-    A file that cannot be read counts by its full path alone, and code that was never a file
-    (``<string>``) likewise. Folders are left out, so that a moved checkout keeps its cache; which
-    of two files of one name has which content is told by the order of their folders.
+    Folders are left out so that a moved checkout keeps its cache. If two files have the same name,
+    the order of their folders matters. A file that cannot be read, and code that was never in a
+    file (``<string>``), is identified by its full path.
     """
     parts: list[str] = []
     for path in sorted(paths, key=lambda path: (path.rpartition("/")[2], path)):

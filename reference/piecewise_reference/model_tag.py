@@ -1,7 +1,6 @@
-"""Which part of a model is being built.
+"""The tag of the part of a model that is being built.
 
-The tag is a context variable: it is restored also when the body raises, and threads do not see
-each other's.
+It is a context variable, so it is restored after an exception and is separate for each thread.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ModelTag:
-    """Which model is being built; ``tag`` names its folder of the cache."""
+    """The part of a model that is being built. ``tag`` is the name of its cache folder."""
 
     tag: str = "backbone"
     is_encoder: bool = False
@@ -24,16 +23,16 @@ _model_tag: ContextVar[ModelTag | None] = ContextVar("model_tag", default=None)
 
 
 def current_model_tag() -> ModelTag:
-    """The tag in force. Seed: ``model_tag`` and ``model_is_encoder``."""
+    """The current tag. Seed: ``model_tag`` and ``model_is_encoder``."""
     return _model_tag.get() or ModelTag()
 
 
 @contextmanager
 def set_model_tag(tag: str, is_encoder: bool = False) -> Iterator[None]:
-    """Backends made inside get the prefix ``tag`` unless they are given one.
+    """A context in which new backends get the prefix ``tag`` unless they are given one.
 
-    Two parts of a model that are compiled under one tag would share a cache folder, so that to
-    set the tag that is already in force is a ValueError. Seed: ``set_model_tag``.
+    Two parts of a model with one tag would share a cache folder, so setting the current tag again
+    raises ValueError. Seed: ``set_model_tag``.
     """
     current = current_model_tag()
     if not tag:

@@ -1,7 +1,6 @@
-"""The points where a platform outside this package puts its own classes.
+"""Classes that a platform outside of this package can replace.
 
-Each is the qualified name of a class, looked up when it is needed, so that naming one costs no
-import. Seed: ``current_platform``.
+Each is given by its qualified name and imported when it is needed. Seed: ``current_platform``.
 """
 
 from __future__ import annotations
@@ -18,7 +17,10 @@ import torch
 
 @dataclass(frozen=True)
 class Platform:
-    """``pass_key`` is the name of Inductor's hook at which the pass manager runs."""
+    """The classes of a platform, by qualified name.
+
+    ``pass_key`` is the name of Inductor's hook for the pass manager.
+    """
 
     pass_key: str = "post_grad_custom_post_pass"
     pass_manager_cls: str = f"{__package__}.compilers.inductor.pass_manager.PostGradPassManager"
@@ -29,13 +31,13 @@ _current: ContextVar[Platform | None] = ContextVar("platform", default=None)
 
 
 def current_platform() -> Platform:
-    """The platform in force."""
+    """The current platform."""
     return _current.get() or Platform()
 
 
 @contextmanager
 def use_platform(platform: Platform) -> Iterator[None]:
-    """Backends made and called inside take their classes from ``platform``."""
+    """A context in which backends use the classes of ``platform``."""
     token = _current.set(platform)
     try:
         yield
@@ -44,7 +46,7 @@ def use_platform(platform: Platform) -> Iterator[None]:
 
 
 def resolve_qualified_name(name: str, what: str) -> Any:
-    """The object at ``package.module.attribute``; ValueError, naming ``what``, if there is none."""
+    """Import ``package.module.attribute``; raises ValueError, naming ``what``, if missing."""
     module_name, _, attribute = name.rpartition(".")
     try:
         return getattr(importlib.import_module(module_name), attribute)

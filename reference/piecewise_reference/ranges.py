@@ -1,7 +1,7 @@
-"""Compile ranges: which artifact serves which batch size.
+"""Compile ranges: choose the artifact that serves a batch size.
 
-The user names split points; the ranges between them partition every size that can occur, and a
-single size that the user names beside them has an artifact of its own.
+The user gives endpoints, and the ranges between them partition all possible batch sizes. The user
+may also give single sizes, each of which gets its own artifact.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 
 def _positive_int(name: str, value: object) -> int:
-    # bool is an int to Python, but a size of True is a mistake that would print as a valid key
+    # In Python a bool is an int, but a size of True is a mistake.
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be an int, got {value!r} ({type(value).__name__})")
     if value < 1:
@@ -24,7 +24,7 @@ def _positive_int(name: str, value: object) -> int:
 class Range:
     """Batch sizes from ``start`` to ``end``, in tokens, both inclusive; 1 <= start <= end.
 
-    Raises TypeError for what is not an int (a bool is none), ValueError for an empty range.
+    Raises TypeError if an end is not an int (or is a bool), and ValueError for an empty range.
     """
 
     start: int
@@ -37,7 +37,7 @@ class Range:
             raise ValueError(f"a Range needs start <= end, got ({self.start}, {self.end})")
 
     def is_single_size(self) -> bool:
-        """Whether the range holds one size, so that shapes may be taken as constants."""
+        """Whether the range contains exactly one size, so that shapes may be constants."""
         return self.start == self.end
 
     def __contains__(self, size: int) -> bool:
@@ -48,9 +48,9 @@ class Range:
 
 
 def partition(max_size: int, endpoints: Sequence[int]) -> tuple[Range, ...]:
-    """The ranges that ``endpoints`` cut ``[1, max_size]`` into: [1, e1], [e1+1, e2], ...
+    """Partition ``[1, max_size]`` at ``endpoints`` into [1, e1], [e1+1, e2], ...
 
-    Raises ValueError for endpoints that do not ascend strictly or lie beyond ``max_size``.
+    Raises ValueError if the endpoints do not ascend strictly or exceed ``max_size``.
     """
     _positive_int("the largest batch size", max_size)
     starts = [1]
@@ -67,12 +67,12 @@ def partition(max_size: int, endpoints: Sequence[int]) -> tuple[Range, ...]:
             )
         starts.append(endpoint + 1)
     ends = [*endpoints, max_size]
-    # an endpoint equal to the maximum leaves nothing after it
+    # an endpoint equal to the maximum leaves no range after it
     return tuple(Range(start, end) for start, end in zip(starts, ends, strict=True) if start <= end)
 
 
 class CompileRanges:
-    """Finds the range that serves a batch size; single sizes win over the ranges around them."""
+    """Find the range that serves a batch size. Single sizes take precedence over ranges."""
 
     def __init__(self, max_size: int, endpoints: Sequence[int], sizes: Iterable[int]) -> None:
         self.ranges = partition(max_size, endpoints)
@@ -88,7 +88,10 @@ class CompileRanges:
         self._ends = [each.end for each in self.ranges]
 
     def all(self) -> list[Range]:
-        """Every range that may be compiled, single sizes first; not one of single sizes alone."""
+        """Every range that may be compiled, single sizes first.
+
+        A range that consists only of single sizes is never used and is left out.
+        """
         serving = [
             each
             for each in self.ranges
@@ -97,7 +100,7 @@ class CompileRanges:
         return [*self.single_sizes.values(), *serving]
 
     def find(self, size: int) -> Range:
-        """The range that serves ``size`` tokens; ValueError for a size that nothing covers."""
+        """The range that serves ``size`` tokens; raises ValueError if no range contains it."""
         single = self.single_sizes.get(size)
         if single is not None:
             return single

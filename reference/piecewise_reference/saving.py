@@ -1,9 +1,8 @@
-"""Keep a compiled function as bytes or in a file, and make it again in another process.
+"""Save a compiled function as bytes or in a file, and load it in another process.
 
-Kept are the graph as Dynamo captured it, its inputs as tracing saw them, and the artifacts of its
-pieces. To make the function again, the graph is split again, which takes milliseconds, and the
-pieces take the artifacts instead of compiling: pieces are put together in one way only, whether
-they were compiled or loaded.
+The saved parts are the captured graph, its traced inputs, and the artifacts of its pieces. Loading
+splits the graph again, which takes milliseconds, and gives the artifacts to the pieces. The pieces
+are therefore assembled by the same code, whether they are compiled or loaded.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ from .serialization.manifest import Unusable, pack, unpack
 
 logger = logging.getLogger(__name__)
 
-_GRAPH = "graph"  # the part that is no artifact
+_GRAPH = "graph"  # the part that is not an artifact
 
 
 def serialize_compile_artifacts(function: VllmSerializableFunction) -> bytes:
-    """``function`` as bytes. Raises RuntimeError if its graph cannot be pickled."""
+    """Serialize ``function``. Raises RuntimeError if its graph cannot be pickled."""
     from .serialization.graph_bytes import graph_to_bytes  # imports Inductor: seconds
 
     backend = function.vllm_backend
@@ -38,7 +37,7 @@ def serialize_compile_artifacts(function: VllmSerializableFunction) -> bytes:
         raise RuntimeError("this function was not made by a backend: there is nothing to keep")
     try:
         parts = {_GRAPH: graph_to_bytes(function.graph_module, function.example_inputs)}
-    except Exception as error:  # pickling runs code of whatever the graph holds
+    except Exception as error:  # pickling runs code of the objects in the graph
         raise RuntimeError(f"the graph of {function.prefix!r} cannot be kept: {error}") from error
     artifacts, _, _ = backend.collect_standalone_compile_artifacts()
     for name, range_text, data in artifacts or ():
@@ -52,9 +51,9 @@ def serialize_compile_artifacts(function: VllmSerializableFunction) -> bytes:
 
 
 def deserialize_compile_artifacts(data: bytes, vllm_config: VllmConfig) -> VllmSerializableFunction:
-    """The function in ``data``; what was compiled is not compiled again.
+    """Deserialize the function in ``data`` without compiling again.
 
-    Raises Unusable, a ValueError, if ``data`` is torn or altered, or was made by another
+    Raises Unusable, a ValueError, if ``data`` is truncated or altered, or was written by another
     torch, Python, compiler, code or configuration.
     """
     from .serialization.graph_bytes import graph_from_bytes  # imports Inductor: seconds
@@ -66,7 +65,7 @@ def deserialize_compile_artifacts(data: bytes, vllm_config: VllmConfig) -> VllmS
         changed = [name for name, value in now.items() if facts["made_by"].get(name) != value]
         raise Unusable(f"it was made with another {', '.join(changed)}")
     fake_mode = FakeTensorMode(shape_env=ShapeEnv())
-    # the digests are right: this is what a process of the user's own wrote
+    # the digests match: a process of the same user wrote these bytes
     graph, inputs = graph_from_bytes(parts.pop(_GRAPH), fake_mode)
     artifacts = StandaloneCompiledArtifacts()
     for key, content in parts.items():
@@ -79,7 +78,7 @@ def deserialize_compile_artifacts(data: bytes, vllm_config: VllmConfig) -> VllmS
 
 
 def _made_by(backend: VllmBackend) -> dict[str, str]:
-    """All that makes a kept function right for a backend, by what it is."""
+    """Everything that a saved function and a backend must have in common."""
     factors = backend.factors()
     return {
         "torch": torch.__version__,
@@ -92,12 +91,12 @@ def _made_by(backend: VllmBackend) -> dict[str, str]:
 
 
 def save_function(function: VllmSerializableFunction, path: str) -> None:
-    """Write ``function`` to the file ``path``, all or nothing. Raises OSError, RuntimeError."""
+    """Write ``function`` atomically to the file ``path``. Raises OSError or RuntimeError."""
     write_atomically(path, serialize_compile_artifacts(function))
 
 
 def load_function(path: str, vllm_config: VllmConfig) -> VllmSerializableFunction | None:
-    """The function in the file ``path``; None, with a warning, if there is none that is sound."""
+    """Load the function in the file ``path``; None, with a warning, if it is missing or invalid."""
     try:
         with open(path, "rb") as file:
             data = file.read()
@@ -105,6 +104,6 @@ def load_function(path: str, vllm_config: VllmConfig) -> VllmSerializableFunctio
     except (OSError, Unusable) as error:
         logger.warning("No function is taken from %s: %s", path, error)
     except Exception as error:
-        # The bytes are right, and torch cannot make anything of them: compile anew.
+        # The bytes are intact, but torch cannot load them: compile again.
         logger.warning("The function in %s cannot be loaded: %r", path, error)
     return None

@@ -199,6 +199,20 @@ def test_deviations_cite_requirements() -> None:
                 assert each in known or each in {name.split("-")[0] for name in known}, line
 
 
+@pytest.mark.parametrize("peer", ["sglang", "vllm"])
+def test_known_failures_link_to_sections(peer: str) -> None:
+    """The sections of docs/findings that known failures link to exist."""
+    page = (ROOT / "docs" / "findings" / f"{peer}.md").read_text()
+    sections = {
+        re.sub(r"[^a-z0-9 -]", "", each.lower()).replace(" ", "-")
+        for each in re.findall(r"^## (.*)$", page, flags=re.MULTILINE)
+    }
+    folder = ROOT / "conformance" / "piecewise_conformance" / "known_failures"
+    linked = re.findall(rf"findings/{peer}\.md#([\w-]+)", (folder / f"{peer}.toml").read_text())
+    assert linked
+    assert set(linked) <= sections
+
+
 def test_the_api_page_is_complete() -> None:
     """docs/api.md documents each name that the reference exports, once."""
     text = (ROOT / "docs" / "api.md").read_text()

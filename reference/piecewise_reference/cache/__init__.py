@@ -1,1 +1,1 @@
-"""Compile a piece, or find that it has been compiled before."""
+"""The compile cache: load a piece that was compiled before, or compile it."""

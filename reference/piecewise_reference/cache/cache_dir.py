@@ -1,7 +1,7 @@
-"""Where a backend keeps its cache, and what it writes there for people to read.
+"""The cache folder of a backend, and the files in it that are meant for people.
 
-``<root>/torch_compile_cache/<hash>/rank_<rank>_<data parallel rank>/<prefix>/`` holds the cache
-file, the artifacts, ``computation_graph.py`` and ``cache_key_factors.json``.
+``<root>/torch_compile_cache/<hash>/rank_<rank>_<data parallel rank>/<prefix>/`` contains the
+cache file, the artifacts, ``computation_graph.py`` and ``cache_key_factors.json``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _HASH_LENGTH = 10  # hex digits: enough to tell configs apart, short enough to r
 
 @dataclass(frozen=True)
 class Factors:
-    """The four parts of the cache folder's name; ``environment`` is kept raw for its readers."""
+    """The four factors of the cache folder's name; ``environment`` is readable, the others are
+    hashes.
+    """
 
     environment: dict[str, str]
     config_hash: str
@@ -34,13 +36,13 @@ class Factors:
     compiler_hash: str
 
     def folder_name(self) -> str:
-        """One short name for all four."""
+        """A short name for all four factors."""
         parts = (digest(self.environment), self.config_hash, self.code_hash, self.compiler_hash)
         return digest(*parts)[:_HASH_LENGTH]
 
 
 def gather(vllm_config: VllmConfig, compiler_hash: str) -> Factors:
-    """The factors as they are now."""
+    """The current factors."""
     return Factors(
         environment=env.compile_factors(),
         config_hash=vllm_config.compute_hash(),
@@ -50,12 +52,12 @@ def gather(vllm_config: VllmConfig, compiler_hash: str) -> Factors:
 
 
 def create(vllm_config: VllmConfig, factors: Factors, prefix: str) -> str:
-    """Make the folder for this process and model and return it. Raises OSError."""
+    """Create and return the folder for this process and model. Raises OSError."""
     base = vllm_config.compilation_config.cache_dir or os.path.join(
         env.cache_root(), "torch_compile_cache", factors.folder_name()
     )
     parallel = vllm_config.parallel_config
-    # absolute: the process may change its folder before the last range is compiled
+    # absolute: the working directory may change before the last range is compiled
     base = os.path.abspath(base)
     folder = os.path.join(base, f"rank_{parallel.rank}_{parallel.data_parallel_index}", prefix)
     os.makedirs(folder, exist_ok=True)
@@ -63,7 +65,7 @@ def create(vllm_config: VllmConfig, factors: Factors, prefix: str) -> str:
 
 
 def _write_once(folder: str, name: str, text: str) -> None:
-    """Notes for people: what was written first stays, and a failure is told and survived."""
+    """Write a file for people unless it exists. A failure is logged and ignored."""
     path = os.path.join(folder, name)
     if os.path.exists(path):
         return
@@ -74,7 +76,7 @@ def _write_once(folder: str, name: str, text: str) -> None:
 
 
 def write_factors(folder: str, factors: Factors) -> None:
-    """``cache_key_factors.json``: why this folder has the name that it has."""
+    """Write ``cache_key_factors.json``, which explains the name of the folder."""
     text: dict[str, Any] = {
         "env": factors.environment,
         "config_hash": factors.config_hash,
@@ -85,9 +87,9 @@ def write_factors(folder: str, factors: Factors) -> None:
 
 
 def write_graph(folder: str, split_gm: fx.GraphModule) -> None:
-    """``computation_graph.py``: the split graph and its pieces as readable Python."""
+    """Write ``computation_graph.py``: the split graph and its pieces as readable Python."""
     if os.path.exists(os.path.join(folder, "computation_graph.py")):
-        return  # to print takes as long as all else that a warm start does with the graph
+        return  # printing takes as long as the rest of a warm start's work on the graph
     source = split_gm.print_readable(print_output=False)
     header = "from __future__ import annotations\nimport torch\n"
     _write_once(folder, "computation_graph.py", header + source.replace("<lambda>", "GraphModule"))

@@ -1,9 +1,9 @@
 """The cache file: a readable Python literal that maps keys to handles.
 
-A key is ``((start, end), graph_index, compiler_name)``. Several processes may share the file, any
-of them may be killed while it writes, and nobody vouches for what lies on a disk. So it is read
-as literals only, entry by entry; what cannot be read is a miss, and is set aside, not lost, when
-the file is written again; and a write is a merge under a lock, then a rename.
+A key is ``((start, end), graph_index, compiler_name)``. Several processes may share the file,
+any of them may be killed while it writes, and its content cannot be trusted. It is therefore read
+as literals only, entry by entry. An unreadable entry is a miss, and the unreadable file is kept
+under another name when the file is written again. A write merges under a lock, then renames.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ _LOCK_SECONDS = 60
 
 Key = tuple[Range, int, str]
 
-# All that literal_eval raises for text that is no literal, also when it is huge or deep.
+# Everything that literal_eval raises for invalid text, including huge or deeply nested text.
 _NOT_A_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
 
 
 @dataclass
 class Contents:
-    """What a cache file held; ``intact`` is False if any part of it could not be read."""
+    """The content of a cache file; ``intact`` is False if any part of it is unreadable."""
 
     entries: dict[Key, Any] = field(default_factory=dict)
     intact: bool = True
 
 
 def parse_key(key: Any) -> Key:
-    """The key that a literal from the file stands for; ValueError or TypeError if it is none."""
+    """Convert a literal from the file to a key; raises ValueError or TypeError if invalid."""
     compile_range, graph_index, compiler_name = key
     start, end = compile_range
     if isinstance(graph_index, bool) or not isinstance(graph_index, int) or graph_index < 0:
@@ -56,10 +56,10 @@ def parse_key(key: Any) -> Key:
 
 
 def is_literal(value: Any) -> bool:
-    """Whether ``value`` survives being printed and read again, with the types of all its parts."""
+    """Whether ``value``, with the types of all its parts, survives being printed and read."""
     try:
         again = ast.literal_eval(repr(value))
-        # repr tells 1 from True and 1.0, () from [], which == does not
+        # unlike ==, repr distinguishes 1 from True and 1.0
         return repr(again) == repr(value) and bool(again == value)
     except Exception:  # of the value's own, such as a repr that raises
         return False
@@ -67,7 +67,7 @@ def is_literal(value: Any) -> bool:
 
 @gc_paused()
 def read(path: str) -> Contents:
-    """The entries in the file ``path``; none if there is no such file. Runs no code from it."""
+    """Read the entries of the file ``path``; empty if it does not exist. Runs no code from it."""
     try:
         with open(path, encoding="utf-8") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a foreign file may hold invalid escapes
@@ -112,12 +112,12 @@ def _print(entries: Mapping[Key, Any]) -> str:
 
 
 def write_atomically(path: str, content: str | bytes) -> None:
-    """Put ``content`` into ``path``: a reader sees the old file or the new, never a part.
+    """Write ``content`` to ``path``. A reader sees the old file or the new one, never a part.
 
-    Who may read it is what the umask says, as of any new file: others may share the folder.
+    The permissions follow the umask, as for any new file, because others may share the folder.
     """
     folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{uuid.uuid4().hex}")  # mkstemp's are private
+    temporary = os.path.join(folder, f".{name}.{uuid.uuid4().hex}")  # mkstemp creates private files
     try:
         with open(temporary, "xb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
@@ -140,9 +140,9 @@ def _set_aside(path: str) -> None:
 
 @gc_paused()
 def merge(path: str, entries: Mapping[Key, Any]) -> dict[Key, Any]:
-    """Add ``entries`` to the file ``path``, over older ones of equal key; returns all it holds.
+    """Merge ``entries`` into the file ``path``, replacing equal keys; returns all entries.
 
-    Raises OSError, or ``filelock.Timeout`` (which is one), where the file cannot be written.
+    Raises OSError, including ``filelock.Timeout``, if the file cannot be written.
     """
     with FileLock(f"{path}.lock", timeout=_LOCK_SECONDS):
         present = read(path)

@@ -1,8 +1,8 @@
-"""What a node of a graph calls, as text: equal for what does the same, also in another process.
+"""The identity of what a node of a graph calls, as text that is equal in every process.
 
-A name is not enough. What is registered or written under a name changes with the code around it:
-a corrected list of what an op writes, a function that was edited. And a graph knows some things
-only by their number in a table of its process.
+A name is not enough, because the code behind a name can change: an op is registered with a
+corrected list of the arguments it writes, or a function is edited. And a graph refers to some
+objects only by their number in a table of the process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TORCH = ("aten", "prims", "prim")  # namespaces whose ops change with torch alo
 
 
 def unlike_any() -> str:
-    """A text that is equal to no other: what nothing tells from others is compiled every time."""
+    """A text that differs from every other: without an identity, a piece is always compiled."""
     return uuid.uuid4().hex
 
 
@@ -37,7 +37,7 @@ def callable_key(called: Any) -> str:
 
 
 def op_key(op: OpOverload | OpOverloadPacket) -> str:
-    """An op by its name and by what its registration says of it: its schema and its tags."""
+    """An op, identified by its name, its schema and its tags."""
     if str(op).partition(".")[0] in _TORCH:
         return str(op)
     if isinstance(op, OpOverloadPacket):
@@ -46,9 +46,9 @@ def op_key(op: OpOverload | OpOverloadPacket) -> str:
 
 
 def _has_name(function: Any) -> bool:
-    """Whether the text of ``function`` stands for this one alone.
+    """Whether the qualified name of ``function`` identifies it.
 
-    It does not for lambdas, for functions that were made in another, nor for methods of an object.
+    This is not so for lambdas, functions defined in other functions, and methods of an object.
     """
     if " at 0x" not in str(function):
         return True
@@ -58,8 +58,8 @@ def _has_name(function: Any) -> bool:
 
 
 def _source(function: FunctionType) -> str:
-    """The source of a function that may be edited, with all of its file, which has what it calls;
-    torch's are known by torch's release.
+    """The source of a function and of its whole file, which contains what it calls. Functions of
+    torch are identified by torch's version.
     """
     if function.__module__.partition(".")[0] == "torch":
         return ""
@@ -70,7 +70,7 @@ def _source(function: FunctionType) -> str:
 
 
 def kernel_key(kwargs: Mapping[str, Any]) -> str:
-    """What the numbers in a call of a Triton kernel mean; empty for any other call."""
+    """The objects behind the numbers in a call of a Triton kernel; empty for other calls."""
     if "kernel_idx" not in kwargs:
         return ""
     kernel: Any = kernel_side_table.get_kernel(kwargs["kernel_idx"])

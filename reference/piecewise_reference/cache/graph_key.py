@@ -1,9 +1,9 @@
 """The identity of a graph, as text: equal for graphs that compile to the same code.
 
-The key of a cache entry is a range and an index, which says where a graph stood and not what it
-was. The graph key is kept beside the handle, so that an artifact is only ever used for the graph,
-and for the kind of inputs, that it was made from. Names of nodes and of symbols do not matter;
-constants, metadata, which inputs share memory, and what is known of sizes do.
+The key of a cache entry is a range and an index. It says where a piece is in the split graph, but
+not what the piece computes. The graph key is stored next to the handle, so an artifact is used only
+for the graph, and the kind of inputs, that it was compiled from. Names of nodes and symbols are not
+part of it. Constants, metadata, shared memory of inputs, and facts about sizes are.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from .call_key import callable_key, kernel_key, op_key
 
 
 class _Describer:
-    """Describes values; symbols and storages are numbered in the order of their appearance."""
+    """Describes values. Symbols and storages are numbered in order of appearance."""
 
     def __init__(self) -> None:
         self.symbols: dict[Any, str] = {}
         self.storages: dict[int, int] = {}
-        self.texts: dict[Any, str] = {}  # of symbolic numbers: most occur again and again
+        self.texts: dict[Any, str] = {}  # of symbolic numbers, most of which occur many times
         self.shape_env: Any = None
 
     def scalar(self, value: Any) -> str:
@@ -41,7 +41,7 @@ class _Describer:
         return self.texts[key]
 
     def _symbolic(self, kind: str, expr: Any) -> str:
-        # sorted by name: a set of symbols has no order that is stable between processes
+        # sorted by name: the order of a set of symbols differs between processes
         for symbol in sorted(expr.free_symbols, key=lambda symbol: symbol.name):
             self.symbols.setdefault(symbol, f"d{len(self.symbols)}")
         renamed = {symbol: type(symbol)(self.symbols[symbol]) for symbol in expr.free_symbols}
@@ -58,7 +58,7 @@ class _Describer:
 
     def tensor(self, value: torch.Tensor) -> str:
         facts = [str(value.dtype), str(value.device), str(value.requires_grad), str(value.layout)]
-        # views that read another number than lies in memory, as conj() does
+        # views that differ from the numbers in memory, such as conj()
         facts += [str(value.is_conj()), str(value.is_neg())]
         facts.append(", ".join(map(self.scalar, value.shape)))
         if value.layout is torch.strided:
@@ -70,7 +70,7 @@ class _Describer:
 
 
 def _constant(value: Any) -> str:
-    """A constant that a graph holds: tensors by content, for it may be compiled in."""
+    """A constant of a graph. Tensors are identified by content, which may be compiled in."""
     if isinstance(value, fx.GraphModule):
         return graph_key(value)
     if isinstance(value, torch.Tensor):
@@ -78,7 +78,7 @@ def _constant(value: Any) -> str:
         content = hashlib.sha256(flat.numpy().tobytes()).hexdigest()
         return f"{_Describer().tensor(value)} {content}"
     if isinstance(value, torch.nn.Module):
-        # not its state_dict(), which leaves out what is not to be saved
+        # not its state_dict(), which omits buffers that are not saved
         held = dict([*value.named_parameters(), *value.named_buffers()])
         state = [f"{name} {_constant(each)}" for name, each in held.items()]
         modes = [each.training for each in value.modules()]
@@ -113,14 +113,14 @@ def _lines(module: fx.GraphModule, describer: _Describer) -> Iterable[str]:
         if isinstance(value, slice):
             return f"slice({argument(value.start)}, {argument(value.stop)}, {argument(value.step)})"
         if isinstance(value, (OpOverload, OpOverloadPacket)):
-            return op_key(value)  # an op that is called by another
+            return op_key(value)  # an op called by another op
         return f"{type(value).__name__} {value!r}"
 
     for number, node in enumerate(module.graph.nodes):
         numbers[node] = number
         value = value_of(node)
         known = "" if value is UNKNOWN else describer.value(value)
-        # a placeholder's default is its only argument; its name is no part of what it computes
+        # the only argument of a placeholder is its default; its name does not matter
         call = f"{_target(node, module)} {argument(node.args)} {argument(node.kwargs)}"
         yield f"{node.op} {call} {known}"
 
@@ -130,8 +130,8 @@ def graph_key(
     example_inputs: Sequence[Any] | None = None,
     facts: SymbolFacts | None = None,
 ) -> str:
-    """SHA-256, as hex, of what ``module`` computes, of the kind of its ``example_inputs``, and of
-    what is known of its symbols: ``facts``, or what is known now.
+    """SHA-256, as hex, of what ``module`` computes, the kind of its ``example_inputs``, and the
+    facts about its symbols: ``facts``, by default the current ones.
     """
     describer, of_inputs = _Describer(), _Describer()
     lines = list(_lines(module, describer))

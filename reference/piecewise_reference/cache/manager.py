@@ -1,4 +1,4 @@
-"""``CompilerManager``: compile a piece for a range, or find that it has been compiled before."""
+"""``CompilerManager``: load a piece for a range from the cache, or compile it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 def is_compile_cache_enabled(compiler_config: Mapping[str, Any]) -> bool:
-    """Whether neither the environment, nor torch, nor the compiler's settings forbid a cache."""
+    """Whether the environment, torch and the compiler's settings all allow a cache."""
     return not (
         env.DISABLE_COMPILE_CACHE.enabled()
         or torch.compiler.config.force_disable_caches
@@ -40,10 +40,10 @@ def is_compile_cache_enabled(compiler_config: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class _Piece:
-    """A piece to be made ready for one range, and what identifies it.
+    """A piece to compile or load for one range.
 
-    ``key`` is the place of its cache entry. ``identity`` is one text for all that its code depends
-    on; None if it cannot be cached.
+    ``key`` is the key of its cache entry. ``identity`` is a text that covers everything its code
+    depends on; None if it cannot be cached.
     """
 
     graph: fx.GraphModule
@@ -54,36 +54,38 @@ class _Piece:
 
 
 class CompilerManager:
-    """Compiles through one compiler, and keeps a cache of what it compiled.
+    """Compile pieces with one compiler, and cache the artifacts.
 
-    ``cache`` maps ``(range, graph_index, compiler_name)`` to ``{"graph_handle", "cache_key"}``:
-    the compiler's handle, and a digest that binds it to the graph that it was made from, the
-    settings of the compiler and ``factors``, so that neither another graph nor another handle
-    gets by. ``factors`` is a text for all else that the code depends on; a cache folder that the
-    user named himself does not tell it. Seed: ``CompilerManager``.
+    ``cache`` maps ``(range, graph_index, compiler_name)`` to ``{"graph_handle", "cache_key"}``: the
+    compiler's handle, and a digest that binds it to its graph, the compiler's settings and
+    ``factors``, so that neither another graph nor another handle is accepted. ``factors`` is a text
+    that covers everything else the code depends on; the name of a cache folder chosen by the user
+    does not cover it. Seed: ``CompilerManager``.
     """
 
     factors: str = ""
-    symbol_facts: SymbolFacts | None = None  # of the tracing; None: as each piece is described
+    symbol_facts: SymbolFacts | None = None  # of the trace; None: determined for each piece
 
     def __init__(self, compilation_config: CompilationConfig) -> None:
         self.compilation_config = compilation_config
         self.compiler = make_compiler(compilation_config)
         self.cache: dict[cache_file.Key, Any] = {}
-        self.disable_cache = True  # until a folder is named
+        self.disable_cache = True  # until a folder is set
         self.cache_file_path = ""
         self._unsaved: dict[cache_file.Key, Any] = {}
-        self._handles: dict[Hashable, Any] = {}  # of what was compiled here, for equal pieces
+        self._handles: dict[
+            Hashable, Any
+        ] = {}  # of pieces compiled by this manager, for equal pieces
         self._announced: set[Range] = set()
 
     @property
     def is_cache_updated(self) -> bool:
-        """Whether there are entries that no file holds yet."""
+        """Whether some entries have not been saved to the file yet."""
         return bool(self._unsaved)
 
     def compute_hash(self, vllm_config: VllmConfig) -> str:
-        """What the compiler says of itself, and what no artifact survives: another torch, another
-        kind of device.
+        """The compiler's own hash, combined with torch's version and the kind of device, since no
+        artifact is valid for others.
         """
         return digest(self.compiler.compute_hash(vllm_config), str(torch.__version__), _device())
 
@@ -91,8 +93,8 @@ class CompilerManager:
     def compile_context(
         self, compile_range: Range, compiler_config: Mapping[str, Any] | None = None
     ) -> Iterator[None]:
-        """Open while a piece is compiled or loaded: what is global to torch, or to passes, and
-        belongs to one compile. Seed: ``CompilerManager.compile_context``.
+        """A context for one compile or load: it sets the global state of torch, and of passes, that
+        belongs to this compile. Seed: ``CompilerManager.compile_context``.
         """
         rules: Any = nullcontext()
         if self.compilation_config.use_inductor_graph_partition:
@@ -106,17 +108,17 @@ class CompilerManager:
     def initialize_cache(
         self, cache_dir: str, disable_cache: bool = False, prefix: str = ""
     ) -> None:
-        """Read and keep the cache in ``cache_dir``; with ``disable_cache`` do neither."""
+        """Read the cache in ``cache_dir`` and use it; with ``disable_cache`` do neither."""
         self.disable_cache = disable_cache
         for kept in (self.cache, self._unsaved, self._handles):
-            kept.clear()  # their handles lead into another folder
+            kept.clear()  # their handles belong to another folder
         self.cache_file_path = os.path.join(cache_dir, cache_file.FILE_NAME)
         if not disable_cache:
             self.cache = cache_file.read(self.cache_file_path).entries
         self.compiler.initialize_cache(cache_dir, disable_cache, prefix)
 
     def save_to_file(self) -> None:
-        """Write what is new into the file, beside what other processes wrote there."""
+        """Save new entries, and keep the entries that other processes wrote to the file."""
         if self.disable_cache or not self._unsaved:
             return
         try:
@@ -135,7 +137,7 @@ class CompilerManager:
         compile_range: Range,
         compiler_config: Mapping[str, Any] | None = None,
     ) -> Callable[..., Any] | None:
-        """The callable cached for this graph in this place; None if there is none that is sound."""
+        """Load the callable cached for this graph, range and index; None without a valid entry."""
         settings = compiler_config or {}
         with self.compile_context(compile_range, settings):
             return self._look_up(
@@ -152,11 +154,11 @@ class CompilerManager:
         graph_index: int = 0,
         num_graphs: int = 1,
     ) -> Callable[..., Any]:
-        """The callable for piece ``graph_index`` of ``num_graphs``: from the cache, from the
+        """Return the callable for piece ``graph_index`` of ``num_graphs``: from the cache, from the
         artifact of an equal piece, or compiled.
 
-        Adds the seconds it took to ``compilation_config.compilation_time``. A compile that fails
-        raises, and leaves the cache as it was. Seed: ``CompilerManager.compile``.
+        Adds the seconds to ``compilation_config.compilation_time``. A compile that fails raises
+        the exception and leaves the cache unchanged. Seed: ``CompilerManager.compile``.
         """
         start = time.perf_counter()
         with self.compile_context(compile_range, additional_inductor_config):
@@ -171,7 +173,7 @@ class CompilerManager:
                     runnable = self._compile(piece, place)
         compilation_config.compilation_time += time.perf_counter() - start
         if graph_index == num_graphs - 1 and compile_range not in self._announced:
-            self._announced.add(compile_range)  # one line a range, not one a piece
+            self._announced.add(compile_range)  # one line for each range, not for each piece
             logger.info(
                 "%d piece(s) ready for compile range %s; %.2f s of compiling so far",
                 num_graphs,
@@ -196,7 +198,7 @@ class CompilerManager:
     def _identity(
         self, graph: fx.GraphModule, example_inputs: list[Any], compiler_config: Mapping[str, Any]
     ) -> str | None:
-        """One text for all that the compiled code depends on; None if there is no such text."""
+        """A text that covers everything the compiled code depends on; None if there is none."""
         try:
             settings = digest(dict(compiler_config))
         except TypeError as error:
@@ -207,7 +209,7 @@ class CompilerManager:
     # -- the three ways to a callable ------------------------------------------------------------
 
     def _look_up(self, piece: _Piece) -> Callable[..., Any] | None:
-        """The callable of the entry of ``piece``; None if there is none that is sound."""
+        """Load the entry of ``piece``; None without a valid entry."""
         entry = self.cache.get(piece.key)
         if entry is None:
             return None
@@ -223,14 +225,14 @@ class CompilerManager:
             if loaded is None:
                 raise ValueError(f"there is nothing behind the handle {handle!r}")
         except Exception as error:
-            # Whatever is wrong with an artifact, compiling again is right.
+            # Whatever is wrong with an artifact, the piece can be compiled again.
             logger.warning("Cannot load the cache entry %s, compiling again: %s", piece.key, error)
             return None
         events.emit(events.CacheHit(graph_index, compile_range, compiler_name))
         return loaded
 
     def _place(self, piece: _Piece) -> Hashable:
-        """Where the handles of pieces equal to ``piece`` are; None if it shares with no other."""
+        """The key under which equal pieces find their handles; None if ``piece`` cannot share."""
         if piece.identity is None or not getattr(self.compiler, "shares_artifacts", False):
             return None
         shared = sharing_key(piece.graph, piece.example_inputs)
@@ -238,9 +240,9 @@ class CompilerManager:
         return None if shared is None else (compile_range, compiler_name, piece.identity, shared)
 
     def _share(self, piece: _Piece, place: Hashable) -> Callable[..., Any] | None:
-        """The callable of the artifact that an equal piece was compiled to; None if there is none.
+        """Load the artifact of an equal piece; None if there is none.
 
-        ``piece`` gets an entry of its own, which is loaded like any other.
+        ``piece`` gets its own entry, which is loaded like any other.
         """
         if place is None or place not in self._handles:
             return None
@@ -251,7 +253,7 @@ class CompilerManager:
         return runnable
 
     def _compile(self, piece: _Piece, place: Hashable) -> Callable[..., Any]:
-        """Compile ``piece``, and make an entry for it if it can be cached."""
+        """Compile ``piece``, and add an entry for it if it can be cached."""
         compile_range, graph_index, compiler_name = piece.key
         name = f"artifact_compile_range_{compile_range.start}_{compile_range.end}"
         runnable, handle = self.compiler.compile(
@@ -275,13 +277,13 @@ class CompilerManager:
         return runnable
 
     def _store(self, piece: _Piece, handle: Any) -> bool:
-        """Make an entry for ``piece``; False, with a warning, if ``handle`` cannot be cached."""
+        """Add an entry for ``piece``; False, with a warning, if ``handle`` cannot be cached."""
         if not cache_file.is_literal(handle):
             logger.warning(
                 "Not caching %s: the compiler returned a handle of type %s, and only Python "
                 "literals can be cached",
                 piece.key,
-                type(handle).__qualname__,  # nothing that runs code of the handle
+                type(handle).__qualname__,  # no operation that runs code of the handle
             )
             return False
         entry = {"graph_handle": handle, "cache_key": _entry_digest(piece.identity, handle)}
@@ -290,8 +292,8 @@ class CompilerManager:
 
 
 def _copy_to_change(graph: fx.GraphModule) -> fx.GraphModule:
-    """``graph`` again, with the same parameters: a compiler may rewrite the one that it is given,
-    and the next range is compiled from what was captured.
+    """Copy ``graph`` for a compiler, which may rewrite it, since the next range is compiled from
+    the captured graph. Parameters are shared.
     """
     copied = lazy_module(graph, copy.deepcopy(graph.graph), type(graph).__name__)
     copied.meta.update(graph.meta)
@@ -299,8 +301,8 @@ def _copy_to_change(graph: fx.GraphModule) -> fx.GraphModule:
 
 
 def _device() -> str:
-    """The kinds of device that code is compiled for: names that another machine may share."""
-    # Also where there is a GPU: a piece may be on either.
+    """The kinds of device that code is compiled for, by names that other machines may share."""
+    # The CPU counts also on a machine with a GPU: a piece may be on either.
     cpu = f"cpu {torch.backends.cpu.get_cpu_capability()}"
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     if accelerator is None:
@@ -311,5 +313,5 @@ def _device() -> str:
 
 
 def _entry_digest(identity: str | None, handle: Any) -> str:
-    """The digest that binds a cache entry: of the piece's identity and the compiler's handle."""
+    """The digest of a cache entry, from the piece's identity and the compiler's handle."""
     return digest(identity, handle)

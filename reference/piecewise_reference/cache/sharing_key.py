@@ -1,17 +1,18 @@
-"""Which pieces are equal, so that one is compiled and the others take its artifact.
+"""Find equal pieces, so that one of them is compiled and the others load its artifact.
 
-Most layers of a model are equal. How two pieces may differ although an entry is right for either,
-that is, although they have one identity (:mod:`.graph_key`), is told here:
+Most layers of a model are equal. Two pieces with the same identity (:mod:`.graph_key`), so that a
+cache entry is valid for both, may still differ in these ways:
 
-* Their symbols play the same parts and are others. A compiler knows bounds and an example of each
-  symbol, and relations between them, and may rely on all that. Equal pieces have the *same*
+* Their symbols have the same roles but are different symbols. A compiler may rely on the bounds
+  and the example of each symbol, and on relations between symbols. Equal pieces have the *same*
   symbols.
-* What is global to torch changed in between: grad mode, autocast, the number of threads.
-* They read attributes. A buffer with equal content may be written later, and is another one; so a
-  piece that reads any is like no other.
+* State global to torch changed in between: grad mode, autocast, the number of threads.
+* They read attributes. A buffer with equal content is a different buffer, which may be written
+  later. A piece that reads attributes is therefore not equal to any other.
 
-What is shared here is the artifact. Each piece asks the compiler to load it: that knows whether one
-callable can serve them all, or whether it keeps something of its own, such as captured graphs.
+Pieces share the artifact, not the callable. Each piece asks the compiler to load the artifact,
+because only the compiler knows whether one callable can serve them all or has its own state, such
+as captured graphs.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from ..tracing.values import value_of
 
 
 def sharing_key(graph: fx.GraphModule, example_inputs: Sequence[Any]) -> Hashable:
-    """What pieces of one identity must have in common to share; None if the piece cannot.
+    """What pieces of one identity must have in common to share an artifact; None if the
+    piece cannot share.
 
-    Ask before compiling, which may change both graph and symbols.
+    Call it before compiling, which may change both graph and symbols.
     """
     nodes = graph.graph.nodes
     if any(node.op in ("get_attr", "call_module") for node in nodes):

@@ -1,1 +1,1 @@
-"""What the manager asks of a compiler, and the compilers that come with the reference."""
+"""The interface of compilers, and the compilers that come with the reference."""

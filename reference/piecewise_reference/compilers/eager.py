@@ -1,4 +1,4 @@
-"""The eager adaptor: a compiler that compiles nothing."""
+"""The eager adaptor: a compiler that returns the graph."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .interface import CompilerInterface, Runnable
 
 
 class EagerAdaptor(CompilerInterface):
-    """Compiles nothing: the graph is the callable, and there is nothing to cache."""
+    """Return the graph as the callable, without a handle, so nothing is cached."""
 
     name = "eager"
 
     def compute_hash(self, vllm_config: VllmConfig) -> str:
-        """Nothing outside the config matters to a graph that runs as it is."""
+        """A constant: only the config affects a graph that runs uncompiled."""
         return digest(self.name)
 
     def compile(

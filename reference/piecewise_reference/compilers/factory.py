@@ -1,4 +1,4 @@
-"""The choice of a compiler by name."""
+"""Choose a compiler by name."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .interface import CompilerInterface
 
 
 def make_compiler(config: CompilationConfig) -> CompilerInterface:
-    """The compiler that ``config.backend`` names. Seed: ``make_compiler``.
+    """Create the compiler that ``config.backend`` names. Seed: ``make_compiler``.
 
-    Raises ValueError for a name that leads nowhere or flags that contradict each other, TypeError
-    for a class without the compiler interface.
+    Raises ValueError for a name that does not exist or for contradictory flags, and TypeError for
+    a class without the compiler interface.
     """
     standalone = env.USE_STANDALONE_COMPILE.enabled()
     if env.USE_MEGA_AOT_ARTIFACT.enabled() and not standalone:

@@ -1,4 +1,4 @@
-"""What the manager asks of a compiler."""
+"""The interface between the manager and a compiler."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ Runnable = Callable[..., Any]
 
 
 class CompilerInterface:
-    """What the manager asks of a compiler. Seed context: *CompilerInterface*.
+    """The interface between the manager and a compiler. Seed context: *CompilerInterface*.
 
-    A handle is a plain literal from which ``load`` finds the artifact again, also in another
-    process and after the cache was moved; None says that there is nothing to find.
+    A handle is a Python literal with which ``load`` finds the artifact again, also in another
+    process and after the cache was moved. None means that nothing is stored.
     """
 
     name: str = ""
-    # Whether pieces that are equal may be served by one artifact, which each of them loads.
+    # Whether equal pieces may share one artifact, which each of them loads.
     shares_artifacts: bool = False
 
     def initialize_cache(
         self, cache_dir: str, disable_cache: bool = False, prefix: str = ""
     ) -> None:
-        """Told once, before anything is compiled, where artifacts may be kept."""
+        """Called once, before the first compile, with the folder for artifacts."""
 
     def compute_hash(self, vllm_config: VllmConfig) -> str:
-        """A hash of all outside the config that changes what this compiler makes."""
+        """A hash of everything outside the config that affects the code of this compiler."""
         return ""
 
     def compile(
@@ -43,8 +43,8 @@ class CompilerInterface:
     ) -> tuple[Runnable | None, Any]:
         """Compile ``graph`` for batch sizes in ``compile_range``.
 
-        Returns the callable, which takes what the graph takes and returns what it returns, and a
-        handle or None. ``key`` names the artifact among those of this cache folder.
+        Returns a callable with the inputs and outputs of the graph, and a handle or None. ``key``
+        is a unique name for the artifact in this cache folder.
         """
         raise NotImplementedError
 
@@ -56,7 +56,7 @@ class CompilerInterface:
         graph_index: int,
         compile_range: Range,
     ) -> Runnable:
-        """The callable that ``handle`` stands for; any exception means that it is gone."""
+        """Load the callable for ``handle``. Any exception means that the artifact is lost."""
         raise NotImplementedError
 
     def from_bytes(
@@ -66,5 +66,5 @@ class CompilerInterface:
         example_inputs: list[Any],
         compile_range: Range,
     ) -> Runnable:
-        """The callable whose ``to_bytes()`` gave ``data``; only for callables that have that."""
+        """Load a callable from the result of its ``to_bytes()``, if callables have that method."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""The choices that a config names: how to compile, what to capture, how sizes are traced."""
+"""The enums of a config: how to compile, what to capture, how to trace sizes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from enum import Enum
 
 
 class CompilationMode(Enum):
-    """What becomes of a model. :class:`~piecewise_reference.backend.VllmBackend` serves one."""
+    """How a model is compiled. :class:`~piecewise_reference.backend.VllmBackend` implements
+    ``VLLM_COMPILE``.
+    """
 
     NONE = 0
     STOCK_TORCH_COMPILE = 1
@@ -15,10 +17,11 @@ class CompilationMode(Enum):
 
 
 class CUDAGraphMode(Enum):
-    """What is captured as a static graph: the pieces, the whole model, or neither.
+    """Whether CUDA graphs capture the pieces, the whole model, or nothing.
 
-    A mode has a part for batches of decodes alone and one for mixed batches; those two may
-    differ, and then each batch is dispatched by its kind. Seed context: *CUDAGraphMode*.
+    A mode consists of two parts: one for batches that contain only decodes, and one for mixed
+    batches. If they differ, the engine chooses by the kind of the batch. Seed context:
+    *CUDAGraphMode*.
     """
 
     NONE = ("none", "none")
@@ -28,11 +31,11 @@ class CUDAGraphMode(Enum):
     FULL_AND_PIECEWISE = ("full", "piecewise")
 
     def decode_mode(self) -> CUDAGraphMode:
-        """NONE, PIECEWISE or FULL: what serves a batch of decodes alone."""
+        """The mode for a batch that contains only decodes: NONE, PIECEWISE or FULL."""
         return CUDAGraphMode[self.value[0].upper()]
 
     def mixed_mode(self) -> CUDAGraphMode:
-        """NONE, PIECEWISE or FULL: what serves a batch that holds a prefill."""
+        """The mode for a batch that contains a prefill: NONE, PIECEWISE or FULL."""
         return CUDAGraphMode[self.value[1].upper()]
 
     def separate_routine(self) -> bool:
@@ -48,16 +51,16 @@ class CUDAGraphMode(Enum):
         return "full" in self.value
 
     def is_runtime_mode(self) -> bool:
-        """Whether one batch can run in this mode: it is not made of two."""
+        """Whether one batch can run in this mode, because both parts are equal."""
         return not self.separate_routine()
 
 
 class DynamicShapesType(Enum):
     """How the batch dimension is traced.
 
-    BACKED has an example size behind the symbol, and code may branch on it, which leaves guards.
-    UNBACKED has none: a branch on it is an error. BACKED_SIZE_OBLIVIOUS has an example, but takes
-    0 and 1 for sizes like any other.
+    With BACKED the symbol has an example size. Code may branch on it, which adds guards. With
+    UNBACKED it has none, and a branch is an error. BACKED_SIZE_OBLIVIOUS has an example size, but
+    does not treat 0 and 1 as special.
     """
 
     BACKED = "backed"

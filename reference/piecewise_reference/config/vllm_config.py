@@ -1,7 +1,8 @@
-"""What a user tells the backend.
+"""The configuration of the backend.
 
-A field that can change compiled code is part of ``compute_hash()``; one that cannot says so with
-``_NOT_HASHED``, so that changing it keeps the cache. Everything is checked when it is given.
+Fields that can change compiled code are part of ``compute_hash()``. All others are marked with
+``_NOT_HASHED``, so that changing them keeps the cache valid. A config is validated when it is
+created.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def _hash_of(config: Any) -> str:
 
 
 def _choice(name: str, value: Any, choices: type[_Choice]) -> _Choice:
-    """``value`` as a member of ``choices``; its name, in any case, will do."""
+    """``value`` as a member of ``choices``; it may be a name in upper or lower case."""
     if isinstance(value, choices):
         return value
     if isinstance(value, str) and value.upper() in choices.__members__:
@@ -40,9 +41,9 @@ def _choice(name: str, value: Any, choices: type[_Choice]) -> _Choice:
 
 
 def own_settings(value: Any) -> Any:
-    """``value`` with dicts, lists, sets and tuples of its own; what they hold is the same.
+    """Copy the dicts, lists, sets and tuples in ``value``, but not the objects in them.
 
-    A pass may hold a lock, which cannot be copied, and is known to its user by what it counts.
+    A pass may hold a lock, which cannot be copied, and a user may read the state of a pass.
     """
     if type(value) is dict:
         return {key: own_settings(item) for key, item in value.items()}
@@ -53,14 +54,14 @@ def own_settings(value: Any) -> Any:
 
 @dataclass
 class PassConfig:
-    """Which of the passes that come with the backend run on Inductor's graph."""
+    """Which of the backend's own passes run on Inductor's graph."""
 
     eliminate_noops: bool = True
 
 
 @dataclass
 class DynamicShapesConfig:
-    """How the batch dimension is traced, and whether the guards that this leaves are checked."""
+    """How the batch dimension is traced, and whether the resulting guards are checked."""
 
     type: DynamicShapesType = DynamicShapesType.BACKED
     evaluate_guards: bool = False
@@ -83,9 +84,9 @@ class CompilationConfig:
     qualified op names. ``compile_sizes``, ``compile_ranges_endpoints`` and
     ``cudagraph_capture_sizes`` are in tokens. ``cudagraph_copy_inputs`` copies inputs of symbolic
     shape into static buffers before each call. With ``use_inductor_graph_partition`` the graph is
-    compiled as a whole, and Inductor partitions it at the splitting ops. ``cache_dir`` is used
-    instead of a folder named after all that the code depends on. ``traced_files`` are the source
-    files whose text the compiled code depends on.
+    compiled as a whole, and Inductor partitions it at the splitting ops. ``cache_dir``
+    replaces the folder that is named after everything the code depends on. ``traced_files`` are
+    the source files that the compiled code depends on.
     """
 
     mode: CompilationMode = CompilationMode.VLLM_COMPILE
@@ -98,14 +99,14 @@ class CompilationConfig:
     # Ranges and sizes are part of every entry's key, so they need not be part of the hash.
     compile_sizes: list[int] = field(default_factory=list, metadata=_NOT_HASHED)
     compile_ranges_endpoints: list[int] = field(default_factory=list, metadata=_NOT_HASHED)
-    # Capturing goes on around compiled code, and does not change it.
+    # Capturing does not change compiled code.
     cudagraph_mode: CUDAGraphMode = field(default=CUDAGraphMode.NONE, metadata=_NOT_HASHED)
     cudagraph_capture_sizes: list[int] = field(default_factory=list, metadata=_NOT_HASHED)
     cudagraph_copy_inputs: bool = field(default=False, metadata=_NOT_HASHED)
     compile_cache_save_format: str = field(default="binary", metadata=_NOT_HASHED)
     cache_dir: str = field(default="", metadata=_NOT_HASHED)
     traced_files: set[str] = field(default_factory=set, metadata=_NOT_HASHED)  # hashed by content
-    # Written by the backend: where it keeps its cache, and seconds spent compiling.
+    # Set by the backend: its cache folder, and the seconds spent compiling.
     local_cache_dir: str = field(default="", metadata=_NOT_HASHED)
     compilation_time: float = field(default=0.0, metadata=_NOT_HASHED)
 
@@ -156,7 +157,7 @@ class CompilationConfig:
             raise ValueError(f"cudagraph_capture_sizes has {wrong[0]}: sizes are at least 1")
 
     def _check_passes(self) -> None:
-        """A function at a hook for passes becomes a pass; the user's own dict is left alone."""
+        """Turn functions at a hook for passes into passes, in a copy of the user's dict."""
         settings = self.inductor_compile_config
         if hooks := [key for key in settings if key.endswith("_grad_custom_post_pass")]:
             # imports Inductor, which a config without passes need not
@@ -173,7 +174,7 @@ class CompilationConfig:
 
 @dataclass(frozen=True)
 class ParallelConfig:
-    """A process's place among its peers; it names a folder of the cache."""
+    """The ranks of this process, which are part of the cache folder's name."""
 
     rank: int = 0
     data_parallel_index: int = 0
@@ -181,14 +182,17 @@ class ParallelConfig:
 
 @dataclass
 class VllmConfig:
-    """All that a backend is given. ``max_num_batched_tokens`` is the largest batch, in tokens."""
+    """The whole configuration of a backend.
+
+    ``max_num_batched_tokens`` is the largest batch size, in tokens.
+    """
 
     compilation_config: CompilationConfig = field(default_factory=CompilationConfig)
     parallel_config: ParallelConfig = field(default_factory=ParallelConfig)
     max_num_batched_tokens: int = 8192
 
     def __post_init__(self) -> None:
-        self.compile_ranges()  # a contradiction is told now, not at the first batch
+        self.compile_ranges()  # reports a contradiction now, not at the first batch
         largest = max(self.compilation_config.cudagraph_capture_sizes, default=0)
         if largest > self.max_num_batched_tokens:
             raise ValueError(
@@ -204,5 +208,5 @@ class VllmConfig:
         )
 
     def compute_hash(self) -> str:
-        """Hash of everything here that can change compiled code."""
+        """Hash of all fields that can change compiled code."""
         return self.compilation_config.compute_hash()

@@ -1,1 +1,1 @@
-"""Static graphs: inputs at fixed addresses, capture and replay."""
+"""CUDA graphs: inputs at fixed addresses, capture and replay."""

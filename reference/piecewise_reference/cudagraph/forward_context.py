@@ -1,7 +1,7 @@
-"""What a forward pass knows beyond its arguments.
+"""The context of a forward pass: what it knows in addition to its arguments.
 
-Splitting ops read it (attention needs to know which tokens belong to which request), and the
-static-graph wrapper reads from it which kind of batch this is and which mode it runs in.
+Splitting ops read it: attention needs to know which tokens belong to which request. The
+static-graph wrapper reads the kind of the batch and the mode from it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from ..config.modes import CUDAGraphMode
 
 @dataclass(frozen=True)
 class BatchDescriptor:
-    """All of a batch that a captured graph depends on; it is the key of that graph.
+    """The properties of a batch that a captured graph depends on: the key of that graph.
 
-    ``num_tokens`` is the padded number of tokens, ``uniform`` tells that every request has the
-    same number of them, as in a batch of decodes. Seed context: *Forward context*.
+    ``num_tokens`` is the padded number of tokens. ``uniform`` means that every request has the same
+    number of tokens, as in a batch of decodes. Seed context: *Forward context*.
     """
 
     num_tokens: int
@@ -31,7 +31,7 @@ class BatchDescriptor:
 
 @dataclass(frozen=True)
 class ForwardContext:
-    """``attn_metadata`` is for the splitting ops; the backend does not look into it."""
+    """The context of one pass. Only splitting ops read ``attn_metadata``."""
 
     batch_descriptor: BatchDescriptor | None = None
     cudagraph_runtime_mode: CUDAGraphMode = CUDAGraphMode.NONE
@@ -49,12 +49,12 @@ _current: ContextVar[ForwardContext | None] = ContextVar("forward_context", defa
 
 
 def current_forward_context() -> ForwardContext | None:
-    """The context of the forward pass under way, or None outside of one."""
+    """The context of the current forward pass, or None outside of one."""
     return _current.get()
 
 
 def get_forward_context() -> ForwardContext:
-    """The context of the forward pass under way; RuntimeError outside of one."""
+    """The context of the current forward pass; raises RuntimeError outside of one."""
     context = _current.get()
     if context is None:
         raise RuntimeError("no forward pass is under way: call the model in set_forward_context")
@@ -68,7 +68,7 @@ def set_forward_context(
     batch_descriptor: BatchDescriptor | None = None,
     cudagraph_runtime_mode: CUDAGraphMode = CUDAGraphMode.NONE,
 ) -> Iterator[ForwardContext]:
-    """A forward pass; they nest, and the outer one is in force again afterwards."""
+    """Set the context of a forward pass. Contexts nest; the outer one is restored."""
     context = ForwardContext(batch_descriptor, cudagraph_runtime_mode, attn_metadata)
     token = _current.set(context)
     try:

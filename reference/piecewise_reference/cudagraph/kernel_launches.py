@@ -1,6 +1,6 @@
-"""Whether a piece gives the device anything to do.
+"""Decide whether a piece launches any kernel.
 
-A captured graph that launches nothing is a launch for nothing, once a layer.
+Replaying a captured graph without kernels wastes a launch in each layer.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _VIEWS = (
 
 
 def launches_kernels(graph: fx.Graph) -> bool:
-    """Whether a node of ``graph`` computes: one that is neither a number or size, nor memory that
-    is left as it is, nor another view of a tensor.
+    """Whether any node of ``graph`` launches a kernel. Numbers, sizes, uninitialized memory and
+    views do not.
     """
     return any(_computes(node) for node in graph.nodes if node.op.startswith("call_"))
 
@@ -40,7 +40,7 @@ def _computes(node: fx.Node) -> bool:
 
 
 def _namespace(target: Any) -> str:
-    """Whose op ``target`` is; a function or a method of torch is named as torch's op is."""
+    """The namespace of the op ``target``; functions and methods of torch count as ``aten``."""
     if isinstance(target, OpOverloadPacket):
         return target._qualified_op_name.partition("::")[0]
     return str(getattr(target, "namespace", "aten"))

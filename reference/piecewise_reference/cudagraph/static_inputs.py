@@ -1,9 +1,8 @@
-"""``make_copy_and_call``: give a callable its inputs at addresses that do not change.
+"""``make_copy_and_call``: pass inputs to a callable at addresses that do not change.
 
-A captured graph reads the addresses that it saw at capture, so inputs that arrive anywhere are
-first copied into static buffers. To the callable and to its caller this must not show: the
-callable sees the values, shape, dtype and strides it was given, and what it writes into an input
-the caller finds written.
+A captured graph reads the addresses from its capture, so inputs are first copied into static
+buffers. Neither the callable nor its caller may notice: the callable sees the original values,
+shapes, dtypes and strides, and the caller sees what the callable writes to an input.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from ..fastpath.same_looks import same_looks
 
 
 def _span(shape: Sequence[int], strides: Sequence[int]) -> int:
-    """How many elements of memory lie between the first and the last element, inclusive."""
+    """The number of elements of memory from the first to the last element, inclusive."""
     if 0 in shape:
         return 0
     return 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
 
 
 def distinct(tensor: torch.Tensor) -> torch.Tensor:
-    """``tensor`` without its repetitions: an expanded dimension is one row of memory."""
+    """``tensor`` without repetitions: an expanded dimension is one row of memory."""
     for dim, stride in enumerate(tensor.stride()):
         if stride == 0 and tensor.shape[dim] > 1:
             tensor = tensor.narrow(dim, 0, 1)
@@ -36,14 +35,14 @@ def distinct(tensor: torch.Tensor) -> torch.Tensor:
 
 
 class _StaticInput:
-    """The buffer of one input, and the views of it that calls have used."""
+    """The buffer of one input, and the views of it that calls have used so far."""
 
     def __init__(self, position: int, buffer: torch.Tensor | None) -> None:
         self.position = position
         self.adopt(buffer)
 
     def adopt(self, buffer: torch.Tensor | None) -> None:
-        """Use ``buffer`` from now on; ValueError if its elements are not one block of memory."""
+        """Use ``buffer`` from now on; raises ValueError if it is not one block of memory."""
         if buffer is not None and _span(buffer.shape, buffer.stride()) != buffer.numel():
             raise ValueError(
                 f"the static buffer of input {self.position} is not dense: pass buffer.contiguous()"
@@ -52,7 +51,7 @@ class _StaticInput:
         self.views: dict[tuple[torch.Size, tuple[int, ...]], torch.Tensor] = {}
 
     def view_for(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The view of the buffer that looks like ``tensor``, in a larger buffer if it must be."""
+        """The view of the buffer with the layout of ``tensor``, in a larger buffer if needed."""
         if not isinstance(tensor, torch.Tensor):
             raise TypeError(f"input {self.position} must be a tensor, got {type(tensor).__name__}")
         buffer = self.buffer
@@ -71,7 +70,7 @@ class _StaticInput:
         self, tensor: torch.Tensor, shape: torch.Size, strides: tuple[int, ...]
     ) -> torch.Tensor:
         span = _span(shape, strides)
-        # outside inference mode: only a normal tensor counts how often it was written
+        # outside inference mode: torch counts writes only of normal tensors
         with torch.inference_mode(False), torch.no_grad():
             if self.buffer is None or self.buffer.numel() < span:
                 self.adopt(torch.empty(span, dtype=tensor.dtype, device=tensor.device))
@@ -85,7 +84,7 @@ def _same_memory(first: torch.Tensor, second: torch.Tensor) -> bool:
 
 
 def _overlap(first: torch.Tensor, second: torch.Tensor) -> bool:
-    """Whether some element of memory belongs to both; True where that is hard to tell."""
+    """Whether both share an element of memory; True if that is hard to determine."""
     if not _same_memory(first, second):
         return False
     if first.dtype != second.dtype:
@@ -107,9 +106,9 @@ def _overlap(first: torch.Tensor, second: torch.Tensor) -> bool:
 
 
 def _refuse_shared_writes(args: Sequence[Any], written: list[int]) -> None:
-    """Raise RuntimeError if an input in a buffer that was written overlaps another argument.
+    """Raise RuntimeError if an input whose buffer was written overlaps another argument.
 
-    Their buffers did not overlap, so that the callable saw the write in one of them only.
+    Their buffers do not overlap, so the callable saw the write in only one of them.
     """
     for mine in written:
         for other, tensor in enumerate(args):
@@ -122,7 +121,7 @@ def _refuse_shared_writes(args: Sequence[Any], written: list[int]) -> None:
 
 
 def _refuse_a_buffer_for_two(slots: Sequence[_StaticInput]) -> None:
-    """Raise ValueError if some memory of the buffers, which are dense, is to serve two inputs."""
+    """Raise ValueError if the (dense) buffers of two inputs overlap."""
     blocks = sorted(
         (each.data_ptr(), each.data_ptr() + each.numel() * each.element_size(), slot.position)
         for slot in slots
@@ -143,12 +142,12 @@ def make_copy_and_call(
 ) -> Callable[..., Any]:
     """Wrap ``callable_fn`` so that inputs ``sym_tensor_indices`` reach it in static buffers.
 
-    ``input_buffers`` has one dense tensor an index, or None to allocate at the first call. A
-    buffer that is too small is replaced by a larger one, at a new address. All other arguments
-    are passed as they are. The wrapper raises TypeError for an input that is no tensor, or whose
-    dtype or device differs from its buffer's, and RuntimeError if the callable wrote one of two
-    inputs that share memory; what is in buffers is then not written back. Calls cannot overlap:
-    one that begins while another is under way is a RuntimeError. Seed: ``make_copy_and_call``.
+    ``input_buffers`` has one dense tensor for each index, or None to allocate one at the first
+    call. A buffer that is too small is replaced by a larger one at a new address. All other
+    arguments are passed unchanged. The wrapper raises TypeError for an input that is not a tensor,
+    or whose dtype or device differs from its buffer's. It raises RuntimeError if the callable wrote
+    to one of two inputs that share memory, and then copies nothing back. Calls cannot overlap: one
+    that begins during another raises RuntimeError. Seed: ``make_copy_and_call``.
     """
     if len(sym_tensor_indices) != len(input_buffers):
         raise ValueError(
@@ -168,14 +167,14 @@ def make_copy_and_call(
         try:
             key = tuple([(each.shape, each.stride(), each.dtype, each.device) for each in given])
             found = layouts.get(key)
-        except AttributeError:  # no tensor: the slot it is for tells
+        except AttributeError:  # not a tensor: its slot raises the error
             key, found = (), None
         if found is None:
             before = [slot.buffer for slot in slots]
             views = [slot.view_for(each) for slot, each in zip(slots, given, strict=True)]
             found = _Layout(sym_tensor_indices, views)
             if any(slot.buffer is not old for slot, old in zip(slots, before, strict=True)):
-                layouts.clear()  # they view a buffer that has been replaced
+                layouts.clear()  # views of a buffer that was replaced
             layouts[key] = found
         found.looks_like = same_looks(given)
         found.counts_callers = not any(each.is_inference() for each in given)
@@ -215,7 +214,7 @@ def make_copy_and_call(
 
 
 def _one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function``, which is refused with RuntimeError while a call of it is under way."""
+    """Wrap ``function`` so that a call during another call raises RuntimeError."""
     under_way = threading.Lock()
 
     def call(*args: Any) -> Any:
@@ -233,9 +232,10 @@ def _one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Layout:
-    """The views for inputs of given shapes, strides, dtypes and devices, and what is known of them.
+    """The views for inputs of certain shapes, strides, dtypes and devices.
 
-    Found once for all calls that look alike: asking anew takes as long as copying does.
+    They are determined once for all calls with equal layouts; doing it again takes as long as
+    copying.
     """
 
     def __init__(self, positions: Sequence[int], static: list[torch.Tensor]) -> None:
@@ -245,12 +245,12 @@ class _Layout:
         self.counts_callers = False  # whether torch counts writes to the caller's tensors
         self.repeats = any(0 in view.stride() for view in static)
         self.storages = {view.untyped_storage().data_ptr() for view in static} - {0}
-        # a buffer that was given may be of inference mode, where torch does not count
+        # a given buffer may be an inference tensor, whose writes torch does not count
         self.counts_writes = not any(view.is_inference() for view in static)
 
     def written(self, versions: list[int] | None, given: list[torch.Tensor]) -> list[int]:
-        """The positions of views that were written since they had ``versions``; without these,
-        since they had the values of ``given``.
+        """The positions of views that were written since ``versions``; without versions, those that
+        differ from ``given``.
         """
         if versions is None:
             pairs = zip(self.static, given, strict=True)
@@ -258,7 +258,7 @@ class _Layout:
         return [n for n, view in enumerate(self.static) if view._version != versions[n]]
 
     def holds_none_of(self, result: Any) -> bool:
-        """Whether ``result`` is plainly of tensors elsewhere; False also for any nesting."""
+        """Whether ``result`` certainly has no tensor in a buffer; False for any nesting."""
         for output in result if type(result) in (tuple, list) else (result,):
             if output is None:
                 continue
@@ -272,8 +272,8 @@ class _Layout:
 def copy_all(
     targets: list[torch.Tensor], sources: list[torch.Tensor], repeats: bool = True
 ) -> None:
-    """Copy each source into its target; without ``repeats`` no memory is known to be repeated."""
-    if torch.is_grad_enabled():  # to switch off what is off takes as long as a small copy
+    """Copy each source to its target. Without ``repeats`` no target repeats memory."""
+    if torch.is_grad_enabled():  # disabling a disabled mode takes as long as a small copy
         with torch.no_grad():
             copy_all(targets, sources, repeats)
         return
@@ -284,7 +284,7 @@ def copy_all(
 
 
 def without_buffers(result: Any, static: list[torch.Tensor], given: list[torch.Tensor]) -> Any:
-    """``result`` with what lies in a static buffer moved to where the caller's input lies.
+    """Replace the tensors of ``result`` that alias a static buffer by views of the caller's input.
 
     The next call overwrites the buffers, and an output that aliases an input must alias the
     caller's input.
@@ -302,11 +302,11 @@ def without_buffers(result: Any, static: list[torch.Tensor], given: list[torch.T
 
 
 def _moved(output: torch.Tensor, view: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
-    """What ``output`` is of ``view``, of ``tensor``, which looks like that; a copy of ``output``
-    where there is no such thing.
+    """The view of ``tensor`` that corresponds to ``output`` as a view of ``view``; a copy of
+    ``output`` if there is none.
     """
     if tensor.is_conj() or tensor.is_neg():
-        return output.clone()  # in memory it has other numbers
+        return output.clone()  # its numbers in memory differ
     begins = [each.storage_offset() * each.element_size() for each in (output, view, tensor)]
     begin = int(begins[0] - begins[1] + begins[2])
     offset, inside = divmod(begin, output.element_size())

@@ -1,8 +1,8 @@
-"""Whether the weights that a captured graph reads are still those of the model.
+"""Detect that the weights that a captured graph reads are no longer those of the model.
 
-A graph reads the addresses of its capture. Weights that are written in place keep their address;
-weights that are exchanged for other tensors, as servers do when they load a new checkpoint, do not,
-and nothing in the inputs of a call shows it.
+A graph reads the addresses from its capture. Weights that are written in place keep their address.
+Weights that are replaced by other tensors, as when a server loads a new checkpoint, do not, and the
+inputs of a call do not show it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import nn
 
 
 class _Slot(NamedTuple):
-    """One place that holds a weight or a submodule, and what it held at capture."""
+    """One attribute that holds a weight or a submodule, and its value at capture."""
 
     owner: dict[str, Any]
     name: str
@@ -30,9 +30,8 @@ class _Slot(NamedTuple):
 class Weights:
     """The parameters, buffers and submodules of the module that ``runnable`` is, or is a method of.
 
-    Weights that another callable reads, such as a function through its closure, are not known. The
-    tensors are kept alive: while the graph can be replayed, no memory that it reads is given to
-    anybody else.
+    Weights that other callables read, such as a function with a closure, are not detected. The
+    tensors are kept alive, so their memory is not reused while the graph can be replayed.
     """
 
     def __init__(self, runnable: Callable[..., Any]) -> None:
@@ -46,7 +45,7 @@ class Weights:
         ]
 
     def exchanged(self) -> bool:
-        """Whether a weight, or a submodule, is another one than at capture."""
+        """Whether a weight or a submodule was replaced since the capture."""
         return not all(slot.is_as_it_was() for slot in self.slots)
 
 

@@ -1,7 +1,7 @@
-"""``CUDAGraphWrapper``: record what a callable launches once, and launch it again without Python.
+"""``CUDAGraphWrapper``: record the kernels of a callable once, and replay them without Python.
 
-A replay reads the addresses that were captured and writes into the outputs that were captured; it
-runs no Python. Everything here follows from those three.
+A replay reads the captured addresses, writes to the captured outputs, and runs no Python.
+Everything here follows from these three facts.
 """
 
 from __future__ import annotations
@@ -32,9 +32,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CUDAGraphOptions:
-    """``debug_log_enable``: log captures. ``gc_disable``: collect no garbage in a capture.
-    ``weak_ref_output``: accepted for users of the seed's class, without effect; the wrapper always
-    owns the output of a captured graph (docs/deviations.md).
+    """Options of the wrapper.
+
+    ``debug_log_enable`` logs captures. ``gc_disable`` disables the garbage collector during a
+    capture. ``weak_ref_output`` is accepted for users of the seed's class and has no effect: the
+    wrapper always owns the output of a captured graph (docs/deviations.md).
     """
 
     debug_log_enable: bool = True
@@ -44,21 +46,21 @@ class CUDAGraphOptions:
 
 @dataclass
 class _Entry:
-    """One captured graph, and all that it reads and writes: kept, so that no memory of it is
-    given to anybody else while it can be replayed.
+    """One captured graph, and the tensors that it reads and writes. They are kept alive, so their
+    memory is not reused while the graph can be replayed.
     """
 
     graph: torch.cuda.CUDAGraph
-    inputs: tuple[Any, ...]  # what the callable was given, out of its containers: see _alias
+    inputs: tuple[Any, ...]  # the inputs without their containers: see _alias
     tree: pytree.TreeSpec  # the containers
-    is_flat: bool  # there are none, and no keywords
-    weights: Weights  # of the callable, beside its inputs
+    is_flat: bool  # no containers and no keywords
+    weights: Weights  # of the callable, in addition to its inputs
     written: list[int] = field(default_factory=list)  # positions that the callable writes
     output: Any = None
 
 
 def _kind(value: Any) -> Any:
-    """All of an argument that a graph has for good: what no copy changes, or the value itself."""
+    """The properties of an argument that a captured graph cannot change, or its value."""
     if isinstance(value, torch.Tensor):
         repeated = [
             dim for dim, stride in enumerate(value.stride()) if stride == 0 and value.shape[dim] > 1
@@ -68,19 +70,19 @@ def _kind(value: Any) -> Any:
 
 
 def _alias(value: Any) -> Any:
-    """For a tensor, another with its memory: assigning to ``data`` gives the caller's new memory,
-    and the graph still reads the old.
+    """A second tensor with the same memory. If the caller assigns to ``data``, the original has new
+    memory while the graph still reads the old one.
     """
     return value.detach() if isinstance(value, torch.Tensor) else value
 
 
 def _flat(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], pytree.TreeSpec]:
-    """What is in ``args`` and ``kwargs``, and in what containers; keywords have no order."""
+    """The leaves and the container structure of ``args`` and ``kwargs``, keywords sorted."""
     return pytree.tree_flatten((args, dict(sorted(kwargs.items()))))
 
 
 def _inputs_for(entry: _Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-    """The inputs of a call, as ``entry`` has them; ValueError if they are in other containers."""
+    """The inputs of a call in the order of ``entry``; ValueError for other containers."""
     if entry.is_flat and not kwargs:
         return args  # a container among them is seen to be no tensor
     inputs, tree = _flat(args, kwargs)
@@ -93,8 +95,8 @@ def _inputs_for(entry: _Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
 
 
 def _reads_old_weights(entry: _Entry, args: tuple[Any, ...]) -> bool:
-    """Whether a weight was exchanged since the capture. Pieces get theirs as arguments: copying
-    such a one at every replay, as is done with other inputs, would be right and slow.
+    """Whether a weight was replaced since the capture. Pieces receive weights as arguments; copying
+    these at every replay, like other inputs, would be correct but slow.
     """
     return entry.weights.exchanged() or any(
         isinstance(given, nn.Parameter)
@@ -105,7 +107,7 @@ def _reads_old_weights(entry: _Entry, args: tuple[Any, ...]) -> bool:
 
 
 def _sharing(values: tuple[Any, ...]) -> list[tuple[int, int]]:
-    """By position: the first tensor with the same memory, and how far it lies behind that."""
+    """For each position, the first tensor with the same memory and the offset from it."""
     first: dict[int, tuple[int, int]] = {}
     found = []
     for position, value in enumerate(values):
@@ -119,33 +121,36 @@ def _sharing(values: tuple[Any, ...]) -> list[tuple[int, int]]:
 
 
 def _version(tensor: torch.Tensor) -> int | None:
-    """How often ``tensor`` was written; None where torch does not count (inference tensors)."""
+    """The number of writes to ``tensor``; None for inference tensors, which torch does not
+    count.
+    """
     return None if tensor.is_inference() else tensor._version
 
 
 def _count_writes(tensors: list[torch.Tensor]) -> None:
-    """Count a write to each, as torch does for an op; of what a replay writes it knows nothing."""
+    """Count a write to each tensor, because torch does not count the writes of a replay."""
     for each in tensors:
         if not each.is_inference():
             torch.autograd.graph.increment_version(each)
 
 
-# The graphs that there are, each with the stream on which it was captured.
+# All live graphs, each with the stream on which it was captured.
 _captured: WeakKeyDictionary[torch.cuda.CUDAGraph, torch.cuda.Stream] = WeakKeyDictionary()
 
 
 @contextmanager
 def _capturing(graph: torch.cuda.CUDAGraph, collect_garbage: bool) -> Iterator[None]:
-    """Capture into ``graph`` what is launched inside.
+    """Capture the kernels that are launched inside into ``graph``.
 
-    All graphs of a device share a pool, for they run one after another, never at once. It ends with
-    the last of them, so it is had of one of them, and not by a handle that may outlive it.
+    All graphs of a device share a pool, because they never run at the same time. The pool ends with
+    its last graph, so the handle is taken from a live graph and not stored.
 
-    On the caller's stream, because workspaces of libraries belong to a stream, tens of megabytes
-    each; if that is the default stream, which cannot be captured, on the stream of other captures.
+    The capture uses the caller's stream, because libraries allocate a workspace of tens of
+    megabytes for each stream. The default stream cannot be captured; the stream of the other
+    captures is used instead.
     """
     torch.cuda.synchronize()
-    if collect_garbage:  # slow, so once and not for each of many captures
+    if collect_garbage:  # slow, so once rather than for each capture
         gc.collect()
         torch.cuda.empty_cache()
     caller = torch.cuda.current_stream()
@@ -169,16 +174,16 @@ def _capturing(graph: torch.cuda.CUDAGraph, collect_garbage: bool) -> Iterator[N
 
 
 class CUDAGraphWrapper:
-    """Calls ``runnable``, or replays what it launched, as the forward context says.
+    """Call ``runnable``, or replay its kernels, depending on the forward context.
 
-    In ``runtime_mode``, the first call for a batch descriptor captures and later ones replay. In
+    In ``runtime_mode``, the first call for a batch descriptor captures, and later calls replay. In
     any other mode, and outside of a forward context, ``runnable`` is called. A replay returns the
-    captured output. The next batch may overwrite it: all graphs share a pool, so that a graph may
-    compute where one that was captured later keeps its output. An input that comes at another
-    address than at capture is copied to where the graph reads it, and back if the graph writes it;
-    the tensor that lay there keeps its values. An input of another kind is a ValueError. Inputs may
-    be keywords, and lie in containers that torch's pytree knows. A call after weights of the model
-    were exchanged for other tensors captures again. Seed: ``CUDAGraphWrapper``.
+    captured output, which the next batch may overwrite: all graphs share a pool, so a graph may
+    compute in memory that holds the output of a graph captured later. An input at another address
+    than at capture is copied to the captured address, and back if the graph writes it; the tensor
+    at the captured address keeps its values. An input of another kind raises ValueError. Inputs may
+    be keywords and may be in containers that torch's pytree knows. If weights of the model were
+    replaced by other tensors, the next call captures again. Seed: ``CUDAGraphWrapper``.
     """
 
     def __init__(
@@ -231,7 +236,7 @@ class CUDAGraphWrapper:
         held = tuple(map(_alias, inputs))
         entry = _Entry(torch.cuda.CUDAGraph(), held, tree, is_flat, weights)
         if (prepare := getattr(self.runnable, "prepare", None)) is not None:
-            prepare(*args, **kwargs)  # compiling is nothing that a graph could repeat
+            prepare(*args, **kwargs)  # a graph cannot repeat a compile
         with _capturing(entry.graph, not self.options.gc_disable):
             entry.output = self.runnable(*args, **kwargs)
         entry.written = [
@@ -239,7 +244,7 @@ class CUDAGraphWrapper:
             for (position, each), before in zip(tensors, versions, strict=True)
             if before is None or _version(each) != before
         ]
-        # A capture launches nothing: what the caller is given must be there.
+        # A capture launches nothing, but the caller needs the result.
         entry.graph.replay()
         events.emit(events.Capture(descriptor, self.runtime_mode.name))
         return entry
@@ -253,7 +258,7 @@ class CUDAGraphWrapper:
         captured = [distinct(entry.inputs[position]) for position in moved]
         given = [distinct(args[position]) for position in moved]
         with torch.no_grad():
-            # By way of copies: that memory may be somebody's still, and may overlap the new.
+            # Through copies: the captured memory may be in use, and may overlap the new one.
             before = [each.clone() for each in captured]
             copy_all(captured, [each.clone() for each in given])
             entry.graph.replay()
@@ -269,8 +274,8 @@ class CUDAGraphWrapper:
         )
 
     def _moved(self, entry: _Entry, args: tuple[Any, ...]) -> list[int]:
-        """The positions of inputs that lie elsewhere than at capture; ValueError for another kind
-        of input, which the graph cannot be given.
+        """The positions of inputs with another address than at capture; ValueError for an input of
+        another kind.
         """
         if len(args) != len(entry.inputs):
             raise ValueError(f"{len(args)} inputs, and the graph was captured with another number")
@@ -297,11 +302,11 @@ class CUDAGraphWrapper:
         return moved
 
     def clear_graphs(self) -> None:
-        """Forget all captured graphs and free their memory; the next calls capture anew."""
+        """Discard all captured graphs and free their memory. The next calls capture again."""
         self.entries.clear()
 
     def unwrap(self) -> Callable[..., Any]:
-        """The callable that is wrapped."""
+        """The wrapped callable."""
         return self.runnable
 
 
@@ -312,10 +317,11 @@ def wrap_with_cudagraph_if_needed(
     is_first_graph: bool,
     is_last_graph: bool,
 ) -> Any:
-    """``piecewise_backend``, in the platform's static-graph wrapper if pieces are captured.
+    """Wrap ``piecewise_backend`` in the platform's static-graph wrapper if pieces are captured.
 
-    They are not if Inductor partitions the graph: then its partitions are what is captured. Nor is
-    a piece that only allocates: its graph would be empty. Seed: ``wrap_with_cudagraph_if_needed``.
+    If Inductor partitions the graph, its partitions are captured instead of the pieces. A piece
+    that only allocates is not captured, because its graph would be empty. Seed:
+    ``wrap_with_cudagraph_if_needed``.
     """
     if (
         not compilation_config.cudagraph_mode.has_piecewise_cudagraphs()

@@ -1,4 +1,4 @@
-"""Optimisations that are not needed to understand the algorithm; skip them on a first reading.
+"""Optimizations that are not needed to understand the algorithm; skip them on a first reading.
 
-Each module names the plain way next to the fast one, and a test compares the two.
+Each module describes the plain implementation, and a test compares it with the fast one.
 """

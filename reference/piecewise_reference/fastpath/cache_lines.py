@@ -1,9 +1,9 @@
-"""Read the cache file as this project writes it, faster than Python literals can be read.
+"""Read the format in which this project writes the cache file, faster than ``ast.literal_eval``.
 
-``ast.literal_eval`` builds a syntax tree of the whole file. What :mod:`.cache_file` writes needs
-none: one entry a line, of numbers and of texts without a quote, a backslash or a control character,
-each of which stands for itself. A file with one line of another form is none of this module's: it
-is then read as a literal, whole. Which way it is read makes no difference to what is read.
+``ast.literal_eval`` builds a syntax tree of the whole file. The format of :mod:`.cache_file` does
+not need one: each line has one entry, consisting of numbers and of strings without quotes,
+backslashes or control characters. If any line has another format, the whole file is read as a
+literal instead. The result is the same either way.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..ranges import Range
 
 _NUMBER = r"(0|[1-9][0-9]{0,17})"
 _TEXT = r"'([^'\\\x00-\x1f]*)'"
-_NOT_EMPTY = r"'([^'\\\x00-\x1f]+)'"  # so that an empty group says that there is a pair
+_NOT_EMPTY = r"'([^'\\\x00-\x1f]+)'"  # an empty group means that there is a pair
 _LINE = re.compile(
     rf"^    \(\({_NUMBER}, {_NUMBER}\), {_NUMBER}, {_TEXT}\): "
     rf"\{{'graph_handle': (?:{_NOT_EMPTY}|\({_TEXT}, {_TEXT}\)), 'cache_key': {_TEXT}\}},$",
@@ -24,7 +24,7 @@ _LINE = re.compile(
 
 
 class _Ranges(dict[tuple[str, str], Range]):
-    """The range of two numbers as text: most entries of a file are for one of a few."""
+    """Ranges by their two numbers as text, because most entries of a file repeat a few."""
 
     def __missing__(self, ends: tuple[str, str]) -> Range:
         self[ends] = made = Range(*map(int, ends))
@@ -32,7 +32,7 @@ class _Ranges(dict[tuple[str, str], Range]):
 
 
 def parse(text: str) -> dict[tuple[Range, int, str], Any] | None:
-    """The entries of the file ``text``, or None if it must be read by other means."""
+    """Parse the entries of ``text``; None if it must be read as a literal."""
     if not (text.startswith("{\n") and text.endswith("\n}\n")):
         return None
     found = _LINE.findall(text)  # one call for the whole file
@@ -47,5 +47,5 @@ def parse(text: str) -> dict[tuple[Range, int, str], Any] | None:
             }
             for start, end, index, name, handle, key, path, cache_key in found
         }
-    except ValueError:  # one is no range, of which the other way tells
+    except ValueError:  # not a range: the literal reader reports it
         return None

@@ -1,10 +1,10 @@
-"""Call the pieces of a split graph one after another, with nothing in between.
+"""Call the pieces of a split graph one after another, without ``nn.Module`` in between.
 
-The plain way is to call the split graph: a module, whose code finds each piece by
-``nn.Module.__getattr__`` and calls it through hooks, tracing and error handling of modules, which
-takes several microseconds a piece. The code that torch generated for the split graph is a plain
-function, though, which uses its ``self`` for no more than to find the pieces. Here it is given
-another ``self``: a namespace of plain functions.
+The plain implementation calls the split graph, which is a module. Its code finds each piece with
+``nn.Module.__getattr__`` and calls it through the hooks, tracing and error handling of modules,
+which takes several microseconds per piece. The code that torch generated for the split graph is a
+plain function that uses ``self`` only to find the pieces, so it is called with another ``self``: a
+namespace of plain functions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 
 
 def plain_function(callee: Callable[..., Any]) -> Callable[..., Any]:
-    """What calling ``callee`` comes to, if it is a graph without hooks; else ``callee``."""
+    """The function behind ``callee`` if it is a graph without hooks; otherwise ``callee``."""
     if not isinstance(callee, fx.GraphModule) or any(getattr(callee, name) for name in _HOOKS):
         return callee
     _LazyGraphModule.force_recompile(callee)  # its ``forward`` of now would be a stand-in
@@ -29,18 +29,18 @@ def plain_function(callee: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def direct_call(split_gm: fx.GraphModule) -> Callable[..., Any]:
-    """A function that does what ``split_gm`` does, with the pieces that it has now.
+    """Return a function equivalent to ``split_gm`` with its current pieces.
 
-    Pieces that are replaced later, and hooks that are added later, are not seen.
+    Pieces that are replaced later, and hooks that are added later, have no effect.
     """
     if any(getattr(nn_module, f"_global{name}") for name in _HOOKS):
-        return split_gm  # somebody watches every module of the process
+        return split_gm  # a global hook observes every module
     _LazyGraphModule.force_recompile(split_gm)
     pieces = SimpleNamespace()
     for node in split_gm.graph.nodes:
         if node.op == "call_module":
             setattr(pieces, node.target, plain_function(getattr(split_gm, node.target)))
-        elif node.op == "get_attr":  # the first part of a.b.c; the code reads the rest off it
+        elif node.op == "get_attr":  # the first part of a.b.c; the code reads the rest from it
             name = node.target.partition(".")[0]
             setattr(pieces, name, getattr(split_gm, name))
     return MethodType(type(split_gm).forward, pieces)

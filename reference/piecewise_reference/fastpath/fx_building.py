@@ -1,7 +1,4 @@
-"""What makes splitting fast: each trick beside the plain way.
-
-They are about the same fact: a graph of 100,000 nodes is copied, and nothing of it is thrown away.
-"""
+"""Build FX graphs and modules quickly, so that a graph of 100,000 nodes can be split."""
 
 from __future__ import annotations
 
@@ -13,14 +10,15 @@ from torch.fx._lazy_graph_module import _LazyGraphModule
 
 
 class LazyModule(_LazyGraphModule):
-    """A graph module whose Python code is written when somebody calls it or asks for the code.
+    """A graph module that generates its Python code when it is called or the code is read.
 
-    Writing and compiling that code takes several times as long as making the graph, and a compiler
-    needs none of it. The plain way is ``fx.GraphModule``. torch's own lazy module calls itself a
-    second time after its code was written, and hooks with it; this one does not.
+    Generating and compiling the code takes several times as long as building the graph, and a
+    compiler does not need it. The plain implementation is ``fx.GraphModule``. torch's own lazy
+    module calls itself, and its hooks, a second time after it has generated the code; this class
+    does not.
 
-    The code of a graph module stands in a class of its own. One that :func:`lazy_module` makes has
-    that class as soon as it has code, and not before.
+    The code of a graph module is in its own class. A module from :func:`lazy_module` gets that
+    class when the code is generated.
     """
 
     _name_of_class: str
@@ -44,12 +42,12 @@ _EMPTY = LazyModule({}, fx.Graph()).__dict__
 
 
 def lazy_module(root: nn.Module | dict[str, Any], graph: fx.Graph, name: str) -> LazyModule:
-    """``graph`` as a module of a class ``name``, with what it uses of ``root``.
+    """Make ``graph`` a module of a class ``name``, with the attributes of ``root`` that it uses.
 
-    Does what ``LazyModule(root, graph, name)`` does, the plain way. That sets some thirty
-    attributes, each of which is looked at as if it were a parameter, and makes a class: several
-    times what a graph of one node takes. For a graph that reads no attribute they are those of an
-    empty module, with containers of its own; children of a dict are all that is added.
+    The plain implementation is ``LazyModule(root, graph, name)``. It sets some thirty attributes,
+    checks for each whether it is a parameter, and creates a class, which takes several times as
+    long as building a graph of one node. For a graph that reads no attribute, this function copies
+    the attributes of an empty module with new containers, and adds the children of a dict.
     """
     children = graph.find_nodes(op="call_module")
     if graph.find_nodes(op="get_attr") or (children and not isinstance(root, dict)):
@@ -70,10 +68,10 @@ def lazy_module(root: nn.Module | dict[str, Any], graph: fx.Graph, name: str) ->
 
 
 def free_name(graph: fx.Graph, wanted: str) -> str:
-    """``wanted``, a name that a node of another graph has, or one made from it if it is taken.
+    """The name ``wanted`` of a node of another graph, or a name derived from it if it is taken.
 
-    The plain way is ``graph._graph_namespace.create_name``, which looks whether the name is one
-    that Python allows.
+    The plain implementation is ``graph._graph_namespace.create_name``, which also checks that the
+    name is valid in Python.
     """
     namespace = graph._graph_namespace
     if wanted in namespace._used_names:
@@ -91,11 +89,11 @@ def add_node(
     kwargs: dict[str, Any] | None = None,
     type_expr: Any = None,
 ) -> fx.Node:
-    """A node at the end of ``graph``, under a name from :func:`free_name`.
+    """Append a node to ``graph`` with a name from :func:`free_name`.
 
-    The plain way is ``graph.create_node``. That checks, for any caller, all arguments for symbols,
-    by way of pytree, and the name for being one: four fifths of the time of making a node. What
-    is made here has the arguments and the name of a node that was checked, or other nodes.
+    The plain implementation is ``graph.create_node``, which spends four fifths of its time checking
+    all arguments for symbols, through pytree, and the name. These checks are unnecessary here: the
+    arguments and the name come from a node that was checked, or are other nodes.
     """
     node = fx.Node(graph, name, op, target, args, kwargs or {}, type_expr)
     graph._graph_namespace.associate_name_with_obj(name, node)
@@ -106,9 +104,9 @@ def add_node(
 
 
 def copy_node(graph: fx.Graph, node: fx.Node, argument: Callable[[fx.Node], Any]) -> fx.Node:
-    """A copy of ``node`` at the end of ``graph``; ``argument`` tells what stands for its inputs.
+    """Append a copy of ``node`` to ``graph``; ``argument`` maps its inputs.
 
-    Does what ``graph.node_copy(node, argument)`` does, the plain way.
+    The plain implementation is ``graph.node_copy(node, argument)``.
     """
     args = fx.node.map_arg(node.args, argument)  # first: it may add to the graph what it needs
     kwargs = fx.node.map_arg(node.kwargs, argument) if node.kwargs else None

@@ -1,4 +1,4 @@
-"""Make many objects that all stay, without the garbage collector looking at them meanwhile."""
+"""Pause the garbage collector while many objects are created that all stay alive."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """Keep the garbage collector from walking, again and again, over objects that all stay.
+    """Prevent the garbage collector from traversing objects that all stay alive.
 
-    It takes its time, and the more the larger the process. The plain way is nothing at all.
+    Each traversal takes longer the larger the process is. The plain implementation does nothing.
     """
     was_on = gc.isenabled()
     gc.disable()

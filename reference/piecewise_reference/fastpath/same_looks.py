@@ -1,4 +1,4 @@
-"""Whether tensors look like those of an earlier call, asked of all of them in one call."""
+"""Compare the layouts of all tensors with those of an earlier call at once."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch._C._dynamo.guards import TensorGuards
 
 
 def same_looks(tensors: Sequence[torch.Tensor]) -> Callable[..., bool]:
-    """A function that tells whether its arguments have the class, dtype, device, shape and strides
-    of ``tensors``; it may say no to some that have.
+    """A function that checks whether its arguments have the class, dtype, device, shape and strides
+    of ``tensors``. It may return False although they have.
 
-    Asking each tensor for each of these in Python takes as long as copying 32 KB does. Dynamo
-    compares inputs with the same guards. The plain way is to say no: then
-    :func:`~piecewise_reference.cudagraph.static_inputs.make_copy_and_call` finds the layout by
-    what the tensors say themselves.
+    Comparing these in Python for each tensor takes as long as copying 32 KB. Dynamo compares inputs
+    with the same guards. The plain implementation returns False:
+    :func:`~piecewise_reference.cudagraph.static_inputs.make_copy_and_call` then determines the
+    layout from the tensors themselves.
     """
     return TensorGuards(  # whose types are declared for one tensor
         *tensors,

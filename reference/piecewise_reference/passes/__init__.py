@@ -1,1 +1,1 @@
-"""Passes over Inductor's graph: what a pass is, and the compile it runs in."""
+"""Passes over Inductor's graph: their interface, and the compile in which they run."""

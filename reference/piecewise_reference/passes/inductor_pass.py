@@ -1,7 +1,6 @@
-"""What a pass over Inductor's graph is, and how a value in a config becomes one.
+"""The interface of passes over Inductor's graph, and how a config value becomes a pass.
 
-What a pass does is part of what is compiled, so every pass has a ``uuid``: another uuid means
-another artifact.
+A pass changes the compiled code, so every pass has a ``uuid``. Another uuid means another artifact.
 """
 
 from __future__ import annotations
@@ -19,28 +18,28 @@ from ..ranges import Range
 
 
 class InductorPass(CustomGraphPass):
-    """A pass: called with the ``fx.Graph`` that Inductor is about to lower, changes it in place."""
+    """A pass: a callable that changes the ``fx.Graph`` that Inductor will lower, in place."""
 
     def uuid(self) -> str | None:
-        """Another text for another behaviour; None if what it does is not to be cached. By default
-        the source of the class: a pass whose behaviour depends on more than that adds it here.
+        """A text that differs for each behavior of the pass; None if the result must not be cached.
+        The default is the source of the class. A pass that depends on more must add that.
         """
         return digest(type(self).__qualname__, _source_of(type(self)))
 
     def is_applicable(self, compile_range: Range | None) -> bool:
-        """Whether the pass is to run on a graph compiled for ``compile_range``."""
+        """Whether the pass runs on a graph compiled for ``compile_range``."""
         return True
 
 
 @cache
 def _source_of(kind: type) -> str:
-    """Asked for each piece, and read from disk once."""
+    """The source, read from disk once although every piece needs it."""
     return inspect.getsource(kind)
 
 
 class CallableInductorPass(InductorPass):
-    """A function as a pass; its source, and the values that it brings along, are its uuid, unless
-    it is given one. TypeError for a value that no uuid can be made of.
+    """A function as a pass. By default its uuid covers its source and the values that it closes
+    over. Raises TypeError for a value that cannot be hashed.
     """
 
     def __init__(self, function: Callable[[fx.Graph], Any], uuid: str | None = None) -> None:
@@ -52,19 +51,19 @@ class CallableInductorPass(InductorPass):
         self.function(graph)
 
     def uuid(self) -> str:
-        """Of the function."""
+        """The uuid of the function."""
         return self._uuid
 
 
 class PassManager(CustomGraphPass):
-    """A pass that runs other passes. The backend makes its own, so a config must not hold one."""
+    """A pass that runs other passes. The backend creates one, so a config must not."""
 
 
 def as_pass(value: Any, where: str) -> InductorPass:
-    """``value`` from a config as a pass; a plain function is wrapped.
+    """Convert ``value`` from a config to a pass; a plain function is wrapped.
 
-    Raises ValueError for a pass manager: the backend makes its own, and its uuid is known only
-    while something is compiled. Raises TypeError for what is no pass.
+    Raises ValueError for a pass manager: the backend creates its own, and the uuid of a manager is
+    known only during a compile. Raises TypeError for a value that is not a pass.
     """
     if isinstance(value, PassManager):
         raise ValueError(

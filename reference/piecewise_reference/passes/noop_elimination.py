@@ -1,4 +1,4 @@
-"""The pass that ships with the backend: drop views that change nothing."""
+"""The pass that ships with the backend: remove views that change nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .inductor_pass import InductorPass
 
 
 class NoOpEliminationPass(InductorPass):
-    """Drops views that change neither shape nor strides; they keep other patterns from matching."""
+    """Remove views that change neither shape nor strides and prevent patterns from matching."""
 
     _VIEWS = (
         torch.ops.aten.view.default,
@@ -20,7 +20,7 @@ class NoOpEliminationPass(InductorPass):
     )
 
     def __call__(self, graph: fx.Graph) -> None:
-        """Drop them, but for those that the graph returns: an output may have to be a view."""
+        """Remove them, except those that the graph returns: an output may have to be a view."""
         output = graph.output_node()
         for node in list(graph.nodes):
             if node.target in self._VIEWS and output not in node.users and _same_view(node):

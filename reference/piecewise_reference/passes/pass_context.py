@@ -1,7 +1,7 @@
-"""What is being compiled just now: the range, and the settings of the compiler.
+"""The context of the current compile: the range, and the compiler's settings.
 
-Passes behave by range, and an adaptor that must compile in order to load needs the settings that
-the contract of ``load`` does not pass.
+Passes may depend on the range. An adaptor that must compile in order to load needs the settings,
+which ``load`` does not receive.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..ranges import Range
 
 @dataclass(frozen=True)
 class PassContext:
-    """One compile, or one load: for ``compile_range``, with the compiler's settings."""
+    """One compile or load for ``compile_range``, with the compiler's settings."""
 
     compile_range: Range
     compiler_config: Mapping[str, Any] = field(default_factory=dict)
@@ -27,12 +27,12 @@ _current: ContextVar[PassContext | None] = ContextVar("pass_context", default=No
 
 
 def current_pass_context() -> PassContext | None:
-    """The compile under way, or None."""
+    """The current compile, or None."""
     return _current.get()
 
 
 def get_pass_context() -> PassContext:
-    """The compile under way; RuntimeError if there is none."""
+    """The current compile; raises RuntimeError if there is none."""
     context = _current.get()
     if context is None:
         raise RuntimeError("nothing is being compiled: open pass_context(compile_range) first")
@@ -43,7 +43,9 @@ def get_pass_context() -> PassContext:
 def pass_context(
     compile_range: Range, compiler_config: Mapping[str, Any] | None = None
 ) -> Iterator[None]:
-    """Open while a piece is compiled, or loaded, for ``compile_range``. Seed: ``pass_context``."""
+    """A context in which a piece is compiled or loaded for ``compile_range``. Seed:
+    ``pass_context``.
+    """
     token = _current.set(PassContext(compile_range, compiler_config or {}))
     try:
         yield

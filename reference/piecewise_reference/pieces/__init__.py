@@ -1,1 +1,1 @@
-"""The pieces as the stitched graph calls them, and how they get there."""
+"""The compiled pieces, and how the stitched graph calls them."""

@@ -1,8 +1,8 @@
-"""Where the compiled pieces stand in the split graph: the one place that puts them there.
+"""Install compiled pieces in the split graph, and find them there.
 
-The children of the split graph are the plain pieces, and stay for whoever reads or prints the
-graph. What is called instead of a child is an instance attribute of the same name: Python finds it
-before ``nn.Module`` looks for the child.
+The children of the split graph are the uncompiled pieces. They stay, so that the graph can be read
+and printed. The compiled piece is an instance attribute with the name of the child, which Python
+finds before ``nn.Module`` looks up the child.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from torch import nn
 
 
 def install(split_gm: nn.Module, name: str, runnable: Callable[..., Any]) -> None:
-    """Have ``split_gm`` call ``runnable`` instead of its child ``name``."""
+    """Make ``split_gm`` call ``runnable`` instead of its child ``name``."""
     split_gm.__dict__[name] = runnable
 
 
 def installed(split_gm: nn.Module, name: str) -> Callable[..., Any] | None:
-    """What ``split_gm`` calls instead of its child ``name``; None if it calls the child."""
+    """The callable that replaces the child ``name``; None if the child itself is called."""
     return split_gm.__dict__.get(name)

@@ -1,4 +1,4 @@
-"""``PiecewiseCompileInterpreter``: walk the split graph once and put a backend in each piece."""
+"""``PiecewiseCompileInterpreter``: walk the split graph and put a backend into each piece."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .piecewise_backend import Owner, PiecewiseBackend
 
 
 def _batch_symbol(args: tuple[Any, ...]) -> Any:
-    """The symbol of the batch size: the first one in the shape of an argument of the whole graph.
+    """The symbol of the batch size: the first symbol in the shape of an argument of the graph.
 
-    A number that the model is given beside its tensors is it only where no shape has a symbol.
+    A number among the arguments is the batch size only if no shape has a symbol.
     """
     sizes = [size for arg in args if isinstance(arg, torch.Tensor) for size in arg.shape]
     for value in (*sizes, *args):
@@ -31,15 +31,16 @@ def _batch_symbol(args: tuple[Any, ...]) -> Any:
 
 
 def _traced_mode(args: tuple[Any, ...]) -> FakeTensorMode | None:
-    """The mode of the values in the graph.
+    """The fake mode of the values in the graph.
 
-    Dynamo calls a backend in another, over the same symbols, and values of two modes do not mix.
+    Dynamo calls a backend in another mode with the same symbols, and values of two modes do not
+    mix.
     """
     return next((arg.fake_mode for arg in args if isinstance(arg, FakeTensor)), None)
 
 
 def _traced_outputs(module: fx.GraphModule) -> Any:
-    """What tracing saw the piece return, or UNKNOWN."""
+    """The traced outputs of the piece, or UNKNOWN."""
     output = module.graph.output_node().args[0]
     values = [value_of(node) for node in module.graph.output_node().all_input_nodes]
     if any(value is UNKNOWN for value in values):
@@ -48,12 +49,12 @@ def _traced_outputs(module: fx.GraphModule) -> Any:
 
 
 class PiecewiseCompileInterpreter(fx.Interpreter):
-    """Replaces every piece in ``compile_submod_names`` by a :class:`PiecewiseBackend`.
+    """Replace every piece in ``compile_submod_names`` by a :class:`PiecewiseBackend`.
 
-    Values are those that tracing left in the graph: running the ops a second time would create
-    new symbols for data-dependent shapes, and new guards. Only what has no such value is run, on
-    fake tensors. The order of ``compile_submod_names`` numbers the pieces. After the run,
-    ``fake_mode`` is the mode of those values. Seed: ``PiecewiseCompileInterpreter``.
+    The interpreter uses the traced values in the graph, because running the ops again would create
+    new symbols for data-dependent shapes, and new guards. Only nodes without a traced value are
+    run, on fake tensors. The order of ``compile_submod_names`` numbers the pieces. After the run,
+    ``fake_mode`` is the mode of the traced values. Seed: ``PiecewiseCompileInterpreter``.
     """
 
     def __init__(
@@ -68,15 +69,15 @@ class PiecewiseCompileInterpreter(fx.Interpreter):
         self.vllm_config = vllm_config
         self.compilation_config = vllm_config.compilation_config
         self.vllm_backend = vllm_backend
-        self.extra_traceback = False  # no dump of the whole graph into an error
+        self.extra_traceback = False  # errors do not print the whole graph
         self.fake_mode: FakeTensorMode | None = None
         self.batch_symbol: Any = None
 
     def run(self, *args: Any) -> Any:  # type: ignore[override]  # the seed's signature
-        """Walk the graph; ``args`` are its inputs as tracing saw them. Returns its fake outputs."""
+        """Walk the graph with its traced inputs ``args``, and return its fake outputs."""
         self.fake_mode = _traced_mode(args) or detect_fake_mode() or FakeTensorMode()
         fake_args = [
-            # a tensor that is not fake by now is a constant of the graph: its shape is no symbol
+            # a tensor that is not fake here is a constant of the graph: its shape has no symbol
             self.fake_mode.from_tensor(arg, static_shapes=True)
             if isinstance(arg, torch.Tensor) and not isinstance(arg, FakeTensor)
             else arg
@@ -87,7 +88,7 @@ class PiecewiseCompileInterpreter(fx.Interpreter):
             return super().run(*fake_args)
 
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The piece's outputs; on the way, the piece is replaced if it is to be compiled."""
+        """Return the piece's outputs, and replace the piece if it is to be compiled."""
         piece = self.fetch_attr(target)
         outputs = _traced_outputs(piece)
         if outputs is UNKNOWN:
@@ -99,7 +100,7 @@ class PiecewiseCompileInterpreter(fx.Interpreter):
                 self.vllm_config,
                 index,
                 len(self.compile_submod_names),
-                # a size derived from the batch, or another symbol, does not choose the artifact
+                # neither a derived size nor another symbol chooses the artifact
                 [i for i, arg in enumerate(args) if self._is_batch_size(arg)],
                 self.vllm_backend,
                 isinstance(piece.graph.output_node().args[0], (tuple, list)),

@@ -1,6 +1,6 @@
 """``PiecewiseBackend``: one compiled piece, as the stitched graph calls it.
 
-It picks the artifact by the batch size at run time, and compiles an artifact when the first batch
+It chooses the artifact by the batch size at run time, and compiles an artifact when the first batch
 in its range arrives.
 """
 
@@ -28,20 +28,20 @@ logger = logging.getLogger(__name__)
 
 
 class Owner(Protocol):
-    """What a piece needs of the backend that it is a part of."""
+    """The interface of the backend that a piece belongs to."""
 
     compiler_manager: CompilerManager
     inductor_config: dict[str, Any]
     fake_mode: FakeTensorMode | None
-    compiling: AbstractContextManager[Any]  # held by the one thread that compiles
+    compiling: AbstractContextManager[Any]  # held by the thread that compiles
 
     def piece_compiled(self, piece: PiecewiseBackend) -> None:
-        """Told that one more range of ``piece`` is compiled or loaded."""
+        """Called after one more range of ``piece`` was compiled or loaded."""
 
 
 def _refuse_in_a_capture(index: int, compile_range: Range) -> None:
-    """Raise RuntimeError while a CUDA graph is captured: to compile takes what a capture forbids,
-    such as waiting for the device, and what does run then would be a part of the graph.
+    """Raise RuntimeError during a capture of a CUDA graph. Compiling needs operations that a
+    capture forbids, such as waiting for the device, and its kernels would become part of the graph.
     """
     if is_capturing():
         raise RuntimeError(
@@ -51,11 +51,11 @@ def _refuse_in_a_capture(index: int, compile_range: Range) -> None:
 
 
 class PiecewiseBackend:
-    """Callable with the arguments of its piece; returns what the piece returns.
+    """One compiled piece: a callable with the inputs and outputs of the piece.
 
     ``sym_shape_indices`` are the positions of arguments that are the batch size; a piece without
-    any has one artifact, for all sizes. ``returns_tuple`` and ``is_full_graph`` are kept for users
-    of the seed's class; nothing here reads them. Seed: ``PiecewiseBackend``.
+    any has one artifact for all sizes. ``returns_tuple`` and ``is_full_graph`` exist for users of
+    the seed's class; the reference does not read them. Seed: ``PiecewiseBackend``.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class PiecewiseBackend:
         self.is_full_graph = total_piecewise_compiles == 1
         self.ranges = vllm_config.compile_ranges()
         self.compiled: dict[Range, Callable[..., Any]] = {}
-        # The way from a size to its callable, remembered: this is all that a later call does.
+        # The callable for each size that has occurred: a later call only looks it up.
         self._by_size: dict[int, Callable[..., Any]] = {}
 
     def __call__(self, *args: Any) -> Any:
@@ -91,7 +91,7 @@ class PiecewiseBackend:
         return runnable(*args)
 
     def prepare(self, *args: Any) -> None:
-        """Compile what ``args`` need, and run nothing."""
+        """Compile for ``args`` without running."""
         self._find(args[self.sym_shape_indices[0]] if self.sym_shape_indices else 0, args)
 
     def all_ranges(self) -> list[Range]:
@@ -105,8 +105,8 @@ class PiecewiseBackend:
         return self.compiled.keys() >= set(self.all_ranges())
 
     def to_bytes(self) -> dict[str, bytes]:
-        """The artifacts of the ranges compiled so far, by the text of the range. What cannot be
-        kept, such as the graph that the eager compiler returns, is left out.
+        """The artifacts of the ranges compiled so far, by the text of the range. Callables that
+        cannot be saved, such as the graph that the eager compiler returns, are left out.
         """
         artifacts = {}
         for compile_range, runnable in self.compiled.items():
@@ -124,9 +124,9 @@ class PiecewiseBackend:
         return artifacts
 
     def from_bytes(self, artifacts: Mapping[str, bytes]) -> None:
-        """Take the artifacts that ``to_bytes`` gave, instead of compiling.
+        """Load the artifacts from ``to_bytes`` instead of compiling.
 
-        Ranges that this configuration does not have are left out. Raises what the compiler raises
+        Ranges that this configuration does not have are ignored. Raises the compiler's exception
         for an artifact that it cannot load.
         """
         compiler = self.vllm_backend.compiler_manager.compiler
@@ -141,7 +141,7 @@ class PiecewiseBackend:
             events.emit(events.CacheHit(index, compile_range, compiler.name))
 
     def _find(self, size: int, args: tuple[Any, ...]) -> Callable[..., Any]:
-        # Two threads may come to it at once. None waits here for a call: only for a compile.
+        # Two threads may arrive at once. A thread waits only for a compile, never for a call.
         with self.vllm_backend.compiling:
             runnable = self._by_size[size] = plain_function(self._runnable_for(size, args))
         return runnable
@@ -166,8 +166,8 @@ class PiecewiseBackend:
         )
 
     def _compile(self, compile_range: Range, args: tuple[Any, ...]) -> Callable[..., Any]:
-        # A range is compiled for symbols, which tracing left in the graph; a single size for
-        # the very shapes and strides at hand, unless other sizes may come with that batch size.
+        # A range is compiled for the symbols of the trace. A single size is compiled for the
+        # current shapes and strides, unless other sizes may occur with that batch size.
         inputs = self._traced_inputs()
         if compile_range.is_single_size() and len(all_symbols(inputs)) == 1:
             inputs = list(args)

@@ -1,1 +1,1 @@
-"""What the backend returns, and the parts of it that outlive the process."""
+"""The callable that the backend returns, and its serialization."""

@@ -1,4 +1,4 @@
-"""``StandaloneCompiledArtifacts``: the artifacts of all pieces, each content once."""
+"""``StandaloneCompiledArtifacts``: the artifacts of all pieces, each content stored once."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 
 class StandaloneCompiledArtifacts:
-    """Maps a piece and the text of a range to the bytes of an artifact.
+    """Map a piece and the text of a range to the bytes of an artifact.
 
-    Layers that compile to the same bytes share them. Seed: ``StandaloneCompiledArtifacts``.
+    Layers that compile to the same bytes share one copy. Seed: ``StandaloneCompiledArtifacts``.
     """
 
     def __init__(self) -> None:
@@ -17,17 +17,17 @@ class StandaloneCompiledArtifacts:
         self.contents: dict[str, bytes] = {}  # digest -> bytes
 
     def insert(self, submod_name: str, range_text: str, data: bytes) -> None:
-        """Keep ``data`` for the piece ``submod_name`` and the range."""
+        """Store ``data`` for the piece ``submod_name`` and the range."""
         digest = hashlib.sha256(data).hexdigest()
         self.entries[submod_name, range_text] = digest
         self.contents[digest] = data
 
     def get(self, submod_name: str, range_text: str) -> bytes:
-        """What was kept; KeyError if nothing was."""
+        """The stored bytes; raises KeyError if there are none."""
         return self.contents[self.entries[submod_name, range_text]]
 
     def of_piece(self, submod_name: str) -> dict[str, bytes]:
-        """All that was kept for one piece, by the text of the range."""
+        """The artifacts of one piece, by the text of the range."""
         return {text: data for name, text, data in self if name == submod_name}
 
     def __iter__(self) -> Iterator[tuple[str, str, bytes]]:
@@ -35,13 +35,13 @@ class StandaloneCompiledArtifacts:
             yield name, text, self.contents[digest]
 
     def num_entries(self) -> int:
-        """How many pairs of a piece and a range there are."""
+        """The number of pairs of a piece and a range."""
         return len(self.entries)
 
     def num_artifacts(self) -> int:
-        """How many distinct artifacts there are."""
+        """The number of distinct artifacts."""
         return len(self.contents)
 
     def size_bytes(self) -> int:
-        """Bytes of the distinct artifacts."""
+        """The total size of the distinct artifacts, in bytes."""
         return sum(map(len, self.contents.values()))

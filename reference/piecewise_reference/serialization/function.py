@@ -1,7 +1,7 @@
 """``VllmSerializableFunction``: the callable that the backend returns.
 
-It keeps what is needed to make it again in another process; :mod:`piecewise_reference.saving`
-writes and reads that.
+It holds what is needed to load it in another process; :mod:`piecewise_reference.saving` writes and
+reads that.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from torch import fx
 
 
 class VllmSerializableFunction:
-    """The callable for a graph, with all that is needed to make it again in another process.
+    """The callable for a graph, with everything that is needed to load it in another process.
 
-    ``optimized_call`` takes what ``graph_module`` takes and returns what it returns;
-    ``example_inputs`` are its inputs as tracing saw them, ``sym_tensor_indices`` those that are
-    copied into static buffers. ``vllm_backend`` is the backend that made it, which holds the
-    compiled artifacts, or None. Seed: ``VllmSerializableFunction``.
+    ``optimized_call`` has the inputs and outputs of ``graph_module``. ``example_inputs`` are the
+    traced inputs, and ``sym_tensor_indices`` are those that are copied into static buffers.
+    ``vllm_backend`` is the backend that created it and holds the compiled artifacts, or None. Seed:
+    ``VllmSerializableFunction``.
     """
 
     def __init__(

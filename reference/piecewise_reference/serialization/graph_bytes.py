@@ -1,7 +1,7 @@
 """A captured graph as bytes, and back in another process.
 
-``torch.fx``'s own pickler keeps graphs and symbols. Fake tensors are kept here: by what is known
-of them and by the memory that they share, which a compiler must know for inputs that are written.
+``torch.fx``'s own pickler saves graphs and symbols. This module saves fake tensors: their metadata,
+and which memory they share, which a compiler must know for inputs that are written.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import fx
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.fx._graph_pickler import GraphPickler, Options
 
-# What the reference reads of a node; all else that tools leave there need not be picklable.
+# The metadata that the reference reads; other entries of ``node.meta`` may not be picklable.
 _KEPT_METADATA = ("example_value", "unbacked_bindings", "stack_trace")
 
 
@@ -46,7 +46,7 @@ def _restore(
     storage_id: int,
     nbytes: Any,
 ) -> torch.Tensor:
-    """The fake tensor; those of one ``storage_id`` share their storage again."""
+    """Create a fake tensor. Tensors with one ``storage_id`` share their storage."""
     storages = state.__dict__.setdefault("piecewise_storages", {})
     with state.fake_mode, torch.no_grad():
         if storage_id not in storages:
@@ -57,15 +57,15 @@ def _restore(
 
 
 def graph_to_bytes(graph: fx.GraphModule, inputs: Sequence[Any]) -> bytes:
-    """``graph`` and its ``inputs`` as tracing saw them. Raises whatever pickling raises."""
+    """Serialize ``graph`` and its traced ``inputs``. Raises whatever pickling raises."""
     options = Options(ops_filter=None, node_metadata_key_filter=lambda key: key in _KEPT_METADATA)
     return _Pickler.dumps((graph, list(inputs)), options)
 
 
 def graph_from_bytes(data: bytes, fake_mode: FakeTensorMode) -> tuple[fx.GraphModule, list[Any]]:
-    """What ``graph_to_bytes`` was given, with its fake tensors in ``fake_mode``.
+    """Deserialize the arguments of ``graph_to_bytes``, with fake tensors in ``fake_mode``.
 
-    Unpickles, so ``data`` must have been checked.
+    This unpickles, so ``data`` must be verified first.
     """
     kept: Any = GraphPickler.loads(data, fake_mode)
     graph, inputs = kept

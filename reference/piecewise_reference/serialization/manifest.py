@@ -1,8 +1,8 @@
-"""Several parts in one run of bytes, with a manifest that is checked before a part is touched.
+"""Several parts in one byte string, with a manifest that is verified before a part is read.
 
 Layout: a line that names the format, a line with the SHA-256 of the manifest, the manifest as one
-line of JSON (facts, and the name, size and SHA-256 of each part), then the parts. Whoever reads it
-learns that it is torn, altered or foreign before anything in it is unpickled.
+line of JSON (facts, and the name, size and SHA-256 of each part), then the parts. A reader
+detects truncated, altered or foreign bytes before it unpickles anything.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _FORMAT = b"piecewise-function 1"
 
 
 class Unusable(ValueError):
-    """Bytes that are not what was written, or were written for something else."""
+    """The bytes are truncated or altered, or were written for something else."""
 
 
 def _sha256(data: bytes) -> str:
@@ -24,7 +24,7 @@ def _sha256(data: bytes) -> str:
 
 
 def pack(facts: Mapping[str, Any], parts: Mapping[str, bytes]) -> bytes:
-    """``parts`` under a manifest that also holds ``facts``, which are plain JSON."""
+    """Combine ``parts`` and a manifest that also contains ``facts``, which must be JSON."""
     listed = [[name, len(data), _sha256(data)] for name, data in parts.items()]
     manifest = json.dumps({"facts": dict(facts), "parts": listed}, sort_keys=True).encode()
     head = [_FORMAT, _sha256(manifest).encode(), manifest, b""]
@@ -32,7 +32,7 @@ def pack(facts: Mapping[str, Any], parts: Mapping[str, bytes]) -> bytes:
 
 
 def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The facts and the parts; Unusable, with the reason, unless every byte is accounted for."""
+    """Return the facts and the parts; raises Unusable unless every byte is accounted for."""
     lines = data.split(b"\n", 3)
     if len(lines) != 4 or lines[0] != _FORMAT:
         raise Unusable(f"it does not begin with {_FORMAT.decode()!r}")

@@ -1,1 +1,1 @@
-"""Cut a captured graph at its splitting ops, and stitch the pieces together."""
+"""Split a captured graph at its splitting ops, and stitch the pieces together."""

@@ -1,13 +1,13 @@
-"""Where a graph is cut: which op runs in which piece, decided as data before anything is built.
+"""Assign each op of a graph to a piece, before anything is built.
 
-Pieces run in the order of the source, and so do the ops in them, so that mutations keep their
-order without any analysis of who mutates what. Two kinds of node run in no piece. Unpacking a
-tuple is only a name for a leaf (see :mod:`.values`); indexing a *tensor* uses the same
-``operator.getitem`` but is an op, and stays where it was written, because a splitting op may
-write that tensor in between. And ``get_attr`` costs nothing: each piece reads its own.
+Pieces run in source order, and so do the ops in them. Mutations therefore keep their order without
+an analysis of which op mutates what. Two kinds of nodes belong to no piece. Unpacking a tuple only
+names a leaf (see :mod:`.values`). Indexing a *tensor* uses the same ``operator.getitem`` but is an
+op, and stays in place because a splitting op may write to that tensor in between. ``get_attr``
+costs nothing, so each piece reads attributes itself.
 
-Entering and leaving a region, of autocast or of inference mode, are no ops either, but a state in
-which ops run. A region that spans a splitting op is entered and left by each piece in it.
+Entering and leaving a region of autocast or inference mode is not an op but the state in which ops
+run. Each piece in a region that spans a splitting op enters and leaves it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _EXITS = frozenset(EXIT_OF.values())
 
 @dataclass
 class Piece:
-    """The ops of one piece in source order, and the leaves that it takes and gives."""
+    """The ops of one piece in source order, and its input and output leaves."""
 
     is_splitting: bool
     nodes: list[fx.Node] = field(default_factory=list)
@@ -49,14 +49,14 @@ class Partition:
 
     pieces: list[Piece] = field(default_factory=list)
     piece_of: dict[fx.Node, int] = field(default_factory=dict)
-    # the regions that an op runs in, outermost first, by the nodes that enter them
+    # the regions of an op, outermost first, as the nodes that enter them
     regions: dict[fx.Node, tuple[fx.Node, ...]] = field(default_factory=dict)
 
 
 def partition_graph(graph: fx.Graph, splitting_ops: Collection[str]) -> Partition:
-    """Assign each op to a piece: every splitting op its own, the ops between two another."""
+    """Assign each op to a piece: one piece for each splitting op and for the ops in between."""
     partition = Partition()
-    splits: dict[object, bool] = {}  # a graph calls few distinct ops many times
+    splits: dict[object, bool] = {}  # a graph calls a few distinct ops many times
     regions: tuple[fx.Node, ...] = ()
     for node in graph.nodes:
         if node.op in ("placeholder", "get_attr", "output") or unpacks_aggregate(node):

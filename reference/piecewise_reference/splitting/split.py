@@ -1,4 +1,4 @@
-"""``split_graph``: cut a captured graph at its splitting ops."""
+"""``split_graph``: split a captured graph at its splitting ops."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .stitching import stitch
 
 @dataclass(frozen=True)
 class SplitItem:
-    """One piece: child ``submod_name`` of the split graph, the ``graph_id``-th to run.
+    """One piece: the child ``submod_name`` of the split graph, which runs at position ``graph_id``.
 
-    ``is_splitting_graph`` tells a piece of splitting ops, which must be neither compiled nor
-    captured, from one of ordinary ops.
+    ``is_splitting_graph`` is True for a piece of splitting ops, which must be neither compiled nor
+    captured.
     """
 
     submod_name: str
@@ -29,10 +29,10 @@ class SplitItem:
 def split_graph(
     graph: fx.GraphModule, splitting_ops: Collection[str]
 ) -> tuple[fx.GraphModule, list[SplitItem]]:
-    """Split ``graph`` at ``splitting_ops``; ``graph`` itself is left as it is.
+    """Split ``graph`` at ``splitting_ops``. ``graph`` is not changed.
 
-    Returns the stitched graph, which takes and returns what ``graph`` does, and its pieces in the
-    order in which they run. Parameters are shared, never copied. Seed: ``split_graph``.
+    Returns the stitched graph, which has the inputs and outputs of ``graph``, and its pieces in the
+    order in which they run. Parameters are shared, not copied. Seed: ``split_graph``.
     """
     with gc_paused():
         partition = partition_graph(graph.graph, splitting_ops)

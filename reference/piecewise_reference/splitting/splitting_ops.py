@@ -1,4 +1,4 @@
-"""Which nodes of a graph are splitting ops."""
+"""Decide which nodes of a graph are splitting ops."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from torch._ops import HigherOrderOperator, OpOverload, OpOverloadPacket
 
 
 def op_names(target: object) -> frozenset[str]:
-    """All names by which a user may mean the op ``target``; empty for what is no op.
+    """All names by which a user may name the op ``target``; empty if it is not an op.
 
-    An op goes by its qualified name with or without overload: ``aten::add`` means every overload,
-    ``aten::add.Tensor`` that one. A higher-order op goes by ``cond`` or ``higher_order::cond``.
+    The name of an op is its qualified name with or without overload: ``aten::add`` means every
+    overload, ``aten::add.Tensor`` that one. A higher-order op is ``cond`` or
+    ``higher_order::cond``.
     """
     if isinstance(target, OpOverload):
         packet = target._schema.name
@@ -21,7 +22,7 @@ def op_names(target: object) -> frozenset[str]:
     if isinstance(target, OpOverloadPacket):
         packet = target._qualified_op_name
         names = {packet}
-        # Which overload a packet calls is open until it runs, unless there is only one.
+        # The overload that a packet calls is unknown until it runs, unless there is only one.
         if len(overloads := target.overloads()) == 1:
             names.add(f"{packet}.{overloads[0]}")
         return frozenset(names)
@@ -36,7 +37,7 @@ def should_split(node: fx.Node, splitting_ops: Collection[str]) -> bool:
 
 
 def require_known_ops(splitting_ops: Collection[str]) -> None:
-    """Raise ValueError for a splitting op that torch does not know: it would split nothing."""
+    """Raise ValueError for a splitting op that torch does not know: it would never split."""
     for name in splitting_ops:
         namespace, _, rest = name.rpartition("::")
         op, _, overload = rest.partition(".")

@@ -1,8 +1,8 @@
-"""Build what a :class:`.Partition` says: one graph for each piece, and one that calls them.
+"""Build the graphs of a :class:`.Partition`: one for each piece, and one that calls them.
 
-Three steps. ``_connect`` finds which leaves each piece takes and gives; ``_build_piece`` copies
-its ops; ``_build_root`` calls the pieces one after another. Every piece takes leaves and returns
-a tuple of leaves.
+There are three steps. ``_connect`` finds the input and output leaves of each piece.
+``_build_piece`` copies its ops. ``_build_root`` calls the pieces in order. Every piece takes leaves
+and returns a tuple of leaves.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .partition import EXIT_OF, Partition, Piece
 
 
 def stitch(graph: fx.GraphModule, partition: Partition) -> tuple[fx.GraphModule, list[str]]:
-    """The split graph, and the names of its children in the order in which they run."""
+    """Build the split graph. Also returns the names of its children in the order they run."""
     _connect(graph.graph, partition)
     names = [f"submod_{i}" for i in range(len(partition.pieces))]
     children = {
@@ -36,7 +36,7 @@ def stitch(graph: fx.GraphModule, partition: Partition) -> tuple[fx.GraphModule,
 
 
 def _map_leaves(structure: Any, visit: Callable[[Leaf], Any]) -> Any:
-    """``structure`` (from ``resolve``) with every leaf replaced by ``visit(leaf)``."""
+    """Replace every leaf of ``structure`` (from ``resolve``) by ``visit(leaf)``."""
     if isinstance(structure, Leaf):  # before tuple: a Leaf is a NamedTuple
         return visit(structure)
     if isinstance(structure, (tuple, list)):
@@ -51,8 +51,8 @@ def _is_local(partition: Partition, node: fx.Node, piece_id: int) -> bool:
 
 
 def _read_again(partition: Partition, node: fx.Node, piece_id: int) -> bool:
-    """Whether a piece repeats a shape read: the length of the shape is not known, so that it
-    cannot be taken apart, and reading it again costs nothing.
+    """Whether each piece repeats a shape read. A shape of unknown length cannot be unpacked, and
+    reading it again costs nothing.
     """
     return (
         is_shape_read(node)
@@ -67,7 +67,7 @@ def _connect(graph: fx.Graph, partition: Partition) -> None:
     order = {symbol: position for position, symbol in enumerate(sources)}
 
     def give(leaf: Leaf) -> None:
-        """The piece that makes ``leaf`` must return it (a size is read off its tensor later)."""
+        """Have the piece that makes ``leaf`` return it (a size is read from its tensor later)."""
         if (maker := partition.piece_of.get(leaf.node)) is not None:
             partition.pieces[maker].outputs[leaf._replace(dim=None)] = None
 
@@ -84,7 +84,7 @@ def _connect(graph: fx.Graph, partition: Partition) -> None:
 
 
 def _leaves_from_outside(partition: Partition, piece_id: int, piece: Piece) -> dict[Leaf, None]:
-    """The leaves that a piece uses and does not make, in the order of their use."""
+    """The leaves that a piece uses but does not make, in order of use."""
     used: dict[Leaf, None] = {}
 
     def add(leaf: Leaf) -> None:
@@ -105,7 +105,7 @@ def _leaves_from_outside(partition: Partition, piece_id: int, piece: Piece) -> d
 
 
 def _describe(node: fx.Node, leaf: Leaf) -> None:
-    """Give ``node``, which stands for ``leaf`` in another graph, what is known of the leaf."""
+    """Copy the metadata of ``leaf`` to ``node``, which represents it in another graph."""
     if not leaf.path and leaf.dim is None:
         node.meta.update(leaf.node.meta)
     elif (value := leaf_value(leaf)) is not UNKNOWN:
@@ -113,7 +113,7 @@ def _describe(node: fx.Node, leaf: Leaf) -> None:
 
 
 class _Mapper:
-    """Finds, for the nodes of the original graph, what stands for them in a new graph."""
+    """Maps nodes of the original graph to the nodes that represent them in a new graph."""
 
     def __init__(self, graph: fx.Graph) -> None:
         self.graph = graph
@@ -121,7 +121,7 @@ class _Mapper:
         self.leaves: dict[Leaf, fx.Node] = {}  # parts of them
 
     def stands_for(self, node: fx.Node, leaf: Leaf) -> None:
-        """Note that ``node``, which is new, is ``leaf``."""
+        """Record that the new ``node`` represents ``leaf``."""
         _describe(node, leaf)
         if leaf.path or leaf.dim is not None:
             self.leaves[leaf] = node
@@ -129,7 +129,7 @@ class _Mapper:
             self.copied[leaf.node] = node
 
     def leaf(self, leaf: Leaf) -> fx.Node:
-        """The node that stands for ``leaf``; made on first use, then kept."""
+        """The node that represents ``leaf``; created on first use, then kept."""
         if not leaf.path and leaf.dim is None:
             return self.whole(leaf.node)
         if leaf in self.leaves:
@@ -145,14 +145,14 @@ class _Mapper:
         return node
 
     def whole(self, node: fx.Node) -> fx.Node:
-        """The node that stands for all that ``node`` returns."""
+        """The node that represents the whole value of ``node``."""
         if node not in self.copied:
-            # only get_attr and shape reads come here: the others are copied or come in as leaves
+            # only for get_attr and shape reads: all others are copied, or are inputs
             self.copied[node] = copy_node(self.graph, node, self.argument)
         return self.copied[node]
 
     def argument(self, node: fx.Node) -> Any:
-        """What an op that used ``node`` now uses: a node, or a tuple or list of nodes."""
+        """The replacement for ``node`` as an argument: a node, or a tuple or list of nodes."""
         if node in self.copied:
             return self.copied[node]
         return _map_leaves(resolve(node), self.leaf)
@@ -162,7 +162,7 @@ def _build_piece(partition: Partition, piece_id: int, piece: Piece) -> fx.Graph:
     graph = fx.Graph()
     mapper = _Mapper(graph)
     for leaf in piece.inputs:
-        name = free_name(graph, leaf.node.name)  # another, where two leaves of one node come in
+        name = free_name(graph, leaf.node.name)  # differs if two leaves of one node are inputs
         mapper.stands_for(add_node(graph, "placeholder", name, (), name), leaf)
     entered: list[tuple[fx.Node, fx.Node]] = []  # regions: the original, the copy
     for node in piece.nodes:
@@ -171,7 +171,7 @@ def _build_piece(partition: Partition, piece_id: int, piece: Piece) -> fx.Graph:
         copy = copy_node(graph, node, mapper.argument)
         mapper.copied[node] = copy
         if node.op == "call_method" and isinstance(copy.args[0], tuple):
-            # a method of a shape: only a shape has it, the tuple that stands for one has not
+            # a method of a shape, which the tuple that represents the shape does not have
             with graph.inserting_before(copy):
                 copy.update_arg(0, graph.call_function(torch.Size, (copy.args[0],)))
     outputs = tuple(mapper.leaf(leaf) for leaf in piece.outputs)
@@ -183,7 +183,7 @@ def _build_piece(partition: Partition, piece_id: int, piece: Piece) -> fx.Graph:
 def _enter_regions(
     graph: fx.Graph, entered: list[tuple[fx.Node, fx.Node]], wanted: tuple[fx.Node, ...]
 ) -> None:
-    """Leave regions, innermost first, and enter others, until in those ``wanted``."""
+    """Leave regions, innermost first, and enter others, until exactly ``wanted`` are open."""
     while entered and entered[-1][0] not in wanted:
         original, copy = entered.pop()
         graph.call_function(EXIT_OF[original.target], (copy,))
@@ -194,7 +194,7 @@ def _enter_regions(
 def _build_root(
     original: fx.GraphModule, partition: Partition, names: list[str]
 ) -> tuple[fx.Graph, dict[str, Any]]:
-    """The graph that calls the pieces, and what it reads from the original by ``get_attr``."""
+    """Build the graph that calls the pieces. Also returns the attributes that it reads."""
     graph = fx.Graph()
     mapper = _Mapper(graph)
     for node in original.graph.find_nodes(op="placeholder"):

@@ -1,1 +1,1 @@
-"""What tracing left in a captured graph: values, symbols, and how sizes are traced."""
+"""What a captured graph says about its trace: values, symbols, dynamic shapes."""

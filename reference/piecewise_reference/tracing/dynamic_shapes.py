@@ -1,9 +1,8 @@
-"""How the batch dimension is traced, and what becomes of the guards that tracing leaves.
+"""How the batch dimension is traced, and what happens to the guards from tracing.
 
-One compiled model serves every batch size, so that guards are dropped; a model whose code took a
-branch on the size is then wrong for the sizes of the other branch, silently. With
-``evaluate_guards`` the guards on shapes are kept: such a size reaches the backend a second time,
-which refuses with an error.
+One compiled model serves every batch size, so guards are dropped. A model that branched on the size
+is then silently wrong for the sizes of the other branch. With ``evaluate_guards`` the guards on
+shapes are kept: for such a size Dynamo calls the backend a second time, which raises an error.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from ..config.vllm_config import DynamicShapesConfig
 
 
 def mark_batch_dimension(tensor: torch.Tensor, dim: int, config: DynamicShapesConfig) -> None:
-    """Have dimension ``dim`` of an input traced as ``config`` says, before the first call."""
+    """Mark dimension ``dim`` of an input as ``config`` requires. Call it before the first call."""
     if config.type is DynamicShapesType.UNBACKED:
         torch._dynamo.decorators.mark_unbacked(tensor, dim)
     else:
@@ -31,25 +30,25 @@ def mark_batch_dimension(tensor: torch.Tensor, dim: int, config: DynamicShapesCo
 
 @contextmanager
 def tracing_shapes(config: DynamicShapesConfig) -> Iterator[None]:
-    """Open around the first call, in which Dynamo traces."""
+    """A context for the first call of a model, in which Dynamo traces."""
     oblivious = config.type is DynamicShapesType.BACKED_SIZE_OBLIVIOUS
-    patched: Any = config_module  # a config module has its methods from where mypy cannot see
+    patched: Any = config_module  # mypy does not see the methods of a config module
     with patched.patch(backed_size_oblivious=oblivious):
         yield
 
 
 def guard_filter(config: DynamicShapesConfig) -> Callable[[Sequence[Any]], list[bool]]:
-    """For ``torch.compile(options={"guard_filter_fn": ...})``: which guards are to be kept."""
+    """Which guards to keep, for ``torch.compile(options={"guard_filter_fn": ...})``."""
     return lambda guards: [
         config.evaluate_guards and guard.guard_type == "SHAPE_ENV" for guard in guards
     ]
 
 
 def relax_lower_bounds(shape_env: ShapeEnv) -> None:
-    """Take back that a traced size is at least 2.
+    """Remove the assumption that a traced size is at least 2.
 
-    Tracing assumes so of every backed size, to be spared the cases 0 and 1. The compiled code
-    does not rely on it; a guard for it would refuse a batch of one token.
+    Tracing assumes it for every backed size, to avoid the special cases 0 and 1. The compiled code
+    does not rely on it, and a guard for it would reject a batch of one token.
     """
     for symbol, bounds in shape_env.var_to_range.items():
         if bounds.lower == 2:
@@ -57,5 +56,5 @@ def relax_lower_bounds(shape_env: ShapeEnv) -> None:
 
 
 def evaluates_guards(config: DynamicShapesConfig) -> bool:
-    """Whether there are guards on shapes that are to be checked."""
+    """Whether guards on shapes are kept and checked."""
     return config.evaluate_guards and config.type is DynamicShapesType.BACKED

@@ -1,8 +1,8 @@
-"""What tracing knows of symbols: bounds, and relations between them.
+"""What tracing knows about symbols: their bounds, and relations between them.
 
-A compiler may rely on all of it. With at most 64 tokens it need not compute addresses in 64 bits,
-and what divides a size it need not check. Compiling adds facts of its own, so what is known is
-noted once, before the first piece is compiled: the same text at every start.
+A compiler may rely on these facts. With at most 64 tokens it need not compute addresses in 64 bits,
+and it need not check a known divisor of a size. Compiling adds more facts, so they are recorded
+once, before the first piece is compiled, which gives the same text at every start.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 @dataclass(frozen=True)
 class SymbolFacts:
-    """``bounds`` has the range of each symbol, ``relations`` what holds for symbols, as sympy."""
+    """``bounds`` maps each symbol to its range; ``relations`` are sympy expressions that hold."""
 
     bounds: Mapping[Any, Any] = field(default_factory=dict)
     relations: tuple[Any, ...] = ()
 
     def lines(self, names: Mapping[Any, str]) -> Iterable[str]:
-        """What is known of the symbols in ``names`` and of no other, each as it is named there."""
+        """The facts about the symbols in ``names`` only, with the names given there."""
         for symbol, name in names.items():
             if (known := self.bounds.get(symbol)) is not None:
                 yield f"{name} from {known.lower} to {known.upper}"
@@ -34,7 +34,7 @@ class SymbolFacts:
 
 
 def symbol_facts(shape_env: ShapeEnv | None) -> SymbolFacts:
-    """What is known now."""
+    """The facts that are known now."""
     if shape_env is None:
         return SymbolFacts()
     checked = shape_env.deferred_runtime_asserts.values()

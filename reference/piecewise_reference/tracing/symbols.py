@@ -1,8 +1,8 @@
-"""Which symbols a value depends on, and where a piece can get them from.
+"""The symbols that a value depends on, and where a piece can get them.
 
-A compiler can only use a symbol that reaches it as an argument of its own: ``f32[s0 + s1, 4]``
-alone tells it neither ``s0`` nor ``s1``. So every symbol in the shape of an input of a piece
-comes in as an input too.
+A compiler can use a symbol only if it is a separate argument: ``f32[s0 + s1, 4]`` determines
+neither ``s0`` nor ``s1``. Every symbol in the shape of a piece's input is therefore an input of the
+piece as well.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
 
 
 def scalars(value: Any) -> Iterator[Any]:
-    """The scalars that describe ``value``: itself, or sizes, strides and offset of a tensor."""
+    """The scalars of ``value``: the value itself, or the sizes, strides and offset of a tensor."""
     if isinstance(value, torch.Tensor):
         yield from value.shape
         if value.layout is torch.strided:
@@ -44,7 +44,7 @@ def all_symbols(values: Iterable[Any]) -> set[Any]:
 
 
 def plain_symbol(value: Any) -> Any:
-    """The symbol that ``value`` is, or None if it is a number or a derived size such as 2*s0."""
+    """The symbol if ``value`` is one; None for a number or a derived size such as 2*s0."""
     if isinstance(value, SYMBOLIC):
         expr = value.node.expr
         return expr if expr.is_Symbol else None
@@ -60,10 +60,11 @@ def _leaves(value: Any, leaf: Leaf) -> Iterator[tuple[Any, Leaf]]:
 
 
 def symbol_sources(nodes: Iterable[fx.Node]) -> dict[Any, Leaf]:
-    """For each symbol of a graph a leaf that is it, in the order of the graph.
+    """Map each symbol of a graph to a leaf with its value, in the order of the graph.
 
-    A number that is an input is best. Else it is the first leaf that has it, mostly a dimension of
-    an input: a number that an op makes may come only after the piece that needs the symbol.
+    An input that is the symbol itself is preferred. Otherwise it is the first leaf that has the
+    symbol, usually a dimension of an input: an op may compute the number only after a piece needs
+    it.
     """
     inputs: dict[Any, Leaf] = {}
     first: dict[Any, Leaf] = {}

@@ -1,8 +1,8 @@
-"""What is known of the values in a captured graph, and the leaves they consist of.
+"""What is known about the values in a captured graph, and the leaves they consist of.
 
-Dynamo leaves the value that each node had under tracing in ``node.meta["example_value"]``: a fake
-tensor, a SymInt, a plain Python value, or a tuple or list of those. Hand-made graphs may lack it;
-then the op's schema, or the name of the method, tells as much as is needed.
+Dynamo records the traced value of each node in ``node.meta["example_value"]``: a fake tensor, a
+SymInt, a plain Python value, or a tuple or list of those. Hand-made graphs may lack it; the op's
+schema, or the name of the method, is enough then.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _AGGREGATE_METHODS = frozenset({"split", "chunk", "unbind", "tensor_split", "spl
 class Leaf(NamedTuple):
     """One value that may cross between pieces: element ``path`` of what ``node`` returns.
 
-    With ``dim`` it is the size of that tensor along ``dim``, which stands for a symbol that no
-    node of the graph returns on its own.
+    With ``dim`` it is the size of that tensor along ``dim``, for a symbol that no node of the graph
+    returns.
     """
 
     node: fx.Node
@@ -32,13 +32,13 @@ class Leaf(NamedTuple):
 
 
 def value_of(node: fx.Node) -> Any:
-    """The value under tracing, or UNKNOWN."""
+    """The traced value of a node, or UNKNOWN."""
     meta = node.meta
     return meta["example_value"] if "example_value" in meta else meta.get("val", UNKNOWN)
 
 
 def leaf_value(leaf: Leaf) -> Any:
-    """The value under tracing of a leaf, or UNKNOWN."""
+    """The traced value of a leaf, or UNKNOWN."""
     value = value_of(leaf.node)
     for index in leaf.path:
         if value is UNKNOWN:
@@ -48,7 +48,7 @@ def leaf_value(leaf: Leaf) -> Any:
 
 
 def _schema_returns(target: object) -> int | None:
-    """How many values an op returns if it returns several, -1 if it returns a list, else None."""
+    """The number of values if an op returns several, -1 if it returns a list, else None."""
     if isinstance(target, OpOverloadPacket):
         target = getattr(target, target.overloads()[0])
     if not isinstance(target, OpOverload):
@@ -60,7 +60,7 @@ def _schema_returns(target: object) -> int | None:
 
 
 def is_shape_read(node: fx.Node) -> bool:
-    """Whether ``node`` reads the whole shape of a tensor, as ``x.size()`` or ``x.shape``."""
+    """Whether ``node`` reads the whole shape of a tensor, like ``x.size()`` or ``x.shape``."""
     if node.op == "call_method":
         return node.target == "size" and len(node.args) == 1 and not node.kwargs
     return node.op == "call_function" and node.target is getattr and node.args[1:] == ("shape",)
@@ -86,7 +86,7 @@ def is_aggregate(node: fx.Node) -> bool:
 
 
 def unpacks_aggregate(node: fx.Node) -> bool:
-    """Whether ``node`` takes elements out of a tuple or list, and not out of a tensor."""
+    """Whether ``node`` takes elements from a tuple or list, as opposed to a tensor."""
     if node.op != "call_function" or node.target is not operator.getitem:
         return False
     source, index = node.args
@@ -99,7 +99,7 @@ def unpacks_aggregate(node: fx.Node) -> bool:
 
 
 def _structure(value: Any, leaf: Leaf) -> Any:
-    """``value`` with a leaf in the place of each tensor or symbol, constants as they are."""
+    """Replace each tensor or symbol in ``value`` by a leaf; keep constants."""
     if isinstance(value, (tuple, list)):
         items = [
             _structure(item, leaf._replace(path=(*leaf.path, i))) for i, item in enumerate(value)
@@ -112,13 +112,13 @@ def _structure(value: Any, leaf: Leaf) -> Any:
         }
     if isinstance(value, (torch.Tensor, torch.SymInt, torch.SymFloat, torch.SymBool)):
         return leaf
-    return value  # tracing fixed it: a constant of this graph
+    return value  # a constant of this graph
 
 
 def resolve(node: fx.Node) -> Any:
-    """What ``node`` returns, in terms of leaves: a leaf, or a tuple or list of leaves.
+    """Express the value of ``node`` in leaves: one leaf, or a tuple or list of leaves.
 
-    A single leaf for an aggregate means that nothing is known of its length.
+    A single leaf for an aggregate means that its length is unknown.
     """
     indices: list[int | str | slice] = []
     while unpacks_aggregate(node):
@@ -142,6 +142,6 @@ def resolve(node: fx.Node) -> Any:
 
 
 def _returned_values(node: fx.Node) -> int:
-    """How many values an op of several returns has by its schema, else 0."""
+    """The number of values that an op with several returns has by its schema, else 0."""
     returns = _schema_returns(node.target) if node.op == "call_function" else None
     return returns if returns is not None and returns > 1 else 0

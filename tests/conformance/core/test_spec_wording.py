@@ -121,3 +121,46 @@ def test_exceptions_are_needed() -> None:
     known = load()
     for id, (pattern, _) in EXCEPTIONS.items():
         assert re.search(pattern, f"{known[id].sentence} {known[id].why}", re.IGNORECASE), id
+
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "changelog.d").glob("*.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "findings").glob("*.md")),
+]
+# What a page may contain all the same, and why.
+NAMES = {
+    "`probe`": "a key of report.jsonl",
+    "`freedom`": "a reason in survivors.toml",
+    'reason = "freedom"': "the same",
+    "all captures": "acts of capturing, not CUDA graphs",
+}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_the_documentation_follows_the_glossary(path: Path) -> None:
+    """No word of the glossary's "not" column is in a page; programs and file names are left out."""
+    text = re.sub(r"```python.*?```|\]\([^)]*\)", "", path.read_text("utf-8"), flags=re.DOTALL)
+    for name in NAMES:
+        text = text.replace(name, "")
+    text = re.sub(r"(?i)\bthere is no\b|\bis no longer\b", "", text)
+    found = [
+        f"{match[0]!r}, say {instead}"
+        for pattern, instead in REPLACED.items()
+        for match in re.finditer(pattern, text, re.IGNORECASE)
+    ]
+    assert not found
+
+
+def test_the_docstrings_of_the_reference_follow_the_glossary() -> None:
+    """Its docstrings are documentation: docs/api.md shows them."""
+    found = []
+    for path in sorted((ROOT / "reference").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                for pattern, instead in REPLACED.items():
+                    if match := re.search(pattern, ast.get_docstring(node) or "", re.IGNORECASE):
+                        found.append(f"{path.name}: {match[0]!r}, say {instead}")
+    assert not found

@@ -1,7 +1,7 @@
-"""Artifacts in the cache folder, under names that tell what they must hold.
+"""Artifacts in the cache folder, named by the digest of their content.
 
-The name of an artifact ends in the digest of its content. What has another content than its name
-says is not what was saved: it is not unpickled, imported or run, and counts as missing.
+If the content does not match the digest in the name, the artifact counts as missing. It is not
+unpickled, imported or run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _DIGEST_LENGTH = 32
 
 
 def content_digest(path: str) -> str:
-    """SHA-256 of a file, or of the names and contents of the files of a folder."""
+    """SHA-256 of a file, or of the names and contents of all files in a folder."""
     content = hashlib.sha256()
     files = [path]
     if os.path.isdir(path):
@@ -31,11 +31,11 @@ def content_digest(path: str) -> str:
 
 
 def keep(folder: str, key: str, write: Callable[[str], None]) -> str:
-    """Have ``write`` make a file or folder at the path it is given, and keep that in ``folder``.
+    """Call ``write`` with a temporary path, and move the file or folder it creates to ``folder``.
 
-    Returns its name there. Another process sees all of it or nothing. What lies there under that
-    name and has another content was damaged, and is replaced. Raises what ``write`` raises, and
-    OSError.
+    Returns the name in ``folder``. The move is atomic for other processes. An existing artifact of
+    that name with another content is corrupt and is replaced. Raises OSError, and the exceptions of
+    ``write``.
     """
     workplace = tempfile.mkdtemp(prefix=".saving-", dir=folder)
     try:
@@ -45,12 +45,12 @@ def keep(folder: str, key: str, write: Callable[[str], None]) -> str:
         name = f"{key}-{digest[:_DIGEST_LENGTH]}"
         target = os.path.join(folder, name)
         if not _holds(target, digest):
-            with suppress(FileNotFoundError):  # a folder that holds something cannot be replaced
+            with suppress(FileNotFoundError):  # a folder that is not empty cannot be replaced
                 os.rename(target, os.path.join(workplace, "damaged"))
             try:
                 os.replace(made, target)
             except OSError:
-                if not _holds(target, digest):  # else another process was faster
+                if not _holds(target, digest):  # otherwise another process was faster
                     raise
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
@@ -65,10 +65,10 @@ def _holds(path: str, digest: str) -> bool:
 
 
 def checked_path(folder: str | None, handle: Any) -> str:
-    """The path of the artifact that ``handle``, ``(key, name)``, means in ``folder``.
+    """The path in ``folder`` of the artifact for ``handle``, a tuple ``(key, name)``.
 
-    Raises ValueError for a name that leads elsewhere or a content that is not what was saved,
-    OSError if there is no such file.
+    Raises ValueError if the name points outside of the folder or the content does not match, and
+    OSError if the file does not exist.
     """
     key, name = handle
     if folder is None or name != os.path.basename(name) or name.startswith("."):

@@ -1,4 +1,4 @@
-"""What both adaptors of Inductor share: where artifacts go, and what Inductor's code depends on."""
+"""The common part of both Inductor adaptors: the artifact folder and the hash."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ..interface import CompilerInterface
 
 
 class InductorBase(CompilerInterface):
-    """A compiler that keeps artifacts in ``cache_dir``; None while the cache is off."""
+    """A compiler that stores artifacts in ``cache_dir``, which is None if caching is off."""
 
     cache_dir: str | None = None
 
     def initialize_cache(
         self, cache_dir: str, disable_cache: bool = False, prefix: str = ""
     ) -> None:
-        """Artifacts go into ``cache_dir``, unless the cache is off."""
+        """Store artifacts in ``cache_dir``, unless the cache is disabled."""
         self.cache_dir = None if disable_cache else cache_dir
 
     def compute_hash(self, vllm_config: VllmConfig) -> str:
-        """Inductor's own view of its version, of torch's and of the machine's, and the settings
-        global to torch. Raises NoKeyError for one that is no plain data.
+        """Inductor's hash of its version, torch and the machine, with the settings global to torch.
+        Raises NoKeyError for a setting that is not plain data.
         """
         return digest(self.name, _identity(), _global_settings())
 
@@ -53,5 +53,5 @@ def _global_settings() -> list[Any]:
 
 
 def has_constant_shapes(example_inputs: Sequence[Any], compile_range: Range) -> bool:
-    """Whether code may take all shapes for constants: for a single size without other symbols."""
+    """Whether all shapes are constants: a single size, and no other symbols."""
     return compile_range.is_single_size() and not all_symbols(example_inputs)

@@ -1,8 +1,8 @@
-"""Inductor through ``compile_fx``, which finds its own key for what it compiles.
+"""Inductor through ``compile_fx``, which computes its own cache key.
 
-This is the way for a torch without ``standalone_compile``, or if that is switched off. The key is
-that of Inductor's FX graph cache; an artifact is what that cache would keep, as one file. To load
-it, it is put into torch's own cache, and the graph is compiled again, which then finds it there.
+This adaptor is for a torch without ``standalone_compile``, or if that is disabled. The key is that
+of Inductor's FX graph cache, and an artifact is an entry of that cache as one file. To load an
+artifact, the adaptor puts it into torch's cache and compiles the graph, which then finds it there.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 class InductorAdaptor(InductorBase):
-    """Compiles with Inductor; a handle is ``(hash, path)``: the key that Inductor found, and the
+    """Compile with Inductor. A handle is ``(hash, path)``: the key that Inductor computed, and the
     path of the artifact relative to the cache folder.
     """
 
@@ -50,9 +50,9 @@ class InductorAdaptor(InductorBase):
         compile_range: Range,
         key: str | None = None,
     ) -> tuple[Runnable | None, Any]:
-        """Compile and save; ``key`` is not needed. Shapes as in the standalone adaptor."""
+        """Compile and save. ``key`` is not used. Shapes are as in the standalone adaptor."""
         if writes_shared_memory(graph, example_inputs) or has_traced_floats(graph):
-            return graph, None  # as it is, like the eager compiler
+            return graph, None  # uncompiled, like the eager compiler
         compiled, found, artifacts = _compile(graph, example_inputs, compiler_config, compile_range)
         runnable = InductorRunnable(compiled, output_structure(graph))
         if self.cache_dir is None or len(found) != 1 or not found[0] or artifacts is None:
@@ -72,11 +72,11 @@ class InductorAdaptor(InductorBase):
         graph_index: int,
         compile_range: Range,
     ) -> Runnable:
-        """The saved artifact; ValueError if it is not what was saved, or not of this graph."""
+        """Load the artifact; raises ValueError if it is corrupt or belongs to another graph."""
         with open(checked_path(self.cache_dir, handle), "rb") as file:
             loaded = torch.compiler.load_cache_artifacts(file.read())
         kept = loaded.inductor_artifacts if loaded is not None else []
-        # the settings are part of the key, and the contract of ``load`` does not pass them
+        # the settings are part of the key, but ``load`` does not receive them
         context = current_pass_context()
         settings = context.compiler_config if context is not None else {}
         compiled, found, _ = _compile(graph, example_inputs, settings, compile_range)
@@ -91,7 +91,7 @@ def _compile(
     settings: Mapping[str, Any],
     compile_range: Range,
 ) -> tuple[Callable[..., Any], list[str], bytes | None]:
-    """The callable, the keys that Inductor found on the way, and what it would cache."""
+    """Return the callable, the keys that Inductor computed, and the cache entries."""
     found: list[str] = []
 
     def inner_compile(*args: Any, **kwargs: Any) -> Any:
@@ -107,7 +107,7 @@ def _compile(
             stack.enter_context(tracing(TracingContext(fake_mode)))
         stack.enter_context(CacheArtifactManager.with_fresh_cache())
         stack.enter_context(inductor_config.patch(fx_graph_cache=True))
-        # a hit in the cache of AOTAutograd would not come by ``inner_compile``
+        # a hit in AOTAutograd's cache would not call ``inner_compile``
         stack.enter_context(functorch_config.patch(enable_autograd_cache=False))
         compiled: Any = compile_fx(
             copy.deepcopy(flat),

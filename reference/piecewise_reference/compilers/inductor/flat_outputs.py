@@ -1,8 +1,8 @@
-"""Inductor is given graphs that return one flat tuple, whatever the graph returned.
+"""Give Inductor graphs that return a flat tuple, and restore the original output structure.
 
-Inductor's callables wrap and unwrap single outputs differently when fresh and when loaded, and
-from release to release. A flat tuple is what all agree on; the structure is put back here, in the
-same way for both.
+Inductor's callables wrap and unwrap single outputs differently depending on whether they are fresh
+or loaded, and on the release. A flat tuple is handled consistently. The structure is restored here,
+in the same way for both.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 
 
 def flatten_outputs(graph: fx.GraphModule) -> tuple[fx.GraphModule, pytree.TreeSpec]:
-    """A copy of ``graph`` that returns a flat tuple, and the structure that it returned."""
+    """Return a copy of ``graph`` with a flat output tuple, and the original structure."""
     flat = fx.Graph()
     output = flat.graph_copy(graph.graph, {})
     flat.output(tuple(pytree.tree_leaves(output)))
@@ -23,16 +23,15 @@ def flatten_outputs(graph: fx.GraphModule) -> tuple[fx.GraphModule, pytree.TreeS
 
 
 def output_structure(graph: fx.GraphModule) -> pytree.TreeSpec:
-    """The structure of what ``graph`` returns."""
+    """The structure of the output of ``graph``."""
     return pytree.tree_structure(graph.graph.output_node().args[0])
 
 
 class InductorRunnable:
-    """A callable of Inductor's, with the structure of its outputs put back.
+    """A callable of Inductor with the original output structure.
 
-    ``to_bytes``, if there is one, gives the artifact as bytes from which the compiler's
-    ``from_bytes`` makes the callable again. It raises OSError or RuntimeError if there is nothing
-    that can be kept.
+    ``to_bytes``, if there is one, returns the artifact as bytes for the compiler's ``from_bytes``.
+    It raises OSError or RuntimeError if there is nothing to save.
     """
 
     def __init__(
@@ -44,7 +43,7 @@ class InductorRunnable:
         self.compiled = compiled
         self.to_bytes = to_bytes
         self._spec = spec
-        # graphs from the splitter return plain tuples: they pay for no tree
+        # graphs from the splitter return plain tuples and need no pytree
         self._is_tuple = spec == pytree.tree_structure(tuple(range(spec.num_leaves)))
 
     def __call__(self, *args: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Let Inductor cut the graph, instead of cutting it beforehand.
+"""Let Inductor partition the graph instead of splitting the FX graph.
 
-The graph is compiled as a whole, and Inductor's scheduler makes a partition of what lies between
-two splitting ops. That sees through to kernels, after fusion, where cutting the FX graph does not.
+The graph is compiled as a whole, and Inductor's scheduler creates a partition between each two
+splitting ops. It works on kernels, after fusion, which splitting the FX graph cannot do.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch._inductor.config as inductor_config
 
 @contextmanager
 def inductor_partition_rule_context(splitting_ops: Sequence[str]) -> Iterator[None]:
-    """Inside, Inductor partitions at ``splitting_ops``, and at nothing that was named before.
+    """A context in which Inductor partitions exactly at ``splitting_ops``.
 
     Names are ``ns::op`` or ``ns::op.overload``. Seed: ``inductor_partition_rule_context``.
     """

@@ -20,9 +20,9 @@ def _range_compiled() -> Range | None:
 
 
 class PostGradPassManager(PassManager):
-    """Runs the passes that the config asks for, then those that were added, in that order.
+    """Run the passes of the config, then the passes that were added.
 
-    Is itself a pass, which Inductor calls. Seed: ``PostGradPassManager``.
+    The manager is itself a pass, which Inductor calls. Seed: ``PostGradPassManager``.
     """
 
     def __init__(self) -> None:
@@ -30,18 +30,18 @@ class PostGradPassManager(PassManager):
         self._settings: Any = None
 
     def configure(self, vllm_config: VllmConfig) -> None:
-        """Start over with the passes that ``vllm_config`` asks for."""
+        """Replace all passes by those of ``vllm_config``."""
         self._settings = vllm_config.compilation_config.pass_config
         self.passes = [NoOpEliminationPass()] if self._settings.eliminate_noops else []
 
     def add(self, added: InductorPass) -> None:
-        """Run ``added`` after those that there are; TypeError if it is no InductorPass."""
+        """Run ``added`` after the existing passes. TypeError if it is not an InductorPass."""
         if not isinstance(added, InductorPass):
             raise TypeError(f"{added!r} is no InductorPass: derive from it, and give it a uuid")
         self.passes.append(added)
 
     def __call__(self, graph: fx.Graph) -> None:
-        """Run the passes that apply to the range that is being compiled."""
+        """Run the passes that apply to the range being compiled."""
         for each in self._applicable():
             each(graph)
 
@@ -50,8 +50,8 @@ class PostGradPassManager(PassManager):
         return [each for each in self.passes if each.is_applicable(compile_range)]
 
     def uuid(self) -> str | None:
-        """Covers the passes in their order, their settings, and the range that is compiled. None if
-        that of a pass is.
+        """An ID for the passes in their order, their settings, and the range being compiled. None
+        if the uuid of any pass is None.
         """
         if any(each.uuid() is None for each in self.passes):
             return None

@@ -1,10 +1,10 @@
-"""Pieces that write into memory which they were given twice: a tensor and a view of it.
+"""Detect pieces that write to memory which they receive twice: as a tensor and as a view of it.
 
-AOTAutograd, and so Inductor, compiles such a piece for a *base*, the whole memory behind both. What
-the size of that memory is and where in it a tensor begins is known of the example inputs alone: if
-the caller passes a slice of a larger buffer next time, the code is wrong or stops. Guards would
-tell, and a backend that is called once has none. As one graph the program does not have that
-trouble, for the view is made inside; to split it has brought it about.
+AOTAutograd, and therefore Inductor, compiles such a piece for a *base*, the whole memory behind
+both. The size of that memory, and the offsets in it, are known only for the example inputs. If the
+caller passes a slice of a larger buffer next time, the code is wrong or fails. Guards would detect
+this, but a backend that is called once has none. The unsplit graph does not have this problem,
+because the view is made inside; splitting causes it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 
 def writes_shared_memory(graph: fx.GraphModule, example_inputs: Sequence[Any]) -> bool:
-    """Whether ``graph`` may write into memory that two of ``example_inputs`` have in common.
+    """Whether ``graph`` may write to memory that two of ``example_inputs`` share.
 
-    What is written shows when the graph is run on fake tensors, which count writes as others do.
+    The graph is run on fake tensors, which count writes like other tensors.
     """
     memory = {
         at: each.untyped_storage()._cdata
@@ -35,27 +35,27 @@ def writes_shared_memory(graph: fx.GraphModule, example_inputs: Sequence[Any]) -
     count = Counter(memory.values())
     shared = [at for at, each in memory.items() if count[each] > 1]
     if not shared:
-        return False  # as a rule: so the graph is not run
+        return False  # the usual case, in which the graph is not run
     if any(map(_is_opaque, graph.graph.nodes)):
         return True
     mode = detect_fake_mode(example_inputs) or FakeTensorMode()
-    # The graph must leave grad mode, and the symbols of the tracing, as they were.
+    # Running the graph must not change grad mode or the symbols of the trace.
     with torch.set_grad_enabled(torch.is_grad_enabled()), mode, _without_new_symbols(mode):
         inputs = [_alias(mode, e) if isinstance(e, Tensor) else e for e in example_inputs]
         if any(inputs[at].is_inference() for at in shared):
-            return True  # they count no writes
+            return True  # they do not count writes
         before = [inputs[at]._version for at in shared]
         _OnFakes(graph).run(*inputs)
     return [inputs[at]._version for at in shared] != before
 
 
 def _is_opaque(node: fx.Node) -> bool:
-    """Whether fake tensors may not see what ``node`` writes, such as a Triton kernel."""
+    """Whether fake tensors may miss writes of ``node``, for example of a Triton kernel."""
     return node.op == "call_module" or isinstance(node.target, HigherOrderOperator)
 
 
 class _OnFakes(fx.Interpreter):
-    """Runs a graph on fake tensors, with those that it holds as fakes of them."""
+    """Runs a graph on fake tensors, including fakes of the tensors in its attributes."""
 
     def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
         value = super().get_attr(target, args, kwargs)
@@ -65,7 +65,7 @@ class _OnFakes(fx.Interpreter):
 
 
 def _alias(mode: FakeTensorMode, tensor: Tensor) -> Tensor:
-    """The tensor, fake, as another that has the same memory and its own shape."""
+    """A second fake tensor with the same memory and its own shape."""
     if not isinstance(tensor, FakeTensor):
         tensor = mode.from_tensor(tensor, static_shapes=True)
     return torch.ops.aten.alias(tensor.detach())

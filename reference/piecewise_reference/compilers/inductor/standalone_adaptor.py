@@ -27,23 +27,23 @@ from .traced_floats import has_traced_floats
 
 logger = logging.getLogger(__name__)
 
-# What Inductor raises for an artifact that cannot be saved.
+# The exceptions of Inductor for an artifact that cannot be saved.
 _CANNOT_SAVE = (RuntimeError, AssertionError, OSError)
 
 
 class InductorStandaloneAdaptor(InductorBase):
-    """Compiles with Inductor; a handle is ``(key, path)``, the path relative to the cache folder.
+    """Compile with Inductor. A handle is ``(key, path)``; the path is relative to the cache folder.
 
-    ``save_format`` is ``"binary"``, one file an artifact, or ``"unpacked"``, a folder that people
-    can read the generated code in.
+    ``save_format`` is ``"binary"``, one file for each artifact, or ``"unpacked"``, a folder with
+    readable generated code.
     """
 
     name = "inductor_standalone"
-    shares_artifacts = True  # the other adaptor does not: it would compile in order to load
+    shares_artifacts = True  # unlike the other adaptor, which compiles in order to load
 
     def __init__(self, save_format: str = "binary") -> None:
         self.save_format = save_format
-        # what was loaded, as long as a piece has it: equal pieces have one artifact
+        # loaded callables while a piece uses them: equal pieces share one artifact
         self._loaded: WeakValueDictionary[str, CompiledArtifact] = WeakValueDictionary()
 
     def compile(
@@ -54,11 +54,11 @@ class InductorStandaloneAdaptor(InductorBase):
         compile_range: Range,
         key: str | None = None,
     ) -> tuple[Runnable | None, Any]:
-        """Compile and save. A single size takes its shapes from ``example_inputs`` as constants;
-        where there are symbols they come from the tracing context, which the caller has entered.
+        """Compile and save. For a single size, shapes are constants from ``example_inputs``.
+        Otherwise symbols come from the tracing context, which the caller has entered.
         """
         if writes_shared_memory(graph, example_inputs) or has_traced_floats(graph):
-            return graph, None  # as it is, like the eager compiler
+            return graph, None  # uncompiled, like the eager compiler
         flat, spec = flatten_outputs(graph)
         artifact = torch._inductor.standalone_compile(
             flat,
@@ -92,7 +92,7 @@ class InductorStandaloneAdaptor(InductorBase):
         graph_index: int,
         compile_range: Range,
     ) -> Runnable:
-        """The saved artifact. Raises ValueError for a handle or content that was not saved here."""
+        """Load the artifact; raises ValueError for a handle or content that was not saved here."""
         path = checked_path(self.cache_dir, handle)
         artifact = self._loaded.get(path)
         if artifact is None:
@@ -106,7 +106,7 @@ class InductorStandaloneAdaptor(InductorBase):
         example_inputs: Sequence[Any],
         compile_range: Range,
     ) -> Runnable:
-        """The artifact in ``data``; nothing is compiled."""
+        """Load the artifact in ``data`` without compiling."""
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "artifact")
             if zipfile.is_zipfile(io.BytesIO(data)):
@@ -133,7 +133,7 @@ def _as_binary(artifact: Any) -> bytes:
 
 
 def _read(path: str) -> bytes:
-    """A saved artifact as bytes: the file, or the folder as a zip archive."""
+    """Read a saved artifact as bytes: the file, or the folder as a zip archive."""
     if not os.path.isdir(path):
         with open(path, "rb") as file:
             return file.read()

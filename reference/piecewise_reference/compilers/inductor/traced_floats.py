@@ -1,8 +1,8 @@
-"""Pieces with a float that differs from call to call, such as an attribute that two models have.
+"""Detect pieces with a float that differs between calls, such as an attribute of two models.
 
-Dynamo passes such a float as a tensor and reads it with ``item()``. AOTAutograd cannot compile what
-it cannot turn into tensor arithmetic: it asks Dynamo to trace again, with the float as a constant.
-A piece is compiled later, when nobody can trace again.
+Dynamo passes such a float as a tensor and reads it with ``item()``. If AOTAutograd cannot express
+its use as tensor arithmetic, it asks Dynamo to trace again with the float as a constant. A piece is
+compiled later, when tracing again is impossible.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ...tracing.values import value_of
 
 
 def has_traced_floats(graph: fx.GraphModule) -> bool:
-    """Whether a value in ``graph`` is a float that tracing did not fix, and no size tells."""
+    """Whether ``graph`` has a float that is neither a constant nor determined by a size."""
     return any(
         symbol_is_type(symbol, (SymT.FLOAT, SymT.UNBACKED_FLOAT))
         for node in graph.graph.nodes
