@@ -14,7 +14,7 @@ from ..core.levels import LevelError, load_levels
 from ..core.requirements import PROFILES, Requirement, SpecError, load, unknown_family, unknown_id
 from ..core.suite_scan import SuiteError, scan
 from ..reporting.report import CONFORMANT, INCOMPLETE, USAGE
-from . import history, reports, run_command
+from . import history, releases_command, reports, run_command
 from .arguments import positive, seconds
 
 
@@ -29,8 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fuzz(options, given)
         if options.command == "history":
             return history.run(options)
-        if options.command in reports.COMMANDS:
-            return reports.COMMANDS[options.command](options)
+        for commands in (reports.COMMANDS, releases_command.COMMANDS):
+            if options.command in commands:
+                return commands[options.command](options)
         requirements = load()
         if options.command == "list":
             return _levels() if options.levels else _list(requirements, options.family)
@@ -103,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("id", metavar="ID", help="such as SPLIT-004")
     reports.add_to(commands)
     history.add_to(commands)
+    releases_command.add_to(commands)
     return parser
 
 
