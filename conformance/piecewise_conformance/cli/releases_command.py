@@ -1,4 +1,4 @@
-"""The commands about releases of torch: ``drift``."""
+"""The commands about releases of torch: ``drift`` and ``probes``."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..releases import drift
-from ..releases.sources import SourceError, open_torch
-from ..reporting.report import CONFORMANT, USAGE
+from ..releases import drift, probing
+from ..releases.sources import SourceError, describe, open_torch
+from ..reporting.report import CONFORMANT, INCOMPLETE, NOT_CONFORMANT, USAGE
 
 # What is passed on to the installer.
 INSTALLER = ("--index-url", "--extra-index-url", "--find-links")
@@ -19,6 +19,17 @@ INSTALLER = ("--index-url", "--extra-index-url", "--find-links")
 def add_to(commands: Any) -> None:
     """Add the commands to the subparsers of the command line."""
     _add_drift(commands)
+    parser = commands.add_parser("probes", help="what small programs show of a torch")
+    parser.add_argument(
+        "names", metavar="NAME", nargs="*", default=[], help="of a probe (default: all)"
+    )
+    parser.add_argument(
+        "--python",
+        type=Path,
+        default=Path(sys.executable),
+        metavar="FILE",
+        help="the interpreter that has the torch (default: this one)",
+    )
 
 
 def _add_drift(commands: Any) -> None:
@@ -71,4 +82,26 @@ def _drift(options: argparse.Namespace) -> int:
     return CONFORMANT
 
 
-COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {"drift": _drift}
+def _probes(options: argparse.Namespace) -> int:
+    known = probing.probes()
+    if unknown := [each for each in options.names if each not in known]:
+        print(f"error: no probe {unknown[0]!r}; there are {', '.join(known)}", file=sys.stderr)
+        return USAGE
+    try:
+        torch = describe(options.python)
+    except SourceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE
+    print(f"torch {torch.version} ({torch.git_version[:12]})")
+    found = probing.ask(options.python, torch.version, options.names)
+    for each in found:
+        state = "inconclusive" if each.inconclusive else "moved" if each.moved else "as expected"
+        print(f"{each.probe.name:30} {state:13} {each.got}")
+        if each.moved:
+            print(f"{'':30} {'expected':13} {each.expected} (as of {each.as_of})")
+    if any(each.moved for each in found):
+        return NOT_CONFORMANT
+    return INCOMPLETE if any(each.inconclusive for each in found) else CONFORMANT
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {"drift": _drift, "probes": _probes}

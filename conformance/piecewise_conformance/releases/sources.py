@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -66,6 +67,33 @@ class Torch:
             return ""
         found = re.search(rf"^{name}\b[^=]*= *['\"](.*)['\"]", self.read(_VERSION_FILE), re.M)
         return found[1] if found else ""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """The torch of an interpreter."""
+
+    version: str
+    git_version: str
+
+
+_DESCRIBE = "import json, torch; print(json.dumps([torch.__version__, torch.version.git_version]))"
+
+
+def describe(python: Path) -> Installed:
+    """Import the torch of the interpreter ``python``; SourceError says why it cannot be."""
+    hidden = ("PYTHONPATH", "PYTHONHOME")
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    try:
+        done = subprocess.run(
+            [str(python), "-c", _DESCRIBE], capture_output=True, text=True, env=environment
+        )
+    except OSError as error:
+        raise SourceError(f"{python} does not run: {error.strerror}") from error
+    if done.returncode != 0:
+        raise SourceError(f"{python} cannot import torch: {last_error(done.stderr)}")
+    version, git_version = json.loads(done.stdout.splitlines()[-1])
+    return Installed(version, git_version or "")
 
 
 def open_torch(given: str, folder: Path, pip: Sequence[str] = ()) -> Torch:
