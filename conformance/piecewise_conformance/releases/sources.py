@@ -15,6 +15,8 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
+from .processes import clean_environment
+
 # A macOS wheel holds the same Python files as the CUDA wheel, which is ten times as large.
 _SMALL_WHEELS = ("macosx_14_0_arm64", "macosx_11_0_arm64")
 _VERSION_FILE = "torch/version.py"
@@ -75,25 +77,27 @@ class Installed:
 
     version: str
     git_version: str
+    folder: str  # that holds torch/
 
 
-_DESCRIBE = "import json, torch; print(json.dumps([torch.__version__, torch.version.git_version]))"
+_DESCRIBE = (
+    "import json, os, torch; print(json.dumps([torch.__version__, torch.version.git_version, "
+    "os.path.dirname(os.path.dirname(torch.__file__))]))"
+)
 
 
 def describe(python: Path) -> Installed:
     """Import the torch of the interpreter ``python``; SourceError says why it cannot be."""
-    hidden = ("PYTHONPATH", "PYTHONHOME")
-    environment = {name: value for name, value in os.environ.items() if name not in hidden}
     try:
         done = subprocess.run(
-            [str(python), "-c", _DESCRIBE], capture_output=True, text=True, env=environment
+            [str(python), "-c", _DESCRIBE], capture_output=True, text=True, env=clean_environment()
         )
     except OSError as error:
         raise SourceError(f"{python} does not run: {error.strerror}") from error
     if done.returncode != 0:
         raise SourceError(f"{python} cannot import torch: {last_error(done.stderr)}")
-    version, git_version = json.loads(done.stdout.splitlines()[-1])
-    return Installed(version, git_version or "")
+    version, git_version, folder = json.loads(done.stdout.splitlines()[-1])
+    return Installed(version, git_version or "", folder)
 
 
 def open_torch(given: str, folder: Path, pip: Sequence[str] = ()) -> Torch:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from piecewise_conformance.cli.main import main
-from piecewise_conformance.releases import layers, probing
+from piecewise_conformance.releases import layers, probing, processes
 from piecewise_conformance.releases.probes import child
 from piecewise_conformance.releases.probes.registry import PROBES
 from piecewise_conformance.releases.probing import Answer, Probe
@@ -49,7 +49,7 @@ def test_no_answer_is_no_move() -> None:
     probe = Probe("p", layers.FX, "", {"2.13.0": "a"})
     states = {
         got: (answer.moved, answer.inconclusive)
-        for got in ("a", "b", probing.TIMEOUT, "no answer: exit status -11, x")
+        for got in ("a", "b", processes.TIMEOUT, "no answer: exit status -11, x")
         for answer in [Answer(probe, got, "a", "2.13.0")]
     }
     assert list(states.values()) == [(False, False), (True, False), (False, True), (False, True)]
@@ -64,7 +64,7 @@ def test_a_process_that_dies_costs_one_probe(tmp_path: Path) -> None:
         "PROBES['split-returns'] = lambda: 1 / 0\n"
     )
     names = ["split-arguments", "split-values", "split-returns"]
-    found = probing.answers(PYTHON, names, patch=patch)
+    found = {e.probe.name: e.got for e in probing.ask(PYTHON, "2.13.0", names, patch=patch)}
     assert found["split-arguments"] == "submod_0, weight, y"
     assert found["split-values"].startswith("no answer: exit status 7")
     assert found["split-returns"] == "raises ZeroDivisionError: division by zero"
@@ -75,9 +75,8 @@ def test_a_process_that_hangs_costs_one_probe(tmp_path: Path) -> None:
     script = tmp_path / "python"
     script.write_text('#!/bin/sh\necho \'{"begin": "split-values"}\'\nexec tail -f /dev/null\n')
     script.chmod(0o755)
-    assert probing.answers(script, ["split-values"], silence=0.5) == {
-        "split-values": probing.TIMEOUT
-    }
+    (answer,) = probing.ask(script, "2.13.0", ["split-values"], silence=0.5)
+    assert (answer.got, answer.inconclusive) == (processes.TIMEOUT, True)
 
 
 def test_this_torch_answers_as_expected() -> None:

@@ -34,7 +34,7 @@ def bare_output() -> str:
 def _dynamic(source: str) -> object:
     """The key of ``x + size`` where ``source`` decides the name of the symbol."""
     mode = FakeTensorMode(shape_env=ShapeEnv())
-    context = StatelessSymbolicContext(dynamic_sizes=[DimDynamic.DYNAMIC, DimDynamic.STATIC])
+    context: Any = StatelessSymbolicContext(dynamic_sizes=[DimDynamic.DYNAMIC, DimDynamic.STATIC])
     x = mode.from_tensor(torch.ones(6, 4), source=ConstantSource(source), symbolic_context=context)
     graph = fx.Graph()
     size, tensor = graph.placeholder("size"), graph.placeholder("tensor")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.fx.passes.split_module as splitter
 from torch import fx, nn
-from torch.fx.passes.split_module import split_module
 
 from .compiling import structure
 from .registry import probe
@@ -35,7 +35,11 @@ def _split(**arguments: Any) -> tuple[fx.GraphModule, fx.GraphModule]:
     def piece(node: fx.Node) -> int:
         return 0 if node.target is torch.add else 1
 
-    return root, split_module(root, root, piece, keep_original_order=True, **arguments)
+    return root, splitter.split_module(root, root, piece, keep_original_order=True, **arguments)
+
+
+def _first(split: fx.GraphModule) -> Any:
+    return split.submod_0
 
 
 @probe("split-placeholders-first")
@@ -70,11 +74,11 @@ def values() -> str:
 def returns() -> str:
     """The structure that a piece with one output returns."""
     _, split = _split()
-    return structure(split.submod_0(torch.arange(4.0)))
+    return structure(_first(split)(torch.arange(4.0)))
 
 
 @probe("split-tuple-return")
 def tuple_return() -> str:
     """The same with ``tuple_return=True``."""
     _, split = _split(tuple_return=True)
-    return structure(split.submod_0(torch.arange(4.0)))
+    return structure(_first(split)(torch.arange(4.0)))
