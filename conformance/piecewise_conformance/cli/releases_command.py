@@ -173,6 +173,9 @@ def _bisect(options: argparse.Namespace) -> int:
         judge = nightlies.judging(versions, options.case, options.subject, options.out, how)
         with taking_processes_along():
             print(nightlies.search(dates, judge))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INCOMPLETE
     except nightlies.SearchError as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE
@@ -191,8 +194,12 @@ def _releases(options: argparse.Namespace) -> int:
         tuple(shlex.split(options.run_args)),
         options.prune,
     )
-    with taking_processes_along():
-        found = session.run(plan, session.say_now)
+    try:
+        with taking_processes_along():
+            found = session.run(plan, session.say_now)
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on where it was", file=sys.stderr)
+        return INCOMPLETE
     shown = found[0].version or label(good)
     page.write(options.out, shown, found)
     (options.out / "summary.toml").write_text(summary.as_toml(shown, plan.arguments, found))

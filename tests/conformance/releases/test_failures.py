@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from piecewise_conformance.core.tracebacks import FOLDED
 from piecewise_conformance.core.verdict import Status
@@ -24,7 +26,7 @@ GOT = f"""  File "/x/my_backend.py", line 3, in call
 """
 
 
-def result(status: Status, case: str = "c", **more: str) -> Result:
+def result(status: Status, case: str = "c", **more: Any) -> Result:
     """A result of SPLIT-001."""
     return Result("SPLIT-001", case, status, **more)
 

@@ -10,7 +10,9 @@ from piecewise_conformance.releases.nightlies import SearchError, Tried, search
 DATES = [f"202609{day:02}" for day in range(1, 31)]
 
 
-def judge_of(first_bad: str, skipped: Collection[str] = ()) -> tuple[Callable[[str], Tried], list]:
+def judge_of(
+    first_bad: str, skipped: Collection[str] = ()
+) -> tuple[Callable[[str], Tried], list[str]]:
     """A judge for which everything fails from ``first_bad`` on, and the dates that it saw."""
     seen: list[str] = []
 
