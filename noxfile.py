@@ -1,7 +1,8 @@
 """The sessions of the project; ``nox -l`` lists them.
 
 Every session takes two arguments of its own after ``--``: ``--torch VERSION`` and, any number of
-times, ``--install REQUIREMENT``. All others go to what the session runs.
+times, ``--install REQUIREMENT``. All others go to what the session runs. ``--torch latest`` is the
+newest version in the declared range.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ PACKAGES = {
 }
 HERE = Path(__file__).parent
 PYPROJECT = nox.project.load_toml(HERE / "pyproject.toml")
+# Which versions of torch work, as the last `nox -s releases` that was committed has shown.
+SUMMARY = HERE / "docs" / "releases" / "summary.toml"
 
 # A process a core; one that has nothing left takes half of what another one has still to do.
 WORKERS = ("-n", "auto", "--maxprocesses", "8", "--dist", "worksteal")
@@ -61,7 +64,7 @@ def own(session: nox.Session) -> Own:
         if not equals and not (value := next(arguments, "")):
             session.error(f"{name} needs a value, as in {name} VALUE or {name}=VALUE")
         if name == "--torch":
-            torch = value
+            torch = nox.project.load_toml(SUMMARY)["newest"] if value == "latest" else value
         else:
             requirements.append(value)
     return Own(torch, requirements, rest)
@@ -171,6 +174,22 @@ def gpu(session: nox.Session) -> None:
     rest = install(session)
     session.run("python", "-m", "piecewise_conformance.cli.gpu", success_codes=[0, 1, 3])
     session.run("python", "-m", "piecewise_conformance", "run", "--device", "cuda", *rest)
+
+
+@nox.session
+def releases(session: nox.Session) -> None:
+    """Validate versions of torch: nox -s releases -- 2.13.0 2.15.0; read docs/releases.md."""
+    rest = install(session)
+    given = ("--project", str(HERE), "--peer-requirements", str(PEERS_IMPORT))
+    session.run("python", "-m", "piecewise_conformance", "releases", *given, *rest)
+
+
+@nox.session(name="bisect-nightlies")
+def bisect_nightlies(session: nox.Session) -> None:
+    """Find the nightly of torch with which a case began to fail; read docs/releases.md."""
+    rest = install(session)
+    given = ("--project", str(HERE), "--peer-requirements", str(PEERS_IMPORT))
+    session.run("python", "-m", "piecewise_conformance", "bisect-nightlies", *given, *rest)
 
 
 @nox.session

@@ -13,5 +13,6 @@ Its folders, lowest first; each imports only from those before it:
 * ``runner`` – one run: the pytest plugin, its options, the process that watches it.
 * ``mutation`` – mutants of the reference, and the kill matrix.
 * ``fuzzing`` – the search for a program that breaks a backend.
+* ``releases`` – the validation of a PyTorch release.
 * ``cli`` – the command line.
 """

@@ -36,7 +36,7 @@ LAYERS = {
     """,
     CONFORMANCE: """
         core emulation subject isolation testkit suite
-        reporting history certificate repros runner mutation fuzzing cli __init__ __main__
+        reporting history certificate repros runner mutation fuzzing releases cli __init__ __main__
     """,
     BENCHMARKS: """
         results aims table compare peers measure graphs noise gpu_ways suite __init__ __main__

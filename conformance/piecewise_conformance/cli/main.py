@@ -14,8 +14,8 @@ from ..core.levels import LevelError, load_levels
 from ..core.requirements import PROFILES, Requirement, SpecError, load, unknown_family, unknown_id
 from ..core.suite_scan import SuiteError, scan
 from ..reporting.report import CONFORMANT, INCOMPLETE, USAGE
-from . import history, reports, run_command
-from .arguments import positive, seconds
+from . import history, releases_command, reports, run_command
+from .arguments import positive, seconds, seed_range
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,8 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fuzz(options, given)
         if options.command == "history":
             return history.run(options)
-        if options.command in reports.COMMANDS:
-            return reports.COMMANDS[options.command](options)
+        for commands in (reports.COMMANDS, releases_command.COMMANDS):
+            if options.command in commands:
+                return commands[options.command](options)
         requirements = load()
         if options.command == "list":
             return _levels() if options.levels else _list(requirements, options.family)
@@ -87,8 +88,16 @@ def _parser() -> argparse.ArgumentParser:
         choices=["direct", "dynamo", "both"],
         help="build graphs directly, which is faster, or with Dynamo (default: both)",
     )
-    fuzz.add_argument(
+    number = fuzz.add_mutually_exclusive_group()
+    number.add_argument(
         "--programs", type=positive, default=0, metavar="N", help="stop after N programs"
+    )
+    number.add_argument(
+        "--seed-range",
+        type=seed_range,
+        default=(0, 0),
+        metavar="A-B",
+        help="the programs from number A to B - 1, so that several machines share a search",
     )
     fuzz.add_argument(
         "--compiler",
@@ -103,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("id", metavar="ID", help="such as SPLIT-004")
     reports.add_to(commands)
     history.add_to(commands)
+    releases_command.add_to(commands)
     return parser
 
 
@@ -119,7 +129,8 @@ def _fuzz(options: argparse.Namespace, given: list[str]) -> int:
         options.timeout,
         "dynamo" if options.compiler else options.capture,
         options.compiler,
-        options.programs,
+        options.programs or options.seed_range[1],
+        start=options.seed_range[0],
         command=shlex.join(["python", "-m", "piecewise_conformance", *given]),
     )
     try:

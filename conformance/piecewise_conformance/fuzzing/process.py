@@ -29,7 +29,8 @@ class Options:
     timeout: float = 60.0
     capture: str = "both"
     compiler: str = ""
-    programs: int = 0  # 0: as many as there is time for
+    programs: int = 0  # the number of the program to stop before; 0: as far as there is time for
+    start: int = 0  # the number of the first program; the corpus goes before number 0
     captures: int = 1000  # of one process; what Dynamo keeps of a capture is never given back
     stop_at_first: bool = False
     command: str = ""
@@ -59,7 +60,7 @@ class Worker:
         command += ["--runner", str(os.getpid())]
         command += ["--lines", str(self.lines), "--stack", str(self.stack)]
         command += ["--compiler", options.compiler, "--before", str(options.programs)]
-        command += ["--captures", str(options.captures)]
+        command += ["--captures", str(options.captures), "--start", str(options.start)]
         command += ["--stop-at-first"] if options.stop_at_first else []
         with (self.folder / f"log-{self.number}").open("ab") as log:
             return subprocess.Popen(

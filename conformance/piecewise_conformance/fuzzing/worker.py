@@ -41,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--capture", required=True)
     parser.add_argument("--compiler", default="")
     parser.add_argument("--before", type=int, default=0)
+    parser.add_argument("--start", type=int, default=0)
     parser.add_argument("--captures", type=int, required=True)
     parser.add_argument("--runner", type=int, required=True)
     parser.add_argument("--lines", type=Path, required=True)
@@ -54,13 +55,13 @@ def main(arguments: list[str] | None = None) -> int:
     with options.lines.open("a", encoding="utf-8") as lines:
         lines.write("\n")  # behind what a process that died may have left of a line
         search = _Search(load_subject(options.backend), lines, watch, options.compiler)
-        kept = _corpus(options.capture)
+        kept = [] if options.start else _corpus(options.capture)
         for place in itertools.count(options.first, options.step):
             if search.captures >= options.captures:
                 search.tell_statistics(force=True)
                 search.tell("renew", place=place)
                 return 0
-            number = place - len(kept)
+            number = options.start + place - len(kept)
             if place < len(kept):
                 name, program, capture = kept[place]
                 search.look(name, program, capture, place)

@@ -12,10 +12,10 @@ from ..core.tracebacks import unfolded
 
 @cache
 def _environment(folder: Path) -> Environment:
-    # Reports hold text of the backend under test, so every value is escaped.
+    # Reports hold text of the backend under test, so that HTML has every value escaped.
     made = Environment(
         loader=FileSystemLoader(folder),
-        autoescape=True,
+        autoescape=lambda name: name is None or not name.endswith(".md.j2"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from piecewise_conformance.cli.arguments import seed_range
 from piecewise_conformance.cli.main import main
 from piecewise_conformance.core.verdict import Status
 from piecewise_conformance.fuzzing.search import Options, search
@@ -51,6 +53,22 @@ def test_processes_are_renewed(tmp_path: Path, capsys: pytest.CaptureFixture[str
     told = [line for line in capsys.readouterr().out.splitlines() if " features; " in line][-1]
     assert int(told.split()[0]) == len(CAPTURED) + 4, told
     assert "processes that died: 0" in told
+
+
+def test_a_range_of_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A range that does not begin at 0 leaves out the corpus and the programs before it."""
+    options = Options("reference", 5.0, 1, 0, tmp_path, capture="direct", programs=25, start=20)
+    assert search(options) in (0, 3)
+    told = [line for line in capsys.readouterr().out.splitlines() if " features; " in line][-1]
+    assert 0 < int(told.split()[0]) <= 5, told
+
+
+def test_ranges_are_checked() -> None:
+    """Two numbers, the second larger than the first."""
+    assert seed_range("0-1000") == (0, 1000)
+    for text in ("1000", "2-1", "3-3", "a-b", "-5"):
+        with pytest.raises(argparse.ArgumentTypeError):
+            seed_range(text)
 
 
 def test_a_subject_that_dies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
