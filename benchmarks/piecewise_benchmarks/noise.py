@@ -12,6 +12,7 @@ import math
 import platform
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -34,15 +35,15 @@ def _calls() -> tuple[dict[str, Callable[[], Any]], dict[str, Callable[[], Any]]
     for shape, make in SHAPES.items():
         for nodes in NODES:
             graph = make(nodes)
-            figures[f"split {shape} {nodes}"] = lambda g=graph: split_graph(g, SPLITTING_OPS)
+            figures[f"split {shape} {nodes}"] = partial(split_graph, graph, SPLITTING_OPS)
     for pieces in PIECES:
         graph = many_tiny_pieces(pieces)
         args = inputs_of(graph)
         cut, _ = split_graph(graph, SPLITTING_OPS)
         direct = direct_call(cut)
-        figures[f"call direct {pieces}"] = lambda c=direct, a=args: c(*a)
-        figures[f"call module {pieces}"] = lambda c=cut, a=args: c(*a)
-        limits[f"call unsplit {pieces}"] = lambda c=graph.forward, a=args: c(*a)
+        figures[f"call direct {pieces}"] = partial(direct, *args)
+        figures[f"call module {pieces}"] = partial(cut, *args)
+        limits[f"call unsplit {pieces}"] = partial(graph.forward, *args)
     return figures, limits
 
 
