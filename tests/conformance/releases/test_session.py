@@ -55,7 +55,7 @@ def test_a_session_names_the_layer_that_moved(interpreter: Interpreter, tmp_path
     assert "KeyError: <3>" in text
     html = (out / "releases.html").read_text()
     assert "KeyError: &lt;3&gt;" in html
-    assert "http" not in html
+    assert "://" not in html
     found = tomllib.loads((out / "summary.toml").read_text())
     assert found["newest"] == "2.13.0"
     assert [each["new_failures"] for each in found["run"]] == [0, 1]
