@@ -17,7 +17,7 @@ from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from ..reporting.report import REPORT, Report, ReportError, read_report
+from ..reporting.report import REPORT, USAGE, Report, ReportError, read_report
 from . import processes
 from .attribution import Attribution, attribute, climb
 from .drift import Drift, drift
@@ -141,11 +141,17 @@ def _run_cell(plan: Plan, torch: Torch, subject: str) -> Cell:
         (folder / "rungs.json").unlink(missing_ok=True)
         command = [str(python), "-m", "piecewise_conformance", "run", "--backend", spec]
         command += ["--out", str(folder.resolve()), "--confirm", "0", *plan.arguments]
-        command += ["--resume"] if same and report is not None else []
+        resume = ["--resume"] if same and report is not None else []
         with (folder / "run.log").open("w") as log:
-            done = subprocess.run(
-                command, stdout=log, stderr=subprocess.STDOUT, env=processes.clean_environment()
-            )
+            for arguments in [resume, []] if resume else [[]]:  # a refused resume begins anew
+                done = subprocess.run(
+                    [*command, *arguments],
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=processes.clean_environment(),
+                )
+                if done.returncode != USAGE:
+                    break
         report = _report(folder)
         if report is None or not report.complete:
             last = (folder / "run.log").read_text(errors="replace").strip().splitlines()
