@@ -46,7 +46,7 @@ def _state() -> dict[str, Any]:
         "autocast on the CPU": torch.is_autocast_enabled("cpu"),
         "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
         "the number of threads": torch.get_num_threads(),
-        "the random state": bytes(torch.get_rng_state().numpy()),
+        "the random state": bytes(torch.get_rng_state().tolist()),
         "Python's random state": random.getstate(),
         "the precision of float32 products": torch.get_float32_matmul_precision(),
         "the fake mode": torch._guards.detect_fake_mode(),

@@ -62,7 +62,7 @@ def probe(subject: Subject, seconds: float = SECONDS) -> list[str]:
     tried = [words for words in found.values() if words is not None]
     words = [each for each in tried if each]
     if words and len(words) == len(tried):
-        words.append(f"nothing works: all {len(tried)} facets that were called failed")
+        words.append(f"nothing works: {len(tried)} of {len(tried)} calls failed")
     return words
 
 

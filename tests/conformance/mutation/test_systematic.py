@@ -208,7 +208,7 @@ def test_fates_and_report(capsys: pytest.CaptureFixture[str]) -> None:
     assert show([one, two], ended, {two.id: entry}, [], 1.0) == 0
     assert "100%" in capsys.readouterr().out
     assert show([one], ended, {}, [entry], 1.0) == 1
-    assert "no such site any more: m.py: f" in capsys.readouterr().out
+    assert "no line of the reference matches: m.py: f" in capsys.readouterr().out
     ended[two.mutant.name] = result(two)
     assert fate(two, ended, {}) == "survived"
     assert show([one, two], ended, {}, [], 1.0) == 1

@@ -94,7 +94,7 @@ def test_a_part_is_what_the_test_uses() -> None:
     """In the order of the module, with the comments above, and only the imports that serve it."""
     assert part_of(MODULE, "test_it") == (
         "from pathlib import Path\nimport its_effect\n"
-        "import piecewise_fixtures.ops  # for its effect\n\n\n# how many\nLIMIT = 3\n\n\n"
+        "import piecewise_fixtures.ops  # for its side effect\n\n\n# how many\nLIMIT = 3\n\n\n"
         "def helper(a: Path) -> int:\n    return LIMIT\n\n\n"
         # the test calls it by way of torch
         '@torch.library.custom_op("x::op", mutates_args=())\n'

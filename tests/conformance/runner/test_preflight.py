@@ -103,7 +103,7 @@ def test_a_library_that_was_called_wrongly(adapted: Any, tmp_path: Path) -> None
 def test_an_answer_of_another_form(adapted: Any, tmp_path: Path) -> None:
     """The adapter is there to put it right."""
     (words,) = probe(adapted(items="None"))
-    assert words.startswith("the adapter is at fault: split_graph: split_graph returned something")
+    assert words.startswith("the adapter is at fault: split_graph: split_graph did not return")
     assert f"({tmp_path / 'my_backend.py'}:" in words
 
 
@@ -125,7 +125,7 @@ def test_a_signature_that_the_harness_does_not_know() -> None:
     assert words.startswith("the adapter is at fault: split_graph: TypeError: ")
     line = split_graph.__code__.co_firstlineno
     assert words.endswith(f"({__file__}:{line})")
-    assert nothing == "nothing works: 1 of 1 parts that were tried"
+    assert nothing == "nothing works: 1 of 1 calls failed"
 
 
 FAULT = "the subject is at fault: make_backend:"

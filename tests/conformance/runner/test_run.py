@@ -80,7 +80,7 @@ def test_messages(whole: tuple[Path, str, int]) -> None:
     assert "echo.py" in found["crash[segfault]"].message
     assert "echo.py" in found["timeout"].message
     assert found["unsupported"].message == "the subject does not offer song"
-    assert "no triton" in found["not_run"].message
+    assert "excludes triton" in found["not_run"].message
     assert "cannot clean up" in found["error_in_teardown"].message
 
 

@@ -300,9 +300,9 @@ def test_forms_of_a_compiler(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("gives_nothing", "returned None, and is to return a callable"),
-        ("gives_a_pair", "returned a tuple of .*, and is to return a callable"),
-        ("GivesNothing", r"returned None, and is to return \(callable, handle\)"),
+        ("gives_nothing", "returned None, expected a callable"),
+        ("gives_a_pair", "returned a tuple of .*, expected a callable"),
+        ("GivesNothing", r"returned None, expected \(callable, handle\)"),
     ],
 )
 def test_a_compiler_that_answers_wrongly(name: str, words: str) -> None:
@@ -316,7 +316,7 @@ def test_a_compiler_that_answers_wrongly(name: str, words: str) -> None:
     [
         ("Partial", r"has no load\(\); it cannot be called as compile\(graph, example_inputs, "),
         ("NeedsAnArgument", "needs arguments; pass an instance instead"),
-        ("Nameless", "has None for a name"),
+        ("Nameless", "has the name None"),
     ],
 )
 def test_a_compiler_that_cannot_be_called(name: str, words: str) -> None:
@@ -337,7 +337,7 @@ def make_backend(options: Any) -> Any:
 )
 def test_what_is_no_subject(found: Any) -> None:
     """Told with where it came from and with all forms that there are."""
-    with pytest.raises(TypeError, match="over-there is no subject: give a module or object"):
+    with pytest.raises(TypeError, match="over-there is not a subject; pass a module or object"):
         from_object(found, name="x", origin="over-there")
 
 
@@ -345,7 +345,9 @@ def test_what_is_no_subject(found: Any) -> None:
 def test_an_unknown_ability(abilities: Any) -> None:
     """A typo there would make tests unsupported in silence."""
     found = SimpleNamespace(make_backend=make_backend, ABILITIES=abilities)
-    with pytest.raises(TypeError, match=r"over-there has \['flying'\]; known are eager, "):
+    with pytest.raises(
+        TypeError, match=r"over-there has unknown names \['flying'\]; known are eager, "
+    ):
         from_object(found, name="x", origin="over-there")
 
 
