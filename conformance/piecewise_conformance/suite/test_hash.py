@@ -169,6 +169,7 @@ def test_files_of_one_name(subject: Subject, tmp_path: Path) -> None:
             ("y = 1\n", "x = 1\n"),
             ("x = 1\ny = 1\n", ""),
             ("", "y = 1\n"),
+            ("", "z = 1\n"),
         ],
     )
     files = [tmp_path / folder / "model.py" for folder in ("a", "b")]
