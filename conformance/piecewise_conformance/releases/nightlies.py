@@ -116,7 +116,7 @@ def judging(
         finally:
             prune(version, how)
         if not results:
-            return Tried(None, commit, f"there is no case {case}")
+            return Tried(None, commit, f"no test is the case {case}")
         status = results[0].status
         if status in FAILING or status is Status.XFAIL:
             return Tried(True, commit)

@@ -30,7 +30,7 @@ REPLACED = {
     r"\bfreedoms?\b": "equivalent variant",
     r"\bwhat watches\b": "test double, spy, fake",
     r"\bthe matrix asks\b": "killing test",
-    r"\bprob(e|es|ed|ing)\b": "preflight check",
+    # "probe" is a small program of releases/; the calls before a suite are the preflight check
     r"\bprocesses at hand\b": "fork server, process pool",
     r"\b(make|made|take|taken) again\b": "deserialize, reload",
     r"\bnot asked\b": "not run",
@@ -132,7 +132,6 @@ PAGES = [
 ]
 # What a page may contain all the same, and why.
 NAMES = {
-    "`probe`": "a key of report.jsonl",
     "`freedom`": "a reason in survivors.toml",
     'reason = "freedom"': "the same",
     "all captures": "acts of capturing, not CUDA graphs",
