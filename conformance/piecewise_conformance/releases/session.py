@@ -143,7 +143,7 @@ def _run_cell(plan: Plan, torch: Torch, subject: str) -> Cell:
         command += ["--out", str(folder.resolve()), "--confirm", "0", *plan.arguments]
         resume = ["--resume"] if same and report is not None else []
         with (folder / "run.log").open("w") as log:
-            for arguments in [resume, []] if resume else [[]]:  # a refused resume begins anew
+            for arguments in [resume, []] if resume else [[]]:  # a refused resume starts over
                 done = subprocess.run(
                     [*command, *arguments],
                     stdout=log,

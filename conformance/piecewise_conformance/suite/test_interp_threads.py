@@ -38,7 +38,7 @@ def _model(factor: float) -> Program:
 
 
 def _start_together(models: Sequence[Driven], sizes: Sequence[int]) -> None:
-    """For each size a batch of every model, each in a thread of its own, all at once."""
+    """For each size a batch of every model, each in a separate thread, all at once."""
     for size in sizes:
         calls = [partial(model.got, model.program.inputs(size)) for model in models]
         for number, got in enumerate(together(calls, "models that start in threads at once")):

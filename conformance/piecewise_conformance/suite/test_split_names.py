@@ -60,14 +60,14 @@ def test_name_matches(subject: Subject, op: str, target: Any) -> None:
     "names", [("higher_order::cond",), ("cond", "higher_order::cond")], ids=["qualified", "both"]
 )
 def test_higher_order_op_matches(subject: Subject, names: tuple[str, ...]) -> None:
-    """A higher-order op that Dynamo captured is split at by its qualified name, alone or beside
-    the bare one.
+    """A higher-order op that Dynamo captured is split at by its qualified name, also if the
+    bare name is given too.
     """
     graph = graph_for(subject, "condition")
     result = subject.split(graph.fresh(), names)
     inside = [n.target for p in result.pieces if p.is_splitting for n in p.graph.graph.nodes]
     if torch.ops.higher_order.cond not in inside:
-        raise Violation("cond was not split at under its name", expected="a piece of its own")
+        raise Violation("cond was not split at under its name", expected="a separate piece")
     check_equal(result.gm, graph)
 
 

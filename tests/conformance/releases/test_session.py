@@ -62,7 +62,7 @@ def test_a_session_names_the_layer_that_moved(interpreter: Interpreter, tmp_path
 
 
 def test_a_session_goes_on_where_it_was(interpreter: Interpreter, tmp_path: Path) -> None:
-    """A second session runs nothing that is complete, and one with other arguments runs anew."""
+    """A second session runs nothing that is complete, and one with other arguments runs again."""
     good, out = interpreter("2.13.0", PASSES), tmp_path / "out"
     calls = good.parent / "calls"
     assert validate(out, good) == 0

@@ -13,7 +13,7 @@ from dataclasses import astuple, dataclass
 
 MODES: dict[str, tuple[str, ...]] = {
     "compiler": ("eager", "spy", "inductor", "compile-fx"),
-    "origin": ("fresh", "loaded", "deserialized", "beside"),
+    "origin": ("fresh", "loaded", "deserialized", "alongside"),
     "partition": ("fx", "in-inductor"),
     "graphs": ("none", "piecewise", "full"),
     "first": ("cold", "warm", "in-capture"),
@@ -30,7 +30,7 @@ class Cross:
 
     ``origin`` is where the compiled model comes from: a first start, a second one on the cache of
     the first (``loaded``), bytes (``deserialized``), or a process in which an equal model already
-    runs (``beside``). ``first`` tells what the first batch is: one that computes, one after a
+    runs (``alongside``). ``first`` tells what the first batch is: one that computes, one after a
     warm-up of every size, or one that is captured.
     """
 
