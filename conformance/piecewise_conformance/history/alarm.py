@@ -35,7 +35,7 @@ THRESHOLDS: Mapping[str, float] = {"pool memory": 0.02}
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one figure: ``change`` is relative, of the run that changed less."""
+    """The verdict on one figure. ``change`` is the relative change of the run that changed less."""
 
     state: str  # "regression", "gain", "same", or "unknown" with too short a history
     change: float = 0.0

@@ -21,7 +21,7 @@ _DATED = re.compile(r"\d[\w.]*\.dev(\d{8})[\w.+]*")
 
 @dataclass(frozen=True)
 class Tried:
-    """What came of one nightly. ``fails`` is None if it could not be judged; ``why`` says why."""
+    """The result of one nightly. ``fails`` is None if it could not be judged; ``why`` says why."""
 
     fails: bool | None
     git_version: str = ""
